@@ -1,0 +1,135 @@
+"""A service's database: engine, sessions that publish, and migrations."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any, NoReturn
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, MetaData
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
+
+from broker._publishing import prepare_session
+from broker.errors import SessionIsGuarded
+
+BACKBONE_MIGRATIONS = Path(__file__).parent / "migrations"
+
+
+def engine_for(database_url: str, *, pool_size: int = 10) -> AsyncEngine:
+    """An engine on asyncpg for a postgresql:// address. Opens nothing until it is used."""
+    address = database_url.replace("postgresql://", "postgresql+asyncpg://", 1)
+    return create_async_engine(address, pool_size=pool_size, max_overflow=pool_size, pool_pre_ping=True)
+
+
+class LentSession(AsyncSession):
+    """The session a handler works in. The transaction belongs to the backbone: savepoints yes, commit no."""
+
+    def _refuse(self, verb: str) -> NoReturn:
+        raise SessionIsGuarded(f"a handler cannot {verb} the session it was lent: raise to undo, return to commit")
+
+    async def commit(self) -> None:
+        self._refuse("commit")
+
+    async def rollback(self) -> None:
+        self._refuse("roll back")
+
+    async def close(self) -> None:
+        self._refuse("close")
+
+    async def reset(self) -> None:
+        self._refuse("reset")
+
+    async def invalidate(self) -> None:
+        self._refuse("invalidate")
+
+    async def settle(self) -> None:
+        """Commits: for the backbone alone."""
+        await super().commit()
+
+    async def undo(self) -> None:
+        """Rolls back: for the backbone alone."""
+        await super().rollback()
+
+    async def give_back(self) -> None:
+        """Closes: for the backbone alone."""
+        await super().close()
+
+
+class Database:
+    """The database of one service in one process."""
+
+    def __init__(self, engine: AsyncEngine, publisher: str | None, on_publish: Callable[[], Any] | None = None) -> None:
+        self.engine = engine
+        self.publisher = publisher
+        self.on_publish = on_publish
+
+    @contextlib.asynccontextmanager
+    async def transaction(self) -> AsyncIterator[AsyncSession]:
+        """A session whose transaction commits at the end of the block, with what was published in it."""
+        async with AsyncSession(self.engine, expire_on_commit=False) as session:
+            prepare_session(session.sync_session, self.publisher, self._published)
+            async with session.begin():
+                yield session
+
+    @contextlib.asynccontextmanager
+    async def lent(self) -> AsyncIterator[LentSession]:
+        """A session for handlers. Nothing is committed unless the backbone settles it inside the block."""
+        session = LentSession(self.engine, expire_on_commit=False)
+        prepare_session(session.sync_session, self.publisher, self._published)
+        try:
+            yield session
+        finally:
+            await session.give_back()
+
+    def _published(self) -> None:
+        if self.on_publish is not None:
+            self.on_publish()
+
+    async def close(self) -> None:
+        """Closes every connection."""
+        await self.engine.dispose()
+
+
+async def migrate(engine: AsyncEngine, tables: MetaData, migrations: Path | None) -> None:
+    """Brings a database up to date: the backbone's tables, then the service's own from its `migrations` folder."""
+    async with engine.begin() as connection:
+        await connection.run_sync(_upgrade, BACKBONE_MIGRATIONS, None)
+        if migrations is not None:
+            await connection.run_sync(_upgrade, migrations, tables)
+
+
+async def is_migrated(engine: AsyncEngine, migrations: Path | None) -> bool:
+    """Whether the database has every migration this code knows. Newer ones do not hurt."""
+    async with engine.connect() as connection:
+        folders = [BACKBONE_MIGRATIONS, *([migrations] if migrations is not None else [])]
+        return all([await connection.run_sync(_has_all, folder) for folder in folders])
+
+
+def _config(folder: Path, connection: Connection | None = None, tables: MetaData | None = None) -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(BACKBONE_MIGRATIONS))
+    config.set_main_option("version_locations", str(folder / "versions"))
+    config.set_main_option("path_separator", "os")
+    config.attributes.update(connection=connection, tables=tables, version_table=_version_table(folder))
+    return config
+
+
+def _version_table(folder: Path) -> str:
+    return "backbone_version" if folder == BACKBONE_MIGRATIONS else "service_version"
+
+
+def _upgrade(connection: Connection, folder: Path, tables: MetaData | None) -> None:
+    command.upgrade(_config(folder, connection, tables), "head")
+
+
+def _has_all(connection: Connection, folder: Path) -> bool:
+    scripts = ScriptDirectory.from_config(_config(folder))
+    context = MigrationContext.configure(connection, opts={"version_table": _version_table(folder)})
+    applied = set(context.get_current_heads())
+    known = {script.revision for script in scripts.walk_revisions()}
+    return bool(applied) and (applied == set(scripts.get_heads()) or not applied <= known)

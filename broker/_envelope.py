@@ -1,0 +1,106 @@
+"""CloudEvents 1.0 in AMQP's binary mode: attributes as properties and headers, the body is the data alone.
+
+Source: CloudEvents AMQP Protocol Binding 1.0.2, section 3.1. Header names carry the prefix `cloudEvents:`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+from aiormq.abc import DeliveredMessage
+from pamqp.commands import Basic
+
+from broker.errors import Permanent
+
+PREFIX = "cloudEvents:"
+CONTENT_TYPE = "application/json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Envelope:
+    """One message as the backbone sees it. `sequence` is the aggregate's version, or the position in the outbox."""
+
+    id: UUID
+    type: str
+    source: str
+    subject: str
+    version: int
+    sequence: int
+    flow: UUID
+    cause: UUID | None
+    trace: str | None
+    time: datetime
+    body: bytes
+
+    def properties(self, user: str) -> Basic.Properties:
+        """The AMQP properties it is sent with; `user` is the account of the sender, which the broker checks."""
+        headers: dict[str, Any] = {
+            f"{PREFIX}specversion": "1.0",
+            f"{PREFIX}id": str(self.id),
+            f"{PREFIX}type": self.type,
+            f"{PREFIX}source": self.source,
+            f"{PREFIX}subject": self.subject,
+            f"{PREFIX}time": self.time.isoformat(),
+            f"{PREFIX}sequence": str(self.sequence),
+            f"{PREFIX}correlationid": str(self.flow),
+            f"{PREFIX}dataversion": str(self.version),
+        }
+        if self.cause is not None:
+            headers[f"{PREFIX}causationid"] = str(self.cause)
+        if self.trace is not None:
+            headers[f"{PREFIX}traceparent"] = self.trace
+        return Basic.Properties(
+            content_type=CONTENT_TYPE,
+            delivery_mode=2,
+            message_id=str(self.id),
+            message_type=self.type,
+            correlation_id=str(self.flow),
+            app_id=self.source,
+            user_id=user,
+            headers=headers,
+        )
+
+    @classmethod
+    def received(cls, message: DeliveredMessage) -> Envelope:
+        """The envelope of a delivery. Raises Permanent, naming the attribute, when one is missing or malformed."""
+        properties = message.header.properties
+        return cls.read(properties.message_id, properties.headers or {}, message.body)
+
+    @classmethod
+    def read(cls, message_id: str | None, headers: dict[str, Any], body: bytes) -> Envelope:
+        """The envelope in these properties; `received` says what it raises."""
+
+        def attribute(name: str) -> str:
+            value = headers.get(PREFIX + name)
+            if isinstance(value, bytes):
+                value = value.decode("utf-8", "replace")
+            if not isinstance(value, str) or not value:
+                raise Permanent(f"the message has no CloudEvents attribute {name!r}")
+            return value
+
+        def optional(name: str) -> str | None:
+            return attribute(name) if headers.get(PREFIX + name) else None
+
+        if not message_id:
+            raise Permanent("the message has no message_id")
+        try:
+            cause = optional("causationid")
+            time = datetime.fromisoformat(attribute("time"))
+            return cls(
+                id=UUID(message_id),
+                type=attribute("type"),
+                source=attribute("source"),
+                subject=attribute("subject"),
+                version=int(attribute("dataversion")),
+                sequence=int(attribute("sequence")),
+                flow=UUID(attribute("correlationid")),
+                cause=UUID(cause) if cause else None,
+                trace=optional("traceparent"),
+                time=time if time.tzinfo else time.replace(tzinfo=UTC),
+                body=body,
+            )
+        except ValueError as malformed:
+            raise Permanent("a CloudEvents attribute of the message is malformed") from malformed

@@ -1,0 +1,81 @@
+"""The one shape of every background loop: configured at construction, then `start`, `run_once` again and again, `stop`."""
+
+from __future__ import annotations
+
+import asyncio
+from abc import ABC, abstractmethod
+
+import structlog
+
+log = structlog.get_logger("nilecare.backbone")
+
+
+class Loop(ABC):
+    """Runs `run_once` whenever it is woken, at least every `interval` seconds, and at once while there is more to do.
+
+    A failure is logged and followed by a pause that doubles from `interval` up to `longest_pause` seconds; it never ends the
+    loop. `stop` lets the round in hand finish.
+    """
+
+    longest_pause: float = 30.0
+
+    def __init__(self, name: str, *, interval: float) -> None:
+        if interval <= 0:
+            raise ValueError(f"{name}: the interval must be above zero seconds, not {interval}")
+        self.name = name
+        self.interval = interval
+        self._woken = asyncio.Event()
+        self._stopping = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    @abstractmethod
+    async def run_once(self) -> bool:
+        """One round. True when there may be more to do at once."""
+
+    async def close(self) -> None:
+        """Gives back what `run_once` holds between rounds (connections); called by `stop`."""
+
+    def wake(self) -> None:
+        """Asks for a round now. Cheap, and harmless when one is under way."""
+        self._woken.set()
+
+    async def start(self) -> None:
+        """Begins; returns at once."""
+        if self._task is None:
+            self._stopping.clear()
+            self._task = asyncio.create_task(self._run(), name=self.name)
+
+    async def stop(self) -> None:
+        """Lets the round in hand finish and ends the loop."""
+        self._stopping.set()
+        self._woken.set()
+        if self._task is not None:
+            await self._task
+            self._task = None
+        await self.close()
+
+    @property
+    def stopping(self) -> bool:
+        """Whether `stop` was called: a long round looks at it and comes to an end."""
+        return self._stopping.is_set()
+
+    async def _run(self) -> None:
+        pause = self.interval
+        while not self.stopping:
+            self._woken.clear()
+            try:
+                more = await self.run_once()
+                pause = self.interval
+            except Exception as failure:
+                more = False
+                pause = min(pause * 2, self.longest_pause)
+                log.warning("loop.failed", loop=self.name, error=type(failure).__name__, pause=pause)
+            if not more and not self.stopping:
+                await self._pause(pause)
+
+    async def _pause(self, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._woken.wait()
+        except TimeoutError:
+            pass

@@ -1,0 +1,160 @@
+"""Publishing: an event joins the transaction that caused it, and the outbox at its commit.
+
+`publish` only buffers. Just before the session commits, one statement takes a transaction lock on each event's key, in
+sorted order, then draws positions and inserts: row locks alone would not give order per key, since a position could be
+drawn before the lock is won.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import event as sa_event
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import Session, SessionTransaction
+
+from broker._clock import clock
+from broker._context import current_cause, uuid7
+from broker.errors import EventTooLarge, ForeignEvent
+from contracts.event import Event, StateEvent
+
+MAX_BODY = 256 * 1024
+"""Bytes of an event's body, at most. Larger data belongs in a store that the event refers to."""
+
+PUBLISHER = "backbone.publisher"
+BUFFER = "backbone.buffer"
+
+INSERT = text(
+    """
+    WITH writing AS MATERIALIZED (SELECT pg_current_xact_id() AS transaction),
+         locked AS MATERIALIZED (
+             SELECT count(pg_advisory_xact_lock(lock)) AS locks
+             FROM (SELECT DISTINCT lock FROM unnest(CAST(:locks AS bigint[])) lock ORDER BY lock) ordered, writing
+         ),
+         placed AS (
+             SELECT nextval('backbone.outbox_position') AS position, event.*
+             FROM locked, unnest(
+                 CAST(:ids AS uuid[]), CAST(:types AS text[]), CAST(:keys AS text[]), CAST(:versions AS int[]),
+                 CAST(:sequences AS bigint[]), CAST(:flows AS uuid[]), CAST(:causes AS uuid[]), CAST(:traces AS text[]),
+                 CAST(:times AS timestamptz[]), CAST(:bodies AS bytea[])
+             ) AS event (id, type, key, version, sequence, flow, cause, trace, occurred_at, body)
+             WHERE locked.locks >= 0
+         )
+    INSERT INTO backbone.outbox (slot, position, id, type, key, version, sequence, flow, cause, trace, occurred_at, body)
+    SELECT state.slot, placed.position, id, type, key, version, coalesce(sequence, placed.position),
+           flow, cause, trace, occurred_at, body
+    FROM placed, backbone.outbox_state state
+    """
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Buffered:
+    """An event on its way to the outbox, and the (sub)transaction that it stands or falls with."""
+
+    event: Event
+    id: UUID
+    transaction: SessionTransaction | None
+    flow: UUID
+    cause: UUID | None
+    trace: str | None
+
+    def fell_with(self, ended: SessionTransaction) -> bool:
+        """Whether `ended`, which was rolled back, is the transaction it was published in or one around that."""
+        transaction = self.transaction
+        while transaction is not None:
+            if transaction is ended:
+                return True
+            transaction = transaction.parent
+        return False
+
+
+def publish(session: AsyncSession, event: Event) -> UUID:
+    """Publishes `event` if and only if the transaction of `session` commits; gives the event's id.
+
+    Nothing is sent or written here. A rolled back savepoint takes its events along.
+    Raises ForeignEvent for another service's event, EventTooLarge for a body over 256 KiB.
+    """
+    return publish_in(session.sync_session, event)
+
+
+def publish_in(session: Session, event: Event) -> UUID:
+    """`publish` for code that runs inside SQLAlchemy's own hooks."""
+    publisher = session.info.get(PUBLISHER)
+    if publisher is not None and event.contract.publisher != publisher:
+        raise ForeignEvent(f"{publisher} cannot publish {event.contract.name}: it belongs to {event.contract.publisher}")
+    cause = current_cause()
+    buffered = Buffered(
+        event, uuid7(), session.get_nested_transaction() or session.get_transaction(), cause.flow, cause.message, cause.trace
+    )
+    session.info.setdefault(BUFFER, []).append(buffered)
+    return buffered.id
+
+
+def lock_number(*parts: str) -> int:
+    """A 64-bit number for PostgreSQL's advisory locks, the same in every process."""
+    digest = hashlib.blake2b("\0".join(parts).encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big", signed=True)
+
+
+def body_of(event: Event) -> bytes:
+    """The event's data as JSON. Raises EventTooLarge."""
+    body = event.model_dump_json().encode()
+    if len(body) > MAX_BODY:
+        raise EventTooLarge(f"{event.contract.name} has {len(body)} bytes, the limit is {MAX_BODY}: publish a reference")
+    return body
+
+
+def _write(session: Session) -> None:
+    buffer: list[Buffered] = session.info.pop(BUFFER, [])
+    if not buffer:
+        return
+    rows = [(buffered, body_of(buffered.event)) for buffered in buffer]
+    session.execute(
+        INSERT,
+        {
+            "locks": [lock_number("outbox", buffered.event.subject) for buffered, _ in rows],
+            "ids": [buffered.id for buffered, _ in rows],
+            "types": [buffered.event.contract.name for buffered, _ in rows],
+            "keys": [buffered.event.subject for buffered, _ in rows],
+            "versions": [buffered.event.contract.version for buffered, _ in rows],
+            "sequences": [
+                buffered.event.state_version if isinstance(buffered.event, StateEvent) else None for buffered, _ in rows
+            ],
+            "flows": [buffered.flow for buffered, _ in rows],
+            "causes": [buffered.cause for buffered, _ in rows],
+            "traces": [buffered.trace for buffered, _ in rows],
+            "times": [clock.now() for _ in rows],
+            "bodies": [body for _, body in rows],
+        },
+    )
+    session.info["backbone.wrote"] = True
+
+
+def prepare_session(session: Session, publisher: str | None, on_commit: Callable[[], Any] | None = None) -> None:
+    """Makes a session publish: as `publisher` (None may publish for anybody), calling `on_commit` when events got out."""
+    session.info[PUBLISHER] = publisher
+
+    def before_commit(session: Session) -> None:
+        if session.in_nested_transaction():
+            return
+        session.flush()
+        _write(session)
+
+    def after_commit(session: Session) -> None:
+        if session.info.pop("backbone.wrote", False) and on_commit is not None:
+            on_commit()
+
+    def after_soft_rollback(session: Session, ended: SessionTransaction) -> None:
+        whole = ended.parent is None
+        buffer = session.info.pop(BUFFER, [])
+        session.info[BUFFER] = [] if whole else [buffered for buffered in buffer if not buffered.fell_with(ended)]
+
+    sa_event.listen(session, "before_commit", before_commit)
+    sa_event.listen(session, "after_commit", after_commit)
+    sa_event.listen(session, "after_soft_rollback", after_soft_rollback)

@@ -1,0 +1,132 @@
+"""A service, declared: what it owns, how it reacts, what it keeps copies of. Checked when it is put together."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import MetaData
+
+from broker._subscriptions import Subscription, subscriptions_in
+from broker.errors import DeclarationError
+from contracts.event import Event
+
+if TYPE_CHECKING:
+    from fastapi import APIRouter
+
+    from broker._outside import Outside
+    from broker._replicas import Replica
+
+
+@dataclass(frozen=True, kw_only=True)
+class Service:
+    """Everything the backbone knows about a service. `app.py` of each service holds one, named `service`."""
+
+    name: str
+    port: int
+    tables: MetaData = field(default_factory=MetaData)
+    handlers: ModuleType | None = None
+    replicas: ModuleType | None = None
+    outside: ModuleType | None = None
+    api: APIRouter | None = None
+    contracts: ModuleType | None = None
+
+    def __post_init__(self) -> None:
+        names: set[str] = set()
+        for subscription in self.subscriptions:
+            for name in (subscription.name, *subscription.formerly):
+                if name in names:
+                    raise DeclarationError(f"{self.name} has two subscriptions named {name}: give one of them another name")
+                names.add(name)
+        for call in self.calls:
+            call.check(self.name)
+
+    @cached_property
+    def events(self) -> tuple[type[Event], ...]:
+        """The events that it publishes: those of `contracts/<name>.py`."""
+        module = self.contracts or importlib.import_module(f"contracts.{self.name}")
+        return tuple(events_in(module))
+
+    @cached_property
+    def replicated(self) -> tuple[type[Replica[Any]], ...]:
+        """The replicas that it keeps."""
+        from broker._replicas import replicas_in
+
+        return tuple(replicas_in(self.replicas)) if self.replicas else ()
+
+    @cached_property
+    def subscriptions(self) -> tuple[Subscription, ...]:
+        """How it reacts: its replicas' subscriptions first, then those of its handlers."""
+        own = subscriptions_in(self.handlers) if self.handlers else []
+        return (*(replica.subscription() for replica in self.replicated), *own)
+
+    @cached_property
+    def calls(self) -> tuple[Outside, ...]:
+        """The calls that it makes to the world outside."""
+        from broker._outside import calls_in
+
+        return tuple(calls_in(self.outside)) if self.outside else ()
+
+    def queue(self, subscription: Subscription) -> str:
+        """The subscription's queue."""
+        return f"{self.name}.{subscription.name}"
+
+    @property
+    def dead_queue(self) -> str:
+        """The queue for what the broker itself gives up."""
+        return f"{self.name}.dead"
+
+    @property
+    def database(self) -> str:
+        """The name of its database."""
+        return f"nilecare_{self.name}"
+
+
+def events_in(module: ModuleType) -> list[type[Event]]:
+    """The events defined in a contract module, in the order of their appearance."""
+    return [
+        value
+        for value in vars(module).values()
+        if isinstance(value, type)
+        and issubclass(value, Event)
+        and "contract" in vars(value)
+        and value.__module__ == module.__name__
+    ]
+
+
+def check_platform(services: Iterable[Service]) -> Mapping[str, frozenset[str]]:
+    """Which queues subscribe to each event type, over all services.
+
+    Raises DeclarationError for an event that nobody publishes, two publishers of one name, or two services of one name.
+    """
+    services = list(services)
+    names = [service.name for service in services]
+    for name in names:
+        if names.count(name) > 1:
+            raise DeclarationError(f"there are two services named {name}")
+    publishers: dict[str, str] = {}
+    subscribers: dict[str, set[str]] = {}
+    for service in services:
+        for event in service.events:
+            name = event.contract.name
+            if event.contract.publisher != service.name:
+                raise DeclarationError(f"{name} stands in the contracts of {service.name} but names {event.contract.publisher}")
+            if name in publishers:
+                raise DeclarationError(f"{name} is published by both {publishers[name]} and {service.name}")
+            publishers[name] = service.name
+            subscribers[name] = set()
+    for service in services:
+        for subscription in service.subscriptions:
+            for event in subscription.events:
+                name = event.contract.name
+                if publishers.get(name) != event.contract.publisher:
+                    raise DeclarationError(
+                        f"{service.queue(subscription)} subscribes to {name}, which no service publishes: "
+                        f"add it to contracts/{event.contract.publisher}.py of a service that is part of the platform"
+                    )
+                subscribers[name].add(service.queue(subscription))
+    return {name: frozenset(queues) for name, queues in subscribers.items()}

@@ -1,0 +1,1 @@
+"""What the services of the platform say to each other: one module per publishing service, pydantic only."""

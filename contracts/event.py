@@ -1,0 +1,139 @@
+"""The base of every event: its name, version, key and publisher, and the marks on personal data.
+
+An event is a fact in the past tense that one service publishes:
+
+    class InvoicePaid(Event, name="invoice.paid", version=1, key="invoice_id"):
+        invoice_id: UUID
+        amount: Money
+
+It belongs to the service whose module it stands in: `contracts/billing.py` holds what billing publishes.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Self
+
+from pydantic import BaseModel, ConfigDict, Field, GetJsonSchemaHandler
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
+
+type_of_upcaster = Callable[[dict[str, Any]], dict[str, Any]]
+
+
+class NewerVersion(Exception):
+    """The event was written in a version of its contract that this code does not know yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Personal:
+    """Marks a field as personal data: `full_name: Annotated[str, Personal(of="patient_id")]`.
+
+    `of` names the field that holds the id of the person the data is about.
+    """
+
+    of: str
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        return {**handler(schema), "x-personal-data-of": self.of}
+
+
+@dataclass(frozen=True, slots=True)
+class Contract:
+    """What is fixed about an event whatever it carries."""
+
+    name: str
+    version: int
+    key: str
+    publisher: str
+    upcasters: Mapping[int, type_of_upcaster] = field(default_factory=dict)
+
+
+def upcaster(*, since: int) -> Callable[[type_of_upcaster], type_of_upcaster]:
+    """Marks a static method of an event class that turns the data of version `since` into that of the next version."""
+
+    def mark(function: type_of_upcaster) -> type_of_upcaster:
+        function.__upcasts__ = since  # type: ignore[attr-defined]
+        return function
+
+    return mark
+
+
+class Event(BaseModel):
+    """A fact that a service publishes: immutable, versioned, and about one aggregate, its key.
+
+    A publisher may give no field that the contract does not have; a consumer (`read`) ignores those it does not know.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    contract: ClassVar[Contract]
+
+    def __init_subclass__(cls, **declared: Any) -> None:
+        super().__init_subclass__()
+
+    @classmethod
+    def __pydantic_init_subclass__(
+        cls, *, name: str | None = None, version: int = 1, key: str = "", publisher: str | None = None, **kwargs: Any
+    ) -> None:
+        super().__pydantic_init_subclass__(**kwargs)
+        if name is None:
+            return
+        if key not in cls.model_fields:
+            raise TypeError(f"{cls.__name__}: the key {key!r} is not one of its fields")
+        upcasters = {
+            function.__upcasts__: function
+            for function in (getattr(cls, attribute, None) for attribute in vars(cls))
+            if hasattr(function, "__upcasts__")
+        }
+        cls.contract = Contract(name, version, key, publisher or cls.__module__.rpartition(".")[2], upcasters)
+
+    @classmethod
+    def of(cls, source: object, **fields: Any) -> Self:
+        """The event about `source`, whose attributes give the fields of the same names; `fields` win over them."""
+        values = {name: fields[name] if name in fields else getattr(source, name) for name in cls.model_fields}
+        return cls(**values)
+
+    @classmethod
+    def read(cls, body: bytes, version: int) -> Self:
+        """The event in `body`, written in `version` of its contract; older ones are brought up to this one.
+
+        Raises NewerVersion when this code is older than the message, ValidationError when the body breaks the contract.
+        """
+        if version == cls.contract.version:
+            return cls.model_validate_json(body, extra="ignore")
+        if version > cls.contract.version:
+            raise NewerVersion(f"{cls.contract.name} v{version} is newer than v{cls.contract.version}, which this code knows")
+        data = json.loads(body)
+        for step in range(version, cls.contract.version):
+            if step not in cls.contract.upcasters:
+                raise ValueError(f"{cls.contract.name} v{step} has no upcaster to v{step + 1}")
+            data = cls.contract.upcasters[step](data)
+        return cls.model_validate_json(json.dumps(data), extra="ignore")
+
+    @property
+    def subject(self) -> str:
+        """The key, as text: the id of the aggregate that the event is about."""
+        return str(getattr(self, self.contract.key))
+
+
+class StateEvent(Event):
+    """An aggregate's whole public state, which feeds replicas.
+
+    `state_version` grows with every change of the aggregate and never restarts; `deleted` makes it a tombstone.
+    """
+
+    state_version: int = Field(ge=1)
+    deleted: bool = False
+
+
+def personal_fields(event: type[Event]) -> dict[str, str]:
+    """The event's fields that are personal data, each with the field that says whose."""
+    return {
+        name: mark.of
+        for name, declared in event.model_fields.items()
+        for mark in declared.metadata
+        if isinstance(mark, Personal)
+    }

@@ -1,0 +1,150 @@
+"""What the lab publishes: orders, samples and results."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Annotated, Literal
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict
+
+from contracts.event import Event, Personal, StateEvent
+
+Flag = Literal["L", "H", "LL", "HH", "A"]
+"""HL7 table 0078: below or above the reference range, critically so, or abnormal where there is no range."""
+
+ResultStatus = Literal["preliminary", "final", "corrected"]
+RejectionReason = Literal["haemolysed", "clotted", "short", "mislabelled"]
+
+
+class OrderedTest(BaseModel):
+    """One test of an order."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    code: str
+    """LOINC."""
+    name: str
+
+
+class LabTestChanged(StateEvent, name="lab.test.changed", version=1, key="code"):
+    """A test of the lab's catalogue."""
+
+    code: str
+    """LOINC."""
+    name: str
+    unit: str
+    """UCUM."""
+    active: bool
+
+
+class LabOrderPlaced(Event, name="lab.order.placed", version=1, key="order_id"):
+    """Tests were ordered for a patient."""
+
+    order_id: UUID
+    patient_id: UUID
+    facility_id: UUID
+    encounter_id: UUID | None
+    tests: tuple[OrderedTest, ...]
+    priority: Literal["routine", "urgent", "stat"]
+    placed_at: datetime
+
+
+class LabOrderCancelled(Event, name="lab.order.cancelled", version=1, key="order_id"):
+    """The order will not be carried out."""
+
+    order_id: UUID
+    patient_id: UUID
+    facility_id: UUID
+    reason: str
+    cancelled_at: datetime
+
+
+class LabOrderCompleted(Event, name="lab.order.completed", version=1, key="order_id"):
+    """Every test of the order has a final result: it can be charged."""
+
+    order_id: UUID
+    patient_id: UUID
+    facility_id: UUID
+    encounter_id: UUID | None
+    tests: tuple[OrderedTest, ...]
+    completed_at: datetime
+
+
+class LabSampleCollected(Event, name="lab.sample.collected", version=1, key="order_id"):
+    """A sample was taken from the patient."""
+
+    sample_id: UUID
+    order_id: UUID
+    patient_id: UUID
+    facility_id: UUID
+    collected_at: datetime
+
+
+class LabSampleRejected(Event, name="lab.sample.rejected", version=1, key="order_id"):
+    """A sample cannot be used; `recollect_order_id` is the order for a new one."""
+
+    sample_id: UUID
+    order_id: UUID
+    patient_id: UUID
+    facility_id: UUID
+    reason: RejectionReason
+    recollect_order_id: UUID
+    rejected_at: datetime
+
+
+class _Result(Event):
+    """What a result says, whenever it is said."""
+
+    result_id: UUID
+    order_id: UUID
+    patient_id: UUID
+    facility_id: UUID
+    encounter_id: UUID | None
+    test_code: str
+    """LOINC."""
+    test_name: str
+    value: Annotated[Decimal | None, Personal(of="patient_id")]
+    text_value: Annotated[str | None, Personal(of="patient_id")]
+    unit: str
+    """UCUM."""
+    reference_low: Decimal | None
+    reference_high: Decimal | None
+    flag: Annotated[Flag | None, Personal(of="patient_id")]
+    is_abnormal: Annotated[bool, Personal(of="patient_id")]
+    is_critical: Annotated[bool, Personal(of="patient_id")]
+    status: ResultStatus
+    resulted_at: datetime
+
+
+class LabResultAvailable(_Result, name="lab.result.available", version=1, key="result_id"):
+    """A result can be read by those who treat the patient."""
+
+
+class LabResultCorrected(_Result, name="lab.result.corrected", version=1, key="result_id"):
+    """A result that was already available said something wrong; this is what it says now."""
+
+    previous_value: Annotated[Decimal | None, Personal(of="patient_id")]
+    previous_text_value: Annotated[str | None, Personal(of="patient_id")]
+    reason: str
+
+
+class LabResultCriticalCalled(Event, name="lab.result.critical_called", version=1, key="result_id"):
+    """A critical result was told to a clinician, who read it back."""
+
+    result_id: UUID
+    order_id: UUID
+    patient_id: UUID
+    facility_id: UUID
+    called_at: datetime
+
+
+class LabResultCriticalOverdue(Event, name="lab.result.critical_overdue", version=1, key="result_id"):
+    """Nobody was told of a critical result in time."""
+
+    result_id: UUID
+    order_id: UUID
+    patient_id: UUID
+    facility_id: UUID
+    overdue_since: datetime
