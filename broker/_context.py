@@ -43,18 +43,22 @@ def caused_by(cause: Cause) -> Iterator[Cause]:
         _current.reset(token)
 
 
-_last = 0
-_lock = threading.Lock()
+class _Uuid7:
+    """Makes UUIDv7 ids that never run backwards in this process."""
+
+    def __init__(self) -> None:
+        self._last = 0
+        self._lock = threading.Lock()
+
+    def __call__(self) -> UUID:
+        """A UUIDv7 (RFC 9562): ids made later in this process sort later.
+
+        The 12 bits after the milliseconds carry their fraction, so that ids made within one millisecond keep their order.
+        """
+        with self._lock:
+            self._last = now = max(self._last + 1, time.time_ns() * 4096 // 1_000_000)
+        milliseconds, fraction = divmod(now, 4096)
+        return UUID(int=(milliseconds << 80) | (7 << 76) | (fraction << 64) | (2 << 62) | secrets.randbits(62))
 
 
-def uuid7() -> UUID:
-    """A UUIDv7 (RFC 9562): ids made later in this process sort later.
-
-    The 12 bits after the milliseconds carry its fraction, so that ids made within one millisecond keep their order.
-    """
-    global _last
-    with _lock:
-        now = max(_last + 1, time.time_ns() * 4096 // 1_000_000)
-        _last = now
-    milliseconds, fraction = divmod(now, 4096)
-    return UUID(int=(milliseconds << 80) | (7 << 76) | (fraction << 64) | (2 << 62) | secrets.randbits(62))
+uuid7 = _Uuid7()

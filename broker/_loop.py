@@ -32,7 +32,7 @@ class Loop(ABC):
     async def run_once(self) -> bool:
         """One round. True when there may be more to do at once."""
 
-    async def close(self) -> None:
+    async def close(self) -> None:  # noqa: B027 - most loops hold nothing between rounds
         """Gives back what `run_once` holds between rounds (connections); called by `stop`."""
 
     def wake(self) -> None:

@@ -20,7 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
-type_of_upcaster = Callable[[dict[str, Any]], dict[str, Any]]
+Upcaster = Callable[[dict[str, Any]], dict[str, Any]]
 
 
 class NewerVersion(Exception):
@@ -48,13 +48,13 @@ class Contract:
     version: int
     key: str
     publisher: str
-    upcasters: Mapping[int, type_of_upcaster] = field(default_factory=dict)
+    upcasters: Mapping[int, Upcaster] = field(default_factory=dict)
 
 
-def upcaster(*, since: int) -> Callable[[type_of_upcaster], type_of_upcaster]:
+def upcaster(*, since: int) -> Callable[[Upcaster], Upcaster]:
     """Marks a static method of an event class that turns the data of version `since` into that of the next version."""
 
-    def mark(function: type_of_upcaster) -> type_of_upcaster:
+    def mark(function: Upcaster) -> Upcaster:
         function.__upcasts__ = since  # type: ignore[attr-defined]
         return function
 
@@ -83,10 +83,9 @@ class Event(BaseModel):
             return
         if key not in cls.model_fields:
             raise TypeError(f"{cls.__name__}: the key {key!r} is not one of its fields")
-        upcasters = {
-            function.__upcasts__: function
-            for function in (getattr(cls, attribute, None) for attribute in vars(cls))
-            if hasattr(function, "__upcasts__")
+        attributes = [getattr(cls, attribute, None) for attribute in vars(cls)]
+        upcasters: dict[int, Upcaster] = {
+            attribute.__upcasts__: attribute for attribute in attributes if attribute and hasattr(attribute, "__upcasts__")
         }
         cls.contract = Contract(name, version, key, publisher or cls.__module__.rpartition(".")[2], upcasters)
 
