@@ -1,0 +1,152 @@
+"""The outbox as the relay sees it: the oldest rows first, and never a growing pile of deleted ones."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+import asyncpg
+
+from broker._envelope import Envelope
+
+TABLES = ("backbone.outbox_0", "backbone.outbox_1", "backbone.outbox_2")
+"""The children of the outbox, by slot."""
+
+FETCH = """
+    SELECT position, id, type, key, version, sequence, flow, cause, trace, occurred_at, body
+    FROM backbone.outbox
+    WHERE position > $1 AND position <> ALL ($2::bigint[]) AND key <> ALL ($3::text[])
+    ORDER BY position
+    LIMIT $4
+"""
+DELETE = "DELETE FROM backbone.outbox WHERE position = ANY ($1::bigint[])"
+JOURNAL = """
+    WITH gone AS (
+        DELETE FROM backbone.outbox WHERE position = ANY ($1::bigint[])
+        RETURNING id, position, type, key, sequence, flow, cause, occurred_at
+    )
+    INSERT INTO backbone.published (id, position, type, key, sequence, flow, cause, occurred_at, subscriptions)
+    SELECT id, position, type, key, sequence, flow, cause, occurred_at,
+           ARRAY(SELECT jsonb_array_elements_text($2::jsonb -> type))
+    FROM gone
+    ON CONFLICT (id) DO NOTHING
+"""
+HORIZON = "SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint"
+SETTLED = """
+    SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint AS oldest_running,
+           (SELECT min(position) FROM backbone.outbox WHERE position > $1) AS oldest_row
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A row of the outbox."""
+
+    position: int
+    envelope: Envelope
+
+
+class Outbox:
+    """Reads and clears the outbox of one service over connections that only the relay uses.
+
+    Rows are read from the low-water position on, below which nothing can appear any more. It is exact: a writer has a
+    transaction id before it draws a position, so once every transaction that ran when position P was the last one drawn has
+    ended, each position up to P is visible or never will be.
+
+    Rows go into one of three child tables. When many have passed through one, the next takes over, and the old one is
+    truncated once it is empty: deleted rows never pile up, not even under an old snapshot that vacuum must respect.
+    """
+
+    def __init__(self, service: str, reader: asyncpg.Connection, writer: asyncpg.Connection, *, rotate_after: int) -> None:
+        self._service = service
+        self._reader = reader
+        self._writer = writer
+        self._rotate_after = rotate_after
+        self._passed = 0
+        self._emptied: set[int] = set()
+        self._candidate: tuple[int, int] | None = None
+        self.low_water = 0
+
+    async def load(self) -> None:
+        """Takes up where the last relay left."""
+        slot, self.low_water = (await self._reader.fetch("SELECT slot, low_water FROM backbone.outbox_state"))[0]
+        self._emptied = set(range(len(TABLES))) - {slot}
+
+    async def oldest(self, limit: int, *, without: Collection[int] = (), held: Collection[str] = ()) -> list[Waiting]:
+        """The oldest rows, in order, but for positions on their way already and keys that are held."""
+        rows = await self._reader.fetch(FETCH, self.low_water, list(without), list(held), limit)
+        return [Waiting(row["position"], self._envelope(row)) for row in rows]
+
+    async def delete(self, positions: Sequence[int]) -> None:
+        """Forgets rows that the broker has."""
+        await self._writer.execute(DELETE, positions)
+        self._passed += len(positions)
+
+    async def journal(self, positions: Sequence[int], bound: Mapping[str, Collection[str]]) -> None:
+        """Moves rows that the broker has into `published`, with the queues that were bound to their types."""
+        subscriptions = {type_: sorted(queues) for type_, queues in bound.items()}
+        await self._writer.execute(JOURNAL, positions, subscriptions)
+        self._passed += len(positions)
+
+    async def tidy(self) -> None:
+        """Raises the low-water position and lets the child tables take turns."""
+        await self._raise_low_water()
+        if self._passed >= self._rotate_after:
+            await self._rotate()
+        for slot in list(self._emptied):
+            if await self._truncate(slot):
+                self._emptied.discard(slot)
+
+    async def save(self) -> None:
+        """Keeps the low-water position for the next relay."""
+        await self._reader.execute("UPDATE backbone.outbox_state SET low_water = $1 WHERE low_water < $1", self.low_water)
+
+    async def _raise_low_water(self) -> None:
+        if self._candidate is None:
+            drawn = await self._reader.fetchval("SELECT last_value FROM backbone.outbox_position")
+            self._candidate = (drawn, await self._reader.fetchval(HORIZON))
+            return
+        drawn, horizon = self._candidate
+        oldest_running, oldest = (await self._reader.fetch(SETTLED, self.low_water))[0]
+        if oldest_running >= horizon:
+            self.low_water = max(self.low_water, drawn if oldest is None else min(drawn, oldest - 1))
+            self._candidate = None
+
+    async def _rotate(self) -> None:
+        current = await self._reader.fetchval("SELECT slot FROM backbone.outbox_state")
+        following = (current + 1) % len(TABLES)
+        if following in self._emptied:
+            return
+        self._passed = 0
+        await self._reader.execute(
+            "UPDATE backbone.outbox_state SET slot = $1, low_water = greatest(low_water, $2)", following, self.low_water
+        )
+        self._emptied.add(current)
+
+    async def _truncate(self, slot: int) -> bool:
+        """Whether it was empty, with no writer in it, and now holds no deleted rows either."""
+        table = TABLES[slot]
+        try:
+            async with self._reader.transaction():
+                await self._reader.execute(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE NOWAIT")
+                if await self._reader.fetchval(f"SELECT EXISTS (SELECT FROM {table})"):  # noqa: S608 - one of TABLES
+                    return False
+                await self._reader.execute(f"TRUNCATE {table}")
+        except asyncpg.LockNotAvailableError:
+            return False
+        return True
+
+    def _envelope(self, row: asyncpg.Record) -> Envelope:
+        return Envelope(
+            id=row["id"],
+            type=row["type"],
+            source=self._service,
+            subject=row["key"],
+            version=row["version"],
+            sequence=row["sequence"],
+            flow=row["flow"],
+            cause=row["cause"],
+            trace=row["trace"],
+            time=row["occurred_at"],
+            body=row["body"],
+        )
