@@ -1,0 +1,210 @@
+"""What RabbitMQ must hold, derived from the services' declarations and from nothing else.
+
+One durable topic exchange per service, one quorum queue per subscription with a single active consumer, `<service>.dead` for
+what the broker itself gives up, and for each service an account that writes its exchange and reads its queues. Arguments of a
+queue can never be changed, so they say only what never will; everything else stands in policies.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Self
+
+from broker._service import Service, check_platform
+from broker._subscriptions import Subscription
+from broker.errors import DeclarationError
+
+DELIVERY_LIMIT = 1_000_000
+"""Deliveries of one message before the broker gives it up. A backstop: batches condemn by evidence, long before. Some limit
+must be set, or RabbitMQ 3.10 does not put a requeued message back in its place, and 4.x gives it up after 20."""
+
+OURS = "backbone."
+"""What the names of our policies begin with, so that an operator's own are left alone."""
+
+NAME = re.compile(r"[a-z][a-z0-9_-]*")
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Exchange:
+    """A durable topic exchange: what one service publishes."""
+
+    name: str
+
+    @property
+    def declaration(self) -> dict[str, Any]:
+        """As the management API takes it."""
+        return {"type": "topic", "durable": True, "auto_delete": False, "internal": False, "arguments": {}}
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Queue:
+    """A quorum queue with a single active consumer. `formerly`: queues whose messages it goes on with after a rename."""
+
+    name: str
+    formerly: tuple[str, ...] = ()
+
+    @property
+    def declaration(self) -> dict[str, Any]:
+        """As the management API takes it."""
+        arguments = {"x-queue-type": "quorum", "x-single-active-consumer": True}
+        return {"durable": True, "auto_delete": False, "arguments": arguments}
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Binding:
+    """Messages of an exchange with this routing key reach the queue."""
+
+    exchange: str
+    routing_key: str
+    queue: str
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What holds for every queue whose name matches `pattern`; of several that match, the highest priority."""
+
+    name: str
+    pattern: str
+    priority: int
+    definition: dict[str, Any]
+
+    @property
+    def declaration(self) -> dict[str, Any]:
+        """As the management API takes it. `apply-to` names no queue type: RabbitMQ 3.10 does not know that."""
+        return {"pattern": self.pattern, "apply-to": "queues", "priority": self.priority, "definition": self.definition}
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Permission:
+    """What an account may do, as regular expressions over the names of exchanges and queues."""
+
+    account: str
+    write: str
+    read: str
+    configure: str = "^$"
+
+    @property
+    def declaration(self) -> dict[str, Any]:
+        """As the management API takes it."""
+        return {"configure": self.configure, "write": self.write, "read": self.read}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Topology:
+    """Everything the broker must hold for a set of services, sorted by name."""
+
+    exchanges: tuple[Exchange, ...]
+    queues: tuple[Queue, ...]
+    bindings: tuple[Binding, ...]
+    policies: tuple[Policy, ...]
+    permissions: tuple[Permission, ...]
+
+    @classmethod
+    def of(cls, services: Iterable[Service], *, prefix: str = "nilecare") -> Self:
+        """The topology that the services' declarations ask for; their accounts are named `<prefix>_<service>`.
+
+        Raises DeclarationError where declarations contradict each other or a name cannot be a queue's.
+        """
+        services = sorted(services, key=lambda service: service.name)
+        check_platform(services)
+        for service in services:
+            _check_names(service)
+        return cls(
+            exchanges=tuple(Exchange(service.name) for service in services),
+            queues=tuple(sorted(queue for service in services for queue in _queues(service))),
+            bindings=tuple(
+                sorted(
+                    {
+                        binding
+                        for service in services
+                        for subscription in service.subscriptions
+                        for binding in _bindings(service, subscription)
+                    }
+                )
+            ),
+            policies=tuple(policy for service in services for policy in _policies(service)),
+            permissions=tuple(_permission(service, f"{prefix}_{service.name}") for service in services),
+        )
+
+    @property
+    def former_queues(self) -> dict[str, str]:
+        """The queues that were renamed, each with the one that goes on with its messages."""
+        return {former: queue.name for queue in self.queues for former in queue.formerly}
+
+    def definitions(self, vhost: str) -> dict[str, Any]:
+        """A definitions file for RabbitMQ (`rabbitmqctl import_definitions`, `load_definitions`), without users."""
+        return {
+            "vhosts": [{"name": vhost}],
+            "exchanges": [{"name": each.name, "vhost": vhost, **each.declaration} for each in self.exchanges],
+            "queues": [{"name": each.name, "vhost": vhost, **each.declaration} for each in self.queues],
+            "bindings": [
+                {
+                    "source": each.exchange,
+                    "vhost": vhost,
+                    "destination": each.queue,
+                    "destination_type": "queue",
+                    "routing_key": each.routing_key,
+                    "arguments": {},
+                }
+                for each in self.bindings
+            ],
+            "policies": [{"name": each.name, "vhost": vhost, **each.declaration} for each in self.policies],
+            "permissions": [{"user": each.account, "vhost": vhost, **each.declaration} for each in self.permissions],
+        }
+
+
+def former_queues(service: Service, subscription: Subscription) -> tuple[str, ...]:
+    """The queues of the subscription's earlier names: emptied before its own is begun."""
+    return tuple(f"{service.name}.{name}" for name in subscription.formerly)
+
+
+def address_of(queue: str) -> str:
+    """The routing key of a message that is meant for one queue alone."""
+    return f"to.{queue}"
+
+
+def _check_names(service: Service) -> None:
+    for name in (service.name, *(name for each in service.subscriptions for name in (each.name, *each.formerly))):
+        if not NAME.fullmatch(name):
+            raise DeclarationError(f"{name!r} of {service.name} cannot name a queue: use a-z, 0-9, - and _, a letter first")
+        if f"{service.name}.{name}" == service.dead_queue:
+            raise DeclarationError(f"{service.name} cannot have a subscription named dead: the queue of that name is taken")
+
+
+def _queues(service: Service) -> list[Queue]:
+    own = [Queue(service.queue(each), former_queues(service, each)) for each in service.subscriptions]
+    return [*own, Queue(service.dead_queue)]
+
+
+def _bindings(service: Service, subscription: Subscription) -> set[Binding]:
+    """Each type on its publisher's exchange; and the queue's addresses, the earlier ones too, on each of these exchanges."""
+    queue = service.queue(subscription)
+    addresses = [address_of(name) for name in (queue, *former_queues(service, subscription))]
+    contracts = [event.contract for event in subscription.events]
+    return {Binding(contract.publisher, key, queue) for contract in contracts for key in (contract.name, *addresses)}
+
+
+def _policies(service: Service) -> tuple[Policy, Policy]:
+    """The dead queue has a policy of its own: under the first one it would dead-letter into itself.
+
+    At-least-once dead-lettering needs `reject-publish`; without it the broker falls back to at-most-once, silently.
+    """
+    name = re.escape(service.name)
+    limit = {"delivery-limit": DELIVERY_LIMIT}
+    given_up = {
+        "dead-letter-exchange": "",
+        "dead-letter-routing-key": service.dead_queue,
+        "dead-letter-strategy": "at-least-once",
+        "overflow": "reject-publish",
+    }
+    return (
+        Policy(f"{OURS}{service.name}", rf"^{name}\.", 0, {**limit, **given_up}),
+        Policy(f"{OURS}{service.dead_queue}", rf"^{name}\.dead$", 1, {**limit, "overflow": "reject-publish"}),
+    )
+
+
+def _permission(service: Service, account: str) -> Permission:
+    name = re.escape(service.name)
+    return Permission(account=account, write=f"^{name}$", read=rf"^{name}\.")

@@ -1,0 +1,133 @@
+"""Where the servers are and as whom each service speaks to them, read from the environment.
+
+Who sets the platform up knows administrators' addresses and one secret, from which every account's password follows:
+
+    NILECARE_POSTGRES_URL     postgresql://admin:password@host:5432/postgres
+    NILECARE_AMQP_URL         amqp://admin:password@host:5672/vhost
+    NILECARE_MANAGEMENT_URL   http://admin:password@host:15672
+    NILECARE_SECRET           any long random text
+
+A service in production knows only itself: NILECARE_SECRET is absent, NILECARE_AMQP_URL is its own account's and
+NILECARE_DATABASE_URL its own database's.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Self
+from urllib.parse import quote, unquote, urlsplit
+
+from broker import Service, Settings
+
+PREFIX = "nilecare"
+OBSERVER = "observer"
+"""The account that may look at RabbitMQ's bindings and queues, and touch nothing."""
+
+
+class AddressMissing(Exception):
+    """An address that the command needs is not in the environment; the message names the variable."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Platform:
+    """The servers, as their administrators reach them."""
+
+    postgres_url: str
+    amqp_url: str
+    management_url: str
+    secret: str
+    prefix: str = PREFIX
+    """Databases and accounts are named `<prefix>_<service>`: another prefix is another platform on the same servers."""
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Self:
+        """The platform that NILECARE_… variables describe. Raises AddressMissing, naming all that are absent."""
+        names = ("NILECARE_POSTGRES_URL", "NILECARE_AMQP_URL", "NILECARE_MANAGEMENT_URL", "NILECARE_SECRET")
+        absent = [name for name in names if not environment.get(name)]
+        if absent:
+            raise AddressMissing(f"{', '.join(absent)} must be set: the administrators' addresses and the platform's secret")
+        postgres, amqp, management, secret = (environment[name] for name in names)
+        prefix = environment.get("NILECARE_PREFIX", PREFIX)
+        return cls(postgres_url=postgres, amqp_url=amqp, management_url=management, secret=secret, prefix=prefix)
+
+    @property
+    def vhost(self) -> str:
+        """RabbitMQ's virtual host, which belongs to the platform alone."""
+        return unquote(urlsplit(self.amqp_url).path[1:]) or "/"
+
+    def account(self, name: str) -> str:
+        """A service's account on both servers, and its database."""
+        return f"{self.prefix}_{name}"
+
+    def password(self, account: str) -> str:
+        """The account's password: HMAC-SHA256 of its name under the platform's secret, in hexadecimal."""
+        return hmac.new(self.secret.encode(), account.encode(), hashlib.sha256).hexdigest()
+
+    def database_url(self, name: str) -> str:
+        """The service's database, with the service's own account."""
+        account = self.account(name)
+        return self._as(self.postgres_url, account, path=f"/{account}")
+
+    def service_amqp_url(self, name: str) -> str:
+        """RabbitMQ, with the service's own account."""
+        return self._as(self.amqp_url, self.account(name))
+
+    def observer_url(self) -> str:
+        """RabbitMQ's management API, with the account that only looks."""
+        return self._as(self.management_url, self.account(OBSERVER))
+
+    def settings_for(self, service: Service, environment: Mapping[str, str] = os.environ, **overrides: Any) -> Settings:
+        """What the service's process must be told; `overrides` win."""
+        settings = Settings(
+            database_url=self.database_url(service.name),
+            amqp_url=self.service_amqp_url(service.name),
+            management_url=self.observer_url(),
+            **_ways(environment),
+        )
+        return replace(settings, **overrides)
+
+    def _as(self, url: str, account: str, *, path: str | None = None) -> str:
+        parts = urlsplit(url)
+        where = parts.netloc.rpartition("@")[2]
+        who = f"{quote(account, safe='')}:{self.password(account)}"
+        return parts._replace(netloc=f"{who}@{where}", path=parts.path if path is None else path).geturl()
+
+
+def settings_for(service: Service, environment: Mapping[str, str] = os.environ, **overrides: Any) -> Settings:
+    """The service's settings from the environment, whichever of the two kinds it is; `overrides` win.
+
+    Raises AddressMissing.
+    """
+    if environment.get("NILECARE_SECRET"):
+        return Platform.from_environment(environment).settings_for(service, environment, **overrides)
+    names = ("NILECARE_DATABASE_URL", "NILECARE_AMQP_URL")
+    absent = [name for name in names if not environment.get(name)]
+    if absent:
+        raise AddressMissing(f"{', '.join(absent)} must be set for {service.name}, with its own accounts (or NILECARE_SECRET)")
+    settings = Settings(
+        database_url=environment["NILECARE_DATABASE_URL"],
+        amqp_url=environment["NILECARE_AMQP_URL"],
+        management_url=environment.get("NILECARE_MANAGEMENT_URL"),
+        **_ways(environment),
+    )
+    return replace(settings, **overrides)
+
+
+def _ways(environment: Mapping[str, str]) -> dict[str, Any]:
+    """The settings that are the same however the addresses are given.
+
+    NILECARE_OUTSIDE_CARD_PROVIDER becomes `outside["card_provider"]`.
+    """
+    outside = "NILECARE_OUTSIDE_"
+    return {
+        "host": environment.get("NILECARE_HOST", "127.0.0.1"),
+        "key_set": environment.get("NILECARE_KEY_SET", ""),
+        "journal": environment.get("NILECARE_JOURNAL", "") in {"1", "true", "yes", "on"},
+        "outside": {
+            name.removeprefix(outside).lower(): value for name, value in environment.items() if name.startswith(outside)
+        },
+    }
