@@ -5,10 +5,14 @@ This is the only door: services say `from broker import …`; the modules behind
 
 from broker._clock import clock
 from broker._envelope import Envelope
+from broker._outside import LEAVE, SEND_AGAIN, StoppedBeforeCall, World, ask, call, outside
 from broker._publishing import publish
+from broker._replicas import Replica
+from broker._schedule import schedule, unschedule
 from broker._service import Service
 from broker._settings import Settings
-from broker._subscriptions import on
+from broker._states import StateOwner, publishes_state, touch
+from broker._subscriptions import Subscription, on
 from broker.errors import (
     BackboneError,
     DeclarationError,
@@ -27,6 +31,8 @@ from broker.errors import (
 )
 
 __all__ = [
+    "LEAVE",
+    "SEND_AGAIN",
     "BackboneError",
     "DeclarationError",
     "Envelope",
@@ -39,12 +45,24 @@ __all__ = [
     "NotYet",
     "Permanent",
     "PublishRefused",
+    "Replica",
     "RuleBroken",
     "Service",
     "SessionIsGuarded",
     "Settings",
     "StateBypassed",
+    "Subscription",
+    "StateOwner",
+    "StoppedBeforeCall",
+    "World",
+    "ask",
+    "call",
     "clock",
     "on",
+    "outside",
     "publish",
+    "publishes_state",
+    "schedule",
+    "touch",
+    "unschedule",
 ]

@@ -17,7 +17,7 @@ BackboneError
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ class NotYet(Failure):
     The message waits, without a timer, until that row is there.
     """
 
-    def __init__(self, replica: type[Replica], key: UUID | str) -> None:
+    def __init__(self, replica: type[Replica[Any]], key: UUID | str) -> None:
         super().__init__(f"{replica.__tablename__} {key} has not arrived yet")
         self.replica = replica
         self.key = str(key)

@@ -1,0 +1,183 @@
+"""Replicas: local, read-only, versioned copies of another service's aggregates.
+
+    class PatientReference(Replica[PatientChanged], Base):
+        __tablename__ = "patient_reference"
+
+        medical_record_number: Mapped[str]
+        full_name: Mapped[str]
+
+The highest version of a key wins, in whatever order and however often its states arrive. A deleted aggregate leaves a
+tombstone, which only a newer version replaces; versions never restart, so a key that is created again is newer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import typing
+from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import cache
+from types import ModuleType
+from typing import Any, ClassVar, Generic, Self, TypeVar, cast
+from uuid import UUID
+
+from sqlalchemy import ARRAY, BigInteger, DateTime, Table, Text, Uuid, func, select
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import Mapped, declared_attr, mapped_column
+from sqlalchemy.types import TypeEngine
+
+from broker._envelope import Envelope
+from broker._subscriptions import Subscription
+from broker._upsert import Arrived, upsert
+from broker.errors import DeclarationError, NotFound, NotYet
+from contracts.event import StateEvent
+
+State = TypeVar("State", bound=StateEvent)
+Sessions = Callable[[], AbstractAsyncContextManager[AsyncSession]]
+
+COMMON_COLUMNS = frozenset({"id", "state_version", "deleted", "changed_at", "received_at"})
+KEY_TYPES: Mapping[type, Callable[[], TypeEngine[Any]]] = {UUID: Uuid, str: Text, int: BigInteger}
+
+
+@dataclass(frozen=True, slots=True)
+class Freshness:
+    """How far a replica is. Times are None while it is empty."""
+
+    rows: int
+    deleted: int
+    received_at: datetime | None
+    """When a state last took effect here."""
+    changed_at: datetime | None
+    """When the owner published the newest state held here."""
+    lag: timedelta
+    """From publishing to effect, for the state that came last."""
+
+
+_subscriptions: dict[type[Any], Subscription] = {}
+
+
+class Replica(Generic[State]):
+    """A mixin for the table of a replica; its columns are named like the contract's fields that it keeps."""
+
+    __tablename__: str
+    __table__: ClassVar[Any]
+
+    @declared_attr
+    def id(cls) -> Mapped[Any]:  # noqa: N805 (SQLAlchemy gives the class)
+        """The aggregate's id: the contract's key."""
+        replica = cast("type[Replica[State]]", cls)
+        event = state_event_of(replica)
+        declared = cast("type", event.model_fields[event.contract.key].annotation)
+        if declared not in KEY_TYPES:
+            raise DeclarationError(f"{replica.__name__}: the key of {event.contract.name} is no UUID, str or int")
+        return mapped_column(KEY_TYPES[declared](), primary_key=True, autoincrement=False)
+
+    state_version: Mapped[int] = mapped_column(BigInteger)
+    deleted: Mapped[bool]
+    changed_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    received_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+
+    @classmethod
+    def kept(cls, event: State) -> dict[str, Any]:
+        """The values of this replica's own columns; override where a column is not simply the field of its name."""
+        return {name: getattr(event, name) for name in own_columns(cls.__table__)}
+
+    @classmethod
+    async def find(cls, session: AsyncSession, key: UUID | str | int) -> Self | None:
+        """The row; None when it has not arrived or is deleted."""
+        row = await session.get(cls, key)
+        return row if row is not None and not row.deleted else None
+
+    @classmethod
+    async def require(cls, session: AsyncSession, key: UUID | str | int) -> Self:
+        """The row. Raises NotYet when it has not arrived (the message then waits for it), NotFound when it is deleted."""
+        row = await session.get(cls, key)
+        if row is None:
+            raise NotYet(cls, str(key))
+        if row.deleted:
+            raise NotFound(replica=cls.__tablename__, id=key)
+        return row
+
+    @classmethod
+    async def wait_for(cls, sessions: Sessions, key: UUID | str | int, version: int, *, seconds: float = 5.0) -> None:
+        """Returns when this replica has `version` (or a newer one) of a key: how one reads one's own write.
+
+        sessions: what gives a session, such as `database.transaction`. Raises TimeoutError after `seconds`.
+        """
+        table: Table = cls.__table__
+        until, pause = time.monotonic() + seconds, 0.005
+        while True:
+            async with sessions() as session:
+                held = await session.scalar(select(table.c.state_version).where(table.c.id == key))
+            if held is not None and held >= version:
+                return
+            if time.monotonic() + pause > until:
+                raise TimeoutError(f"{cls.__tablename__} has no version {version} of {key} after {seconds} s")
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, 0.1)
+
+    @classmethod
+    async def freshness(cls, session: AsyncSession) -> Freshness:
+        """How many rows it has and how far behind its owner the last one came."""
+        table: Table = cls.__table__
+        counted = select(func.count(), func.count().filter(table.c.deleted), func.max(table.c.changed_at)).select_from(table)
+        rows, deleted, changed_at = (await session.execute(counted)).one()
+        last = select(table.c.received_at, table.c.changed_at).order_by(table.c.received_at.desc()).limit(1)
+        newest = (await session.execute(last)).one_or_none()
+        lag = newest.received_at - newest.changed_at if newest is not None else timedelta()
+        return Freshness(rows, deleted, newest.received_at if newest is not None else None, changed_at, max(lag, timedelta()))
+
+    @classmethod
+    def subscription(cls) -> Subscription:
+        """The subscription that feeds it, named after its table. Raises DeclarationError."""
+        if cls not in _subscriptions:
+            _subscriptions[cls] = _subscription(cls)
+        return _subscriptions[cls]
+
+
+def state_event_of(replica: type[Any]) -> type[StateEvent]:
+    """The contract that a replica copies: the parameter of `Replica[...]`. Raises DeclarationError."""
+    for base in getattr(replica, "__orig_bases__", ()):
+        for argument in typing.get_args(base):
+            if isinstance(argument, type) and issubclass(argument, StateEvent):
+                return argument
+    raise DeclarationError(f"{replica.__name__} does not say what it copies: write Replica[TheChangedEvent]")
+
+
+@cache
+def own_columns(table: Table) -> tuple[str, ...]:
+    """The columns that hold the contract's data, without those that every replica has."""
+    return tuple(column.name for column in table.columns if column.name not in COMMON_COLUMNS)
+
+
+def _subscription(replica: type[Replica[Any]]) -> Subscription:
+    event = state_event_of(replica)
+    unknown = [name for name in own_columns(replica.__table__) if name not in event.model_fields]
+    if unknown and "kept" not in vars(replica):
+        raise DeclarationError(
+            f"{replica.__tablename__} has columns that {event.contract.name} does not: {', '.join(unknown)}; "
+            "name them like the contract's fields, or override `kept`"
+        )
+    arrays = [column.name for column in replica.__table__.columns if isinstance(column.type, ARRAY)]
+    if arrays:
+        raise DeclarationError(f"{replica.__tablename__} has array columns: {', '.join(arrays)}; make them JSONB")
+
+    async def take(event: StateEvent, session: AsyncSession, envelope: Envelope) -> None:
+        await upsert(session, replica, [Arrived(event, envelope)])
+
+    return Subscription(name=replica.__tablename__, events=(event,), handler=take, on_failure="pass")
+
+
+def replicas_in(module: ModuleType) -> list[type[Replica[Any]]]:
+    """The replicas declared in a module, in the order of their appearance."""
+    return [
+        value
+        for value in vars(module).values()
+        if isinstance(value, type)
+        and issubclass(value, Replica)
+        and value.__module__ == module.__name__
+        and "__tablename__" in vars(value)
+    ]
