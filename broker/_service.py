@@ -65,7 +65,7 @@ class Service:
         return (*(replica.subscription() for replica in self.replicated), *own)
 
     @cached_property
-    def calls(self) -> tuple[Outside, ...]:
+    def calls(self) -> tuple[Outside[Any, Any], ...]:
         """The calls that it makes to the world outside."""
         from broker._outside import calls_in
 
@@ -110,14 +110,17 @@ def check_platform(services: Iterable[Service]) -> Mapping[str, frozenset[str]]:
             raise DeclarationError(f"there are two services named {name}")
     publishers: dict[str, str] = {}
     subscribers: dict[str, set[str]] = {}
+    versions: set[tuple[str, int]] = set()
     for service in services:
         for event in service.events:
-            name = event.contract.name
+            name, version = event.contract.name, event.contract.version
             if event.contract.publisher != service.name:
                 raise DeclarationError(f"{name} stands in the contracts of {service.name} but names {event.contract.publisher}")
-            if name in publishers:
+            if publishers.setdefault(name, service.name) != service.name:
                 raise DeclarationError(f"{name} is published by both {publishers[name]} and {service.name}")
-            publishers[name] = service.name
+            if (name, version) in versions:
+                raise DeclarationError(f"{name} v{version} stands twice in the contracts of {service.name}")
+            versions.add((name, version))
             subscribers[name] = set()
     for service in services:
         for subscription in service.subscriptions:

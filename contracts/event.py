@@ -21,6 +21,7 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
 Upcaster = Callable[[dict[str, Any]], dict[str, Any]]
+UPCASTS = "__upcasts_since__"
 
 
 class NewerVersion(Exception):
@@ -55,7 +56,7 @@ def upcaster(*, since: int) -> Callable[[Upcaster], Upcaster]:
     """Marks a static method of an event class that turns the data of version `since` into that of the next version."""
 
     def mark(function: Upcaster) -> Upcaster:
-        function.__upcasts__ = since  # type: ignore[attr-defined]
+        setattr(getattr(function, "__func__", function), UPCASTS, since)
         return function
 
     return mark
@@ -85,7 +86,7 @@ class Event(BaseModel):
             raise TypeError(f"{cls.__name__}: the key {key!r} is not one of its fields")
         attributes = [getattr(cls, attribute, None) for attribute in vars(cls)]
         upcasters: dict[int, Upcaster] = {
-            attribute.__upcasts__: attribute for attribute in attributes if attribute and hasattr(attribute, "__upcasts__")
+            getattr(attribute, UPCASTS): attribute for attribute in attributes if attribute and hasattr(attribute, UPCASTS)
         }
         cls.contract = Contract(name, version, key, publisher or cls.__module__.rpartition(".")[2], upcasters)
 
