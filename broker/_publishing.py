@@ -110,8 +110,23 @@ def body_of(event: Event) -> bytes:
     return body
 
 
+def _one_state_each(buffer: list[Buffered]) -> list[Buffered]:
+    """Without the states of an aggregate that a later one of the same transaction replaces."""
+    newest: dict[tuple[str, str], int] = {}
+    for event in (buffered.event for buffered in buffer):
+        if isinstance(event, StateEvent):
+            aggregate = (event.contract.name, event.subject)
+            newest[aggregate] = max(newest.get(aggregate, 0), event.state_version)
+    return [
+        buffered
+        for buffered in buffer
+        if not isinstance(buffered.event, StateEvent)
+        or newest[buffered.event.contract.name, buffered.event.subject] == buffered.event.state_version
+    ]
+
+
 def _write(session: Session) -> None:
-    buffer: list[Buffered] = session.info.pop(BUFFER, [])
+    buffer = _one_state_each(session.info.pop(BUFFER, []))
     if not buffer:
         return
     rows = [(buffered, body_of(buffered.event)) for buffered in buffer]

@@ -177,8 +177,9 @@ call = Table(
     Column("position", BigInteger, Identity(always=True), nullable=False),
     Column("name", Text, nullable=False),
     Column("key", Text, nullable=False),
-    Column("state", Text, nullable=False, comment="pending, sending, unknown, answered or given_up"),
+    Column("state", Text, nullable=False, comment="pending, sending, unknown, received, answered or given_up"),
     Column("request", JSONB, nullable=False),
+    Column("outcome", JSONB, comment="once it is known"),
     Column("attempts", Integer, nullable=False, server_default=text("0")),
     _timestamp("due_at"),
     Column("error", Text),
@@ -187,7 +188,9 @@ call = Table(
     Column("trace", Text),
     _timestamp("created_at"),
 )
-Index("call_open_idx", call.c.due_at, postgresql_where=call.c.state.in_(("pending", "sending", "unknown")))
+_is_open = call.c.state.in_(("pending", "sending", "unknown", "received"))
+Index("call_open_idx", call.c.due_at, postgresql_where=_is_open)
+Index("call_key_idx", call.c.name, call.c.key, call.c.position, postgresql_where=_is_open)
 
 # How far business time is from the wall clock: tests move it, production never does.
 clock = Table(

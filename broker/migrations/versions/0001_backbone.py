@@ -150,8 +150,9 @@ def upgrade() -> None:
             position bigint GENERATED ALWAYS AS IDENTITY,
             name text NOT NULL,
             key text NOT NULL,
-            state text NOT NULL CHECK (state IN ('pending', 'sending', 'unknown', 'answered', 'given_up')),
+            state text NOT NULL CHECK (state IN ('pending', 'sending', 'unknown', 'received', 'answered', 'given_up')),
             request jsonb NOT NULL,
+            outcome jsonb,
             attempts integer NOT NULL DEFAULT 0,
             due_at timestamptz NOT NULL,
             error text,
@@ -163,8 +164,12 @@ def upgrade() -> None:
         """
     )
     op.execute("COMMENT ON COLUMN backbone.call.id IS 'idempotency key'")
-    op.execute("COMMENT ON COLUMN backbone.call.state IS 'pending, sending, unknown, answered or given_up'")
-    op.execute("CREATE INDEX call_open_idx ON backbone.call (due_at) WHERE state IN ('pending', 'sending', 'unknown')")
+    op.execute("COMMENT ON COLUMN backbone.call.state IS 'pending, sending, unknown, received, answered or given_up'")
+    op.execute("COMMENT ON COLUMN backbone.call.outcome IS 'once it is known'")
+    for index, columns in {"call_open_idx": "due_at", "call_key_idx": "name, key, position"}.items():
+        op.execute(
+            f"CREATE INDEX {index} ON backbone.call ({columns}) WHERE state IN ('pending', 'sending', 'unknown', 'received')"
+        )
     op.execute("CREATE TABLE backbone.clock (one boolean DEFAULT true PRIMARY KEY CHECK (one), shift interval NOT NULL)")
     op.execute("INSERT INTO backbone.clock (shift) VALUES (interval '0')")
     op.execute(
