@@ -1,0 +1,150 @@
+"""Servers from a Docker Engine, through testcontainers."""
+
+from __future__ import annotations
+
+import secrets
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+from nilecare.stack.errors import StackError, Unavailable
+from nilecare.stack.home import Home
+from nilecare.stack.ports import free_ports
+from nilecare.stack.probes import postgres_answers, rabbitmq_answers, wait_until
+from nilecare.stack.servers import Servers
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from testcontainers.core.container import DockerContainer
+
+POSTGRES_IMAGE = "postgres:17"
+RABBITMQ_IMAGE = "rabbitmq:4-management"
+LABEL = "nilecare.stack"
+
+_PATIENCE = 120.0
+_PING_SECONDS = 5
+
+
+class ContainerServer:
+    """One server in a container, on a fixed port of this machine, so that it comes back where it was."""
+
+    def __init__(self, name: str, container: DockerContainer, answers: Callable[[], bool]) -> None:
+        self.name = name
+        self.container = container
+        self._answers = answers
+        self._made = False
+
+    def start(self) -> None:
+        """Makes the container the first time, and starts it again after that; returns when it answers."""
+        if self._made:
+            self.container.get_wrapped_container().start()
+        else:
+            self._made = True
+            self.container.start()
+        wait_until(self._answers, what=self.name, alive=self._alive, seconds=_PATIENCE)
+
+    def stop(self) -> None:
+        """Lets it shut down in order."""
+        self.container.get_wrapped_container().stop(timeout=60)
+
+    def kill(self) -> None:
+        """kill -9 of all its processes."""
+        if self._alive():
+            self.container.get_wrapped_container().kill()
+
+    def pause(self) -> None:
+        """Freezes all its processes."""
+        self.container.get_wrapped_container().pause()
+
+    def resume(self) -> None:
+        """Lets them go on."""
+        self.container.get_wrapped_container().unpause()
+
+    def remove(self) -> None:
+        """Removes the container with what it stored."""
+        if self._made:
+            self.container.stop(force=True, delete_volume=True)
+
+    def _alive(self) -> bool:
+        container = self.container.get_wrapped_container()
+        container.reload()
+        return str(container.status) in ("created", "running", "paused")
+
+
+class Containers:
+    """RabbitMQ and PostgreSQL in containers."""
+
+    def __init__(self, home: Home, password: str) -> None:
+        from testcontainers.core.container import DockerContainer
+
+        database_port, amqp_port, management_port = free_ports(3)
+        management_url = f"http://nilecare:{password}@127.0.0.1:{management_port}"
+        label = {LABEL: str(home.folder)}
+        self.postgres = ContainerServer(
+            "postgres",
+            DockerContainer(POSTGRES_IMAGE, labels=label, shm_size="256m")
+            .with_env("POSTGRES_PASSWORD", password)
+            .with_command("postgres -c max_connections=400 -c fsync=off")
+            .with_bind_ports(5432, database_port),
+            lambda: postgres_answers(database_port),
+        )
+        self.rabbitmq = ContainerServer(
+            "rabbitmq",
+            DockerContainer(RABBITMQ_IMAGE, labels=label, hostname="nilecare")
+            .with_envs(RABBITMQ_DEFAULT_USER="nilecare", RABBITMQ_DEFAULT_PASS=password)
+            .with_bind_ports(5672, amqp_port)
+            .with_bind_ports(15672, management_port),
+            lambda: rabbitmq_answers(amqp_port, management_url),
+        )
+        self.servers = Servers(
+            postgres_url=f"postgresql://postgres:{password}@127.0.0.1:{database_port}/postgres",
+            amqp_url=f"amqp://nilecare:{password}@127.0.0.1:{amqp_port}/",
+            management_url=management_url,
+        )
+
+    @classmethod
+    def start(cls, home: Home, *, password: str | None, durable: bool) -> Containers:
+        """Starts both. Raises Unavailable where there is no engine, or it cannot get the images."""
+        _ping()
+        remove_containers(home)
+        containers = cls(home, password or secrets.token_hex(16))
+        try:
+            with ThreadPoolExecutor() as pool:
+                for started in [pool.submit(server.start) for server in (containers.postgres, containers.rabbitmq)]:
+                    started.result()
+        except BaseException as failure:
+            containers.close(orderly=False)
+            if isinstance(failure, StackError) or not isinstance(failure, Exception):
+                raise
+            raise Unavailable(f"the Docker Engine did not start the servers: {str(failure).splitlines()[0]}") from failure
+        return containers
+
+    def close(self, *, orderly: bool) -> None:
+        """Removes both."""
+        with ThreadPoolExecutor() as pool:
+            for server in (self.postgres, self.rabbitmq):
+                pool.submit(server.remove)
+
+
+def remove_containers(home: Home) -> None:
+    """Removes the containers that an earlier holder of this home left behind."""
+    import docker
+
+    client = docker.from_env(timeout=60)
+    for container in client.containers.list(all=True, filters={"label": f"{LABEL}={home.folder}"}):
+        container.remove(force=True, v=True)
+    client.close()
+
+
+def _ping() -> None:
+    try:
+        import docker
+        import testcontainers.core.container  # noqa: F401 - only whether it is there
+    except ImportError as missing:
+        raise Unavailable(f"the package {missing.name} is not installed") from None
+    try:
+        client = docker.from_env(timeout=_PING_SECONDS)
+        client.ping()
+        client.close()
+    except docker.errors.DockerException:
+        raise Unavailable("no Docker Engine answers") from None

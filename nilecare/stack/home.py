@@ -1,0 +1,110 @@
+"""The folder of one stack: `.local/<name>` of the checkout, held by one process at a time."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import pwd
+import shutil
+import stat
+from itertools import count
+from pathlib import Path
+from typing import TextIO
+
+from nilecare.stack import processes
+from nilecare.stack.errors import StackError
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+LOCAL = CHECKOUT / ".local"
+
+
+class Home:
+    """Everything one stack writes. The lock on it ends with the process, however that ends; the next holder clears up."""
+
+    def __init__(self, name: str, folder: Path, lock: TextIO) -> None:
+        self.name = name
+        self.folder = folder
+        self._lock = lock
+
+    @classmethod
+    def take(cls, name: str) -> Home:
+        """The first of `name`, `name-2`, `name-3`… that no living process holds, with nothing running in it."""
+        LOCAL.mkdir(exist_ok=True)
+        for number in count(1):
+            folder = LOCAL / (name if number == 1 else f"{name}-{number}")
+            lock = (LOCAL / f"{folder.name}.lock").open("w")
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                lock.close()
+                continue
+            home = cls(folder.name, folder, lock)
+            home.end_processes()
+            folder.mkdir(exist_ok=True)
+            return home
+        raise AssertionError("unreachable")
+
+    def path(self, name: str) -> Path:
+        """A folder in here, made if it is not there."""
+        folder = self.folder / name
+        folder.mkdir(exist_ok=True)
+        return folder
+
+    def path_for(self, user: str, name: str) -> Path:
+        """A folder that belongs to another account.
+
+        That account may not be able to enter the checkout: then the folder lies under /var/tmp, named after the checkout's
+        path, with a link from here to it.
+        """
+        account = pwd.getpwnam(user)
+        inside = self.folder / name
+        if _may_enter(self.folder, account):
+            inside.mkdir(exist_ok=True)
+        else:
+            outside = _outside(self.folder) / name
+            outside.mkdir(exist_ok=True)
+            inside.unlink(missing_ok=True)
+            inside.symlink_to(outside)
+        os.chown(inside, account.pw_uid, account.pw_gid)
+        return inside.resolve()
+
+    def end_processes(self, *, orderly: bool = False) -> int:
+        """Ends every process of this stack, whoever started it; how many there were."""
+        return processes.end_all(self.folder, orderly=orderly)
+
+    def clear(self) -> None:
+        """Removes all of it but the lock."""
+        shutil.rmtree(_outside_path(self.folder), ignore_errors=True)
+        shutil.rmtree(self.folder, ignore_errors=True)
+        self.folder.mkdir(exist_ok=True)
+
+    def give_back(self) -> None:
+        """Lets the next one have it."""
+        self._lock.close()
+
+
+def _may_enter(folder: Path, account: pwd.struct_passwd) -> bool:
+    return all(_allows(level.stat(), account) for level in (folder, *folder.parents))
+
+
+def _allows(status: os.stat_result, account: pwd.struct_passwd) -> bool:
+    if status.st_uid == account.pw_uid:
+        return bool(status.st_mode & stat.S_IXUSR)
+    if status.st_gid == account.pw_gid:
+        return bool(status.st_mode & stat.S_IXGRP)
+    return bool(status.st_mode & stat.S_IXOTH)
+
+
+def _outside_path(folder: Path) -> Path:
+    digest = hashlib.sha256(os.fsencode(folder)).hexdigest()[:16]
+    return Path("/var/tmp") / f"nilecare-{digest}"  # noqa: S108 - its owner is checked before anything is put there
+
+
+def _outside(folder: Path) -> Path:
+    outside = _outside_path(folder)
+    outside.mkdir(mode=0o711, exist_ok=True)
+    if outside.is_symlink() or outside.stat().st_uid != os.geteuid():
+        raise StackError(f"{outside} belongs to somebody else: remove it")
+    outside.chmod(0o711)
+    return outside
