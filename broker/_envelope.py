@@ -17,6 +17,8 @@ from broker.errors import Permanent
 
 PREFIX = "cloudEvents:"
 CONTENT_TYPE = "application/json"
+MAX_ATTRIBUTE = 500
+"""Characters of an attribute, at most: keys and types stand in indexes, which hold no more than about 2,700 bytes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +81,8 @@ class Envelope:
                 value = value.decode("utf-8", "replace")
             if not isinstance(value, str) or not value:
                 raise Permanent(f"the message has no CloudEvents attribute {name!r}")
+            if len(value) > MAX_ATTRIBUTE or "\0" in value:
+                raise Permanent(f"the CloudEvents attribute {name!r} of the message is malformed")
             return value
 
         def optional(name: str) -> str | None:
@@ -94,8 +98,8 @@ class Envelope:
                 type=attribute("type"),
                 source=attribute("source"),
                 subject=attribute("subject"),
-                version=int(attribute("dataversion")),
-                sequence=int(attribute("sequence")),
+                version=_number(attribute("dataversion"), bits=31),
+                sequence=_number(attribute("sequence"), bits=63),
                 flow=UUID(attribute("correlationid")),
                 cause=UUID(cause) if cause else None,
                 trace=optional("traceparent"),
@@ -104,3 +108,10 @@ class Envelope:
             )
         except ValueError as malformed:
             raise Permanent("a CloudEvents attribute of the message is malformed") from malformed
+
+
+def _number(digits: str, *, bits: int) -> int:
+    number = int(digits)
+    if not 0 <= number < 2**bits:
+        raise ValueError("out of range")
+    return number

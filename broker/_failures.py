@@ -1,0 +1,291 @@
+"""The keeper of failed messages: one table for all that are tried again, wait, lie behind another, or are dead.
+
+Every change to the messages of one subscription and key happens under the lock of their `held_key` row: consumer, retry,
+replay and discard all take it first. Locks are taken in this order: held keys (sorted), then a replica's advisory lock, then
+rows of failed messages.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Iterable
+from typing import Any
+from uuid import UUID
+
+import structlog
+from sqlalchemy import ARRAY, Table, Text, any_, cast, exists, func, literal, select, text, update
+from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from broker._clock import clock
+from broker._delivery import DELIVERY_COUNT, Delivery
+from broker._envelope import Envelope
+from broker._publishing import lock_number
+from broker._service import Service
+from broker._subscriptions import Subscription
+from broker._tables import attempt, failed_message, held_key, inbox
+from broker._verdicts import Verdict, classify
+from broker.errors import Later, Newer, NotYet
+
+log = structlog.get_logger("nilecare.backbone")
+
+BEHIND = Verdict("held", "Held", "lies behind an earlier failed message of its key")
+LARGEST_INTEGER = 2**31 - 1
+
+LOCK_HELD = text(
+    """
+    SELECT key FROM backbone.held_key held
+    WHERE subscription = :subscription AND key = ANY(CAST(:keys AS text[]))
+          AND EXISTS (SELECT FROM backbone.failed_message WHERE subscription = held.subscription AND key = held.key)
+    ORDER BY key FOR UPDATE
+    """
+)
+
+PROMOTE = text(
+    """
+    UPDATE backbone.failed_message SET state = 'retrying', due_at = :now
+    WHERE state = 'held' AND position = (
+        SELECT min(position) FROM backbone.failed_message WHERE subscription = :subscription AND key = :key
+    )
+    """
+)
+
+RELEASE = text(
+    """
+    DELETE FROM backbone.held_key
+    WHERE subscription = :subscription AND key = :key AND NOT EXISTS (
+        SELECT FROM backbone.failed_message WHERE subscription = :subscription AND key = :key
+    )
+    """
+)
+
+
+class Failures:
+    """Where one service's messages are kept that a subscription could not handle (yet)."""
+
+    def __init__(self, service: Service) -> None:
+        self.service = service
+
+    async def lock_held(self, session: AsyncSession, subscription: Subscription, keys: Collection[str]) -> set[str]:
+        """Locks those of `keys` that open failed messages hold, in sorted order, and says which they are.
+
+        Nothing is held where a subscription lets later messages pass.
+        """
+        if subscription.on_failure == "pass" or not keys:
+            return set()
+        return set((await session.scalars(LOCK_HELD, {"subscription": subscription.name, "keys": sorted(keys)})).all())
+
+    async def known(self, session: AsyncSession, subscription: Subscription, ids: Collection[UUID]) -> set[UUID]:
+        """Those of `ids` that took effect, or failed and are kept."""
+        names = [subscription.name, *subscription.formerly]
+        done = select(inbox.c.id).where(inbox.c.subscription.in_(names), inbox.c.id.in_(ids))
+        kept = select(failed_message.c.id).where(failed_message.c.subscription.in_(names), failed_message.c.id.in_(ids))
+        return {id_ for id_ in (await session.scalars(done.union(kept))).all() if id_ is not None}
+
+    async def record(
+        self,
+        session: AsyncSession,
+        subscription: Subscription,
+        delivery: Delivery,
+        envelope: Envelope | None,
+        exception: Exception,
+        *,
+        attempts: int = 1,
+    ) -> None:
+        """Keeps a message that failed, and holds its key. Without an envelope nothing in it is believed or held."""
+        key = _clean(envelope.subject) if envelope else ""
+        await lock_key(session, subscription.name, key)
+        verdict = await self.verdict(session, subscription, envelope, exception, attempts)
+        await self.keep(session, subscription.name, delivery, envelope, verdict, attempts=attempts)
+        self.tell(subscription.name, envelope, verdict, attempts)
+
+    async def hold(self, session: AsyncSession, subscription: Subscription, delivery: Delivery, envelope: Envelope) -> None:
+        """Lays a message behind the failed one of its key."""
+        await lock_key(session, subscription.name, _clean(envelope.subject))
+        await self.keep(session, subscription.name, delivery, envelope, BEHIND, attempts=0)
+
+    async def verdict(
+        self,
+        session: AsyncSession,
+        subscription: Subscription,
+        envelope: Envelope | None,
+        exception: Exception,
+        attempts: int,
+    ) -> Verdict:
+        """The verdict on a message, once it is sure that what it waits for has not come meanwhile."""
+        if isinstance(exception, Newer) and envelope is not None and _is_read_by(subscription, envelope):
+            exception = Later(str(exception))  # this very code would be its own awakener, again and again
+        verdict = classify(exception, attempts)
+        if isinstance(exception, NotYet) and await _has_arrived(session, exception):
+            again = classify(Later(str(exception)), attempts)
+            return Verdict("retrying", verdict.error, verdict.reason, clock.now() if attempts == 1 else again.due_at)
+        return verdict
+
+    async def keep(
+        self,
+        session: AsyncSession,
+        subscription: str,
+        delivery: Delivery,
+        envelope: Envelope | None,
+        verdict: Verdict,
+        *,
+        attempts: int,
+    ) -> None:
+        """Writes the row, unless this very message has one. The caller has locked the key."""
+        now = clock.now()
+        row = {
+            "subscription": subscription,
+            "id": envelope.id if envelope else None,
+            "state": verdict.state,
+            "type": _clean(envelope.type if envelope else delivery.routing_key),
+            "version": min(envelope.version, LARGEST_INTEGER) if envelope else 0,
+            "key": _clean(envelope.subject) if envelope else "",
+            "sequence": envelope.sequence if envelope else 0,
+            "flow": envelope.flow if envelope else None,
+            "exchange": _clean(delivery.exchange),
+            "routing_key": _clean(delivery.routing_key),
+            "properties": _properties(delivery),
+            "body": delivery.body,
+            "error": verdict.error,
+            "reason": verdict.reason,
+            "attempts": attempts,
+            "due_at": verdict.due_at,
+            "waits_for": verdict.waits_for,
+            "waits_key": verdict.waits_key,
+            "first_failed_at": now,
+            "last_failed_at": now,
+        }
+        if envelope is None and await _is_kept_nameless(session, row):
+            return
+        await session.execute(upsert(failed_message).values(row).on_conflict_do_nothing())
+
+    async def again(
+        self, session: AsyncSession, subscription: Subscription, position: int, envelope: Envelope | None, exception: Exception
+    ) -> Verdict | None:
+        """Writes down that a kept message failed once more; None when it is gone. The caller has locked the key."""
+        here = failed_message.c.position == position
+        attempts = await session.scalar(select(failed_message.c.attempts + 1).where(here))
+        if attempts is None:
+            return None
+        verdict = await self.verdict(session, subscription, envelope, exception, attempts)
+        await session.execute(
+            update(failed_message)
+            .where(here)
+            .values(
+                state=verdict.state,
+                error=verdict.error,
+                reason=verdict.reason,
+                attempts=attempts,
+                due_at=verdict.due_at,
+                waits_for=verdict.waits_for,
+                waits_key=verdict.waits_key,
+                last_failed_at=clock.now(),
+            )
+        )
+        self.tell(subscription.name, envelope, verdict, attempts)
+        return verdict
+
+    def tell(self, subscription: str, envelope: Envelope | None, verdict: Verdict, attempts: int) -> None:
+        """Logs a failure: a dead letter as an error, for somebody must look; anything else heals by itself."""
+        say = log.error if verdict.state == "dead" else log.warning
+        say(
+            f"message.{verdict.state}",
+            service=self.service.name,
+            subscription=subscription,
+            event=str(envelope.id) if envelope else None,
+            type=envelope.type if envelope else None,
+            flow=str(envelope.flow) if envelope else None,
+            error=verdict.error,
+            reason=verdict.reason,
+            attempts=attempts,
+        )
+
+
+async def lock_key(session: AsyncSession, subscription: str, key: str) -> None:
+    """Locks the key's row until the end of the transaction, and makes it first where there is none."""
+    row = upsert(held_key).values(subscription=subscription, key=key)
+    await session.execute(row.on_conflict_do_update(index_elements=["subscription", "key"], set_={"key": row.excluded.key}))
+
+
+async def close(
+    session: AsyncSession, subscription: str, position: int, *, id_: UUID | None, key: str, flow: UUID | None
+) -> bool:
+    """Takes a message out: into the inbox, so that it never has an effect again, and its successor's turn has come.
+
+    The caller has locked the key. False when the inbox knew it already.
+    """
+    fresh = True
+    if id_ is not None:
+        row = upsert(inbox).values(id=id_, subscription=subscription, key=key, flow=flow)
+        fresh = (await session.execute(row.on_conflict_do_nothing().returning(inbox.c.id))).scalar() is not None
+        await session.execute(attempt.delete().where(attempt.c.subscription == subscription, attempt.c.id == id_))
+    await session.execute(failed_message.delete().where(failed_message.c.position == position))
+    await session.execute(PROMOTE, {"subscription": subscription, "key": key, "now": clock.now()})
+    await session.execute(RELEASE, {"subscription": subscription, "key": key})
+    return fresh
+
+
+async def wake_waiting(session: AsyncSession, replica: str, keys: Iterable[str]) -> int:
+    """Makes due what waits for these keys of a replica (its table's name); says how many.
+
+    The caller has locked the replica's advisory lock, shared, before it wrote the rows: whoever records a wait takes it
+    exclusively and looks at the replica again, so that no wake-up is lost.
+    """
+    woken = await session.execute(
+        update(failed_message)
+        .where(
+            failed_message.c.state == "waiting",
+            failed_message.c.waits_for == replica,
+            failed_message.c.waits_key == any_(literal(list(keys), ARRAY(Text()))),
+        )
+        .values(state="retrying", due_at=clock.now(), waits_for=None, waits_key=None)
+        .returning(failed_message.c.position)
+    )
+    return len(woken.all())
+
+
+async def _has_arrived(session: AsyncSession, waits: NotYet) -> bool:
+    """Whether the replica has the row after all, and until our commit no writer of the replica can add it unseen."""
+    number = lock_number("replica", waits.replica.__tablename__)
+    await session.execute(select(func.pg_advisory_xact_lock(number)))
+    table: Table = waits.replica.__table__
+    found = select(exists().where(table.c.id == cast(literal(waits.key, Text()), table.c.id.type)))
+    return bool(await session.scalar(found))
+
+
+async def _is_kept_nameless(session: AsyncSession, row: dict[str, Any]) -> bool:
+    """Whether a message without a usable id is kept already: a redelivery is the same in all that was sent.
+
+    Such a message has nothing else to be known by, and must not multiply when the broker delivers it again.
+    """
+    same = ("subscription", "key", "exchange", "routing_key", "body", "properties")
+    kept = exists().where(failed_message.c.id.is_(None), *(failed_message.c[name] == row[name] for name in same))
+    return bool(await session.scalar(select(kept)))
+
+
+def _is_read_by(subscription: Subscription, envelope: Envelope) -> bool:
+    event = subscription.contract(envelope.type)
+    return event is not None and envelope.version <= event.contract.version
+
+
+def _properties(delivery: Delivery) -> dict[str, Any]:
+    """The delivery's properties as a JSONB column takes them, without what differs between deliveries of one message."""
+    properties = delivery.properties
+    properties["headers"] = {name: value for name, value in properties["headers"].items() if name != DELIVERY_COUNT}
+    cleaned: dict[str, Any] = _storable(properties)
+    return cleaned
+
+
+def _storable(value: Any) -> Any:
+    """JSON without the two things that PostgreSQL refuses: the character NUL, and numbers that are none."""
+    if isinstance(value, dict):
+        return {_clean(name): _storable(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [_storable(inner) for inner in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    return _clean(value) if isinstance(value, str) else value
+
+
+def _clean(words: str) -> str:
+    return words.replace("\0", "\N{REPLACEMENT CHARACTER}")
