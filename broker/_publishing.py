@@ -125,7 +125,8 @@ def _one_state_each(buffer: list[Buffered]) -> list[Buffered]:
     ]
 
 
-def _write(session: Session) -> None:
+def write_buffer(session: Session) -> None:
+    """Writes what was published so far to the outbox, inside the transaction. Runs by itself before a commit."""
     buffer = _one_state_each(session.info.pop(BUFFER, []))
     if not buffer:
         return
@@ -159,7 +160,7 @@ def prepare_session(session: Session, publisher: str | None, on_commit: Callable
         if session.in_nested_transaction():
             return
         session.flush()
-        _write(session)
+        write_buffer(session)
 
     def after_commit(session: Session) -> None:
         if session.info.pop("backbone.wrote", False) and on_commit is not None:
