@@ -3,9 +3,12 @@
 This is the only door: services say `from broker import …`; the modules behind it are private.
 """
 
+from broker._access import Reading, Transaction, allow, verified_by
 from broker._clock import clock
 from broker._envelope import Envelope
+from broker._idempotency import Idempotent, Router
 from broker._outside import LEAVE, SEND_AGAIN, StoppedBeforeCall, World, ask, call, outside
+from broker._pages import Page, PageRequest
 from broker._publishing import publish
 from broker._replicas import Replica
 from broker._schedule import schedule, unschedule
@@ -13,6 +16,7 @@ from broker._service import Service
 from broker._settings import Settings
 from broker._states import StateOwner, publishes_state, touch
 from broker._subscriptions import Subscription, on
+from broker._tokens import Principal
 from broker.errors import (
     BackboneError,
     DeclarationError,
@@ -39,22 +43,30 @@ __all__ = [
     "EventTooLarge",
     "Failure",
     "ForeignEvent",
+    "Idempotent",
     "Later",
     "Newer",
     "NotFound",
     "NotYet",
+    "Page",
+    "PageRequest",
     "Permanent",
+    "Principal",
     "PublishRefused",
+    "Reading",
     "Replica",
+    "Router",
     "RuleBroken",
     "Service",
     "SessionIsGuarded",
     "Settings",
     "StateBypassed",
-    "Subscription",
     "StateOwner",
     "StoppedBeforeCall",
+    "Subscription",
+    "Transaction",
     "World",
+    "allow",
     "ask",
     "call",
     "clock",
@@ -65,4 +77,5 @@ __all__ = [
     "schedule",
     "touch",
     "unschedule",
+    "verified_by",
 ]

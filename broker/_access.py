@@ -1,0 +1,99 @@
+"""Who may use a route, and the transaction it works in: what the functions of an `api.py` ask for by annotation."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from typing import Annotated, Any, cast
+
+from fastapi import Depends, HTTPException, Request, Security
+from fastapi.dependencies.models import Dependant
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from broker._database import Database
+from broker._tokens import Principal, TokenRefused, Verifier
+
+CLOSES = "__closes_route__"
+
+bearer = HTTPBearer(scheme_name="token", bearerFormat="JWT", description="A NileCare token.", auto_error=False)
+
+
+class Gate:
+    """Lets a request pass if its token is valid and carries one of `roles` (any role, when none is named)."""
+
+    def __init__(self, roles: frozenset[str]) -> None:
+        self.roles = roles
+
+    async def __call__(
+        self, request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Security(bearer)]
+    ) -> Principal:
+        principal = authenticated(request, credentials)
+        self.check(principal)
+        return principal
+
+    def check(self, principal: Principal) -> None:
+        """Raises 403 when the principal has none of the roles."""
+        if self.roles and not self.roles & principal.roles:
+            raise HTTPException(403, f"This needs one of the roles: {', '.join(sorted(self.roles))}.")
+
+
+def allow(*roles: str) -> Any:
+    """Closes a route to all but tokens with one of `roles`: `who: Annotated[Principal, allow("technician")]`."""
+    return Depends(Gate(frozenset(roles)))
+
+
+def verified_by(check: Callable[..., Awaitable[Any]]) -> Any:
+    """Closes a route that cannot have a token (a provider's webhook) by a dependency that raises unless it is proven genuine.
+
+    `dependencies=[verified_by(check_signature)]`; what `check` raises should be an HTTPException with status 401.
+    """
+    setattr(check, CLOSES, True)
+    return Depends(check)
+
+
+def authenticated(request: Request, credentials: HTTPAuthorizationCredentials | None) -> Principal:
+    """The principal of the request's token. Raises 401."""
+    verifier = cast("Verifier", request.app.state.verifier)
+    try:
+        if credentials is None:
+            raise TokenRefused("there is no token")
+        return verifier.principal(credentials.credentials)
+    except TokenRefused as refused:
+        raise HTTPException(401, "A valid token is needed.", headers={"WWW-Authenticate": "Bearer"}) from refused
+
+
+def gates_of(dependant: Dependant) -> Iterator[Gate]:
+    """The gates among a route's dependencies."""
+    for dependency in dependant.dependencies:
+        if isinstance(dependency.call, Gate):
+            yield dependency.call
+        yield from gates_of(dependency)
+
+
+def is_closed(dependant: Dependant) -> bool:
+    """Whether nobody passes without a token or a proof of another kind."""
+    return any(
+        isinstance(dependency.call, Gate) or hasattr(dependency.call, CLOSES) or is_closed(dependency)
+        for dependency in dependant.dependencies
+    )
+
+
+async def _transaction(request: Request) -> AsyncIterator[AsyncSession]:
+    database = cast("Database", request.app.state.database)
+    async with database.transaction() as session:
+        yield session
+
+
+async def _reading(request: Request) -> AsyncIterator[AsyncSession]:
+    database = cast("Database", request.app.state.database)
+    async with database.transaction() as session:
+        await session.execute(text("SET TRANSACTION READ ONLY"))
+        yield session
+
+
+Transaction = Annotated[AsyncSession, Depends(_transaction, scope="function")]
+"""A session whose transaction, with all that is published in it, commits before the response is sent; an error undoes it."""
+
+Reading = Annotated[AsyncSession, Depends(_reading, scope="function")]
+"""A session that the database lets read only."""

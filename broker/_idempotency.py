@@ -1,0 +1,146 @@
+"""Idempotency-Key: a request that is sent again has one effect, and gets the reply of the first time.
+
+The key is claimed by a row in the request's own transaction, which also takes the reply before it commits: effect and reply
+stand or fall together, and a second request with the key waits for the first one's end. A request that failed leaves nothing
+and may be sent again. Source: IETF draft-ietf-httpapi-idempotency-key-header.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Coroutine
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Header, HTTPException, Request, Response, Security
+from fastapi.routing import APIRoute
+from fastapi.security import HTTPAuthorizationCredentials
+from sqlalchemy import CursorResult, and_, delete, select, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
+
+from broker._access import Transaction, authenticated, bearer, gates_of
+from broker._loop import Loop
+from broker._tables import idempotency
+from broker.errors import BackboneError
+
+KEPT = timedelta(days=3)
+"""How long a reply is kept; afterwards its key may be used again."""
+
+REPLAYED = {"Idempotency-Replayed": "true"}
+
+
+class AlreadyAnswered(BackboneError):
+    """The request was answered before; `response` is what was said."""
+
+    def __init__(self, response: Response) -> None:
+        self.response = response
+
+
+class Claim:
+    """The row that holds a key within the session of the request."""
+
+    def __init__(self, session: AsyncSession, key: str, principal: str, route: str, fingerprint: bytes) -> None:
+        self._session = session
+        self._names = {"key": key, "principal": principal, "route": route}
+        self._fingerprint = fingerprint
+
+    async def take(self) -> None:
+        """Claims the key, once whoever else holds it has ended. Raises AlreadyAnswered, or 422 for another request's key."""
+        row = self._names | {"request_hash": self._fingerprint, "status": 0, "body": b"", "created_at": datetime.now(UTC)}
+        claimed = await self._session.execute(
+            insert(idempotency).values(row).on_conflict_do_nothing().returning(idempotency.c.key)
+        )
+        if claimed.first() is not None:
+            return
+        earlier = (await self._session.execute(select(idempotency).where(self._mine))).one()
+        if earlier.request_hash != self._fingerprint:
+            raise HTTPException(422, "This Idempotency-Key was used for another request.")
+        raise AlreadyAnswered(Response(earlier.body or None, earlier.status, REPLAYED, media_type="application/json"))
+
+    async def keep(self, response: Response) -> None:
+        """Writes the reply, to be committed with its effect."""
+        reply = {"status": response.status_code, "body": bytes(response.body)}
+        await self._session.execute(update(idempotency).where(self._mine).values(reply))
+
+    @property
+    def _mine(self) -> Any:
+        return and_(*(idempotency.c[name] == value for name, value in self._names.items()))
+
+
+async def _once(
+    request: Request,
+    session: Transaction,
+    credentials: Annotated[HTTPAuthorizationCredentials | None, Security(bearer)],
+    key: Annotated[
+        str | None,
+        Header(alias="Idempotency-Key", min_length=1, max_length=255, description="Sent again, it gets the first reply."),
+    ] = None,
+) -> str | None:
+    if key is None:
+        return None
+    principal = authenticated(request, credentials)
+    for gate in gates_of(request.scope["route"].dependant):
+        gate.check(principal)
+    asked = f"{request.url.path}?{request.url.query}".encode() + b"\0" + await request.body()
+    route = f"{request.method} {request.scope['route'].path}"
+    claim = Claim(session, key, principal.subject, route, hashlib.sha256(asked).digest())
+    await claim.take()
+    request.state.claim = claim
+    return key
+
+
+Idempotent = Annotated[str | None, Depends(_once, scope="function")]
+"""Makes a route of a `Router` safe to call again: `key: Idempotent` is the request's Idempotency-Key, None without one."""
+
+
+class _Route(APIRoute):
+    """Runs inside the request's transaction, and so can commit the reply with the effect."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        answer = super().get_route_handler()
+
+        async def answer_once(request: Request) -> Response:
+            try:
+                response = await answer(request)
+            except AlreadyAnswered as answered:
+                return answered.response
+            claim: Claim | None = getattr(request.state, "claim", None)
+            if claim is not None:
+                await claim.keep(response)
+            return response
+
+        return answer_once
+
+
+class Router(APIRouter):
+    """The router of a service's `api.py`: FastAPI's, whose routes know Idempotent."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**{"route_class": _Route} | options)
+
+
+def knows_idempotent(route: APIRoute) -> bool:
+    """Whether the route does what it must when it asks for Idempotent."""
+    asks = any(dependency.call is _once for dependency in route.dependant.dependencies)
+    return isinstance(route, _Route) or not asks
+
+
+class IdempotencyPurge(Loop):
+    """Forgets replies older than `KEPT`, some at a time."""
+
+    def __init__(self, engine: AsyncEngine, *, interval: float = 600.0, at_once: int = 10_000) -> None:
+        super().__init__("idempotency purge", interval=interval)
+        self._engine = engine
+        self._at_once = at_once
+
+    async def run_once(self) -> bool:
+        columns = (idempotency.c.key, idempotency.c.principal, idempotency.c.route)
+        old = select(*columns).where(idempotency.c.created_at < datetime.now(UTC) - KEPT).limit(self._at_once)
+        async with self._engine.begin() as connection:
+            gone: CursorResult[Any] = await connection.execute(
+                delete(idempotency).where(
+                    and_(*(column == found for column, found in zip(columns, old.subquery().c, strict=True)))
+                )
+            )
+        return gone.rowcount == self._at_once

@@ -1,0 +1,135 @@
+"""Every error as a problem document (RFC 9457), with nothing in it that came in with the request."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, ConfigDict
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from starlette.exceptions import HTTPException
+
+from broker.errors import Later, NotYet, Permanent, RuleBroken
+
+MEDIA_TYPE = "application/problem+json"
+RETRY_AFTER = {"Retry-After": "1"}
+
+TOLD_AS_THEY_ARE = frozenset(
+    {
+        "bool_parsing", "bool_type", "date_type", "datetime_type", "dict_type", "decimal_max_digits", "decimal_max_places",
+        "decimal_parsing", "decimal_type", "enum", "extra_forbidden", "finite_number", "float_parsing", "float_type",
+        "greater_than", "greater_than_equal", "int_from_float", "int_parsing", "int_type", "less_than", "less_than_equal",
+        "list_type", "literal_error", "missing", "model_attributes_type", "multiple_of", "string_pattern_mismatch",
+        "string_too_long", "string_too_short", "string_type", "timezone_aware", "timezone_naive", "too_long", "too_short",
+        "uuid_type",
+    }
+)  # fmt: skip
+"""Pydantic's error types whose message never quotes the input."""
+
+
+class Problem(BaseModel):
+    """A problem document. Broken rules add their facts as members of their own."""
+
+    model_config = ConfigDict(extra="allow")
+
+    type: str = "about:blank"
+    title: str
+    status: int
+    detail: str | None = None
+
+
+class ProblemResponse(JSONResponse):
+    """A problem document as a response."""
+
+    media_type = MEDIA_TYPE
+
+
+def problem(
+    status: int, title: str | None = None, *, type_: str = "about:blank", headers: Any = None, **members: Any
+) -> ProblemResponse:
+    """The response for a problem; `members` that are None are left out."""
+    told = {name: value for name, value in members.items() if value is not None}
+    content = told | {"type": type_, "title": title or HTTPStatus(status).phrase, "status": status}
+    return ProblemResponse(content, status, headers=headers)
+
+
+def _rule_broken(_: Request, error: RuleBroken) -> Response:
+    sentence = (type(error).__doc__ or type(error).__name__).strip().splitlines()[0]
+    return problem(error.status, sentence, type_=f"urn:nilecare:rule:{type(error).__name__}", **error.facts)
+
+
+def _permanent(_: Request, error: Permanent) -> Response:
+    return problem(422, "This can never be done as it is asked.", type_="urn:nilecare:permanent", detail=str(error))
+
+
+def _not_yet(_: Request, error: NotYet) -> Response:
+    return problem(
+        409,
+        "Something that this refers to has not arrived here yet, or does not exist.",
+        type_="urn:nilecare:not-yet",
+        headers=RETRY_AFTER,
+        waits_for=error.replica.__tablename__,
+    )
+
+
+def _later(_: Request, __: Exception) -> Response:
+    return problem(503, "This cannot be done now; try again.", type_="urn:nilecare:later", headers=RETRY_AFTER)
+
+
+def _http(_: Request, error: HTTPException) -> Response:
+    phrase = HTTPStatus(error.status_code).phrase
+    detail = error.detail if isinstance(error.detail, str) and error.detail != phrase else None
+    return problem(error.status_code, detail=detail, headers=error.headers)
+
+
+def _invalid(_: Request, error: RequestValidationError) -> Response:
+    fields = [
+        {
+            "field": ".".join(str(part) for part in found["loc"]),
+            "error": found["type"],
+            "message": found["msg"] if found["type"] in TOLD_AS_THEY_ARE else "This is not valid.",
+        }
+        for found in error.errors()
+    ]
+    return problem(422, "The request is not valid.", type_="urn:nilecare:invalid", errors=fields)
+
+
+def _database(_: Request, error: DBAPIError) -> Response:
+    """By SQLSTATE: bad values and lost races are answered, a database that cannot be reached is not our client's fault."""
+    state = getattr(error.orig, "sqlstate", None) or ""
+    if state.startswith("22"):
+        return problem(422, "A value in the request cannot be stored.", type_="urn:nilecare:invalid")
+    if state in {"23505", "23P01"}:
+        return problem(409, "Something like this exists already.", type_="urn:nilecare:conflict")
+    if state.startswith(("40", "08", "53", "55", "57")) or error.connection_invalidated:
+        return _later(_, error)
+    raise error
+
+
+def install(app: FastAPI) -> None:
+    """Makes `app` answer every error that it foresees with a problem document; the rest is for `watch`."""
+    handlers: list[tuple[Any, Any]] = [
+        (RuleBroken, _rule_broken),
+        (Permanent, _permanent),
+        (NotYet, _not_yet),
+        (Later, _later),
+        (HTTPException, _http),
+        (RequestValidationError, _invalid),
+        (DBAPIError, _database),
+        (PoolTimeout, _later),
+        (ConnectionError, _later),
+    ]
+    for error, handler in handlers:
+        app.add_exception_handler(error, handler)
+
+
+def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """These statuses for OpenAPI's `responses`."""
+    schema = {"$ref": "#/components/schemas/Problem"}
+    return {
+        status: {"description": HTTPStatus(status).phrase, "content": {MEDIA_TYPE: {"schema": schema}}} for status in statuses
+    }
