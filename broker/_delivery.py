@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -16,8 +17,13 @@ from broker._subscriptions import Subscription
 from broker.errors import Newer, Permanent
 
 DELIVERY_COUNT = "x-delivery-count"
+CAREFUL = 2
+"""Deliveries without an acknowledgement from which on a message is suspected of killing the process."""
+
 ADDRESSED = "to."
 DEFAULT_EXCHANGE = ""
+NUL = "\0"
+"""A character that PostgreSQL's text cannot hold."""
 
 
 class Forged(Permanent):
@@ -49,8 +55,8 @@ class Delivery:
         headers = properties.headers or {}
         count = headers.get(DELIVERY_COUNT, 0)
         return cls(
-            exchange=frame.exchange or "",
-            routing_key=frame.routing_key or "",
+            exchange=_storable(frame.exchange or ""),
+            routing_key=_storable(frame.routing_key or ""),
             delivery_count=count if isinstance(count, int) else 0,
             tag=frame.delivery_tag or 0,
             message_id=properties.message_id,
@@ -70,7 +76,7 @@ class Delivery:
     @property
     def properties(self) -> dict[str, Any]:
         """Its properties and headers as JSON can hold them; `stored` reads them back."""
-        return {"message_id": self.message_id, "user_id": self.user_id, "headers": _as_json(self.headers)}
+        return {name: _as_json(getattr(self, name)) for name in ("message_id", "user_id", "headers")}
 
     @classmethod
     def stored(cls, exchange: str, routing_key: str, properties: Mapping[str, Any], body: bytes) -> Self:
@@ -85,8 +91,12 @@ class Delivery:
         )
 
     def envelope(self) -> Envelope:
-        """What the sender says it is. Raises Permanent, naming the attribute, when one is missing or malformed."""
-        return Envelope.read(self.message_id, dict(self.headers), self.body)
+        """What the sender says it is. Raises Permanent when an attribute is missing, malformed or cannot be stored."""
+        envelope = Envelope.read(self.message_id, dict(self.headers), self.body)
+        texts = (envelope.type, envelope.source, envelope.subject, envelope.trace or "")
+        if NUL in "".join(texts) or not 1 <= envelope.version < 2**31 or not 0 <= envelope.sequence < 2**63:
+            raise Permanent("a CloudEvents attribute of the message is malformed")
+        return envelope
 
     def check(self, envelope: Envelope, subscription: Subscription, queue: str) -> None:
         """Believes the envelope only if the message came the way that its publisher alone can send it.
@@ -112,11 +122,17 @@ class Delivery:
 
 def _as_json(value: object) -> object:
     if isinstance(value, Mapping):
-        return {str(name): _as_json(inner) for name, inner in value.items()}
+        return {_storable(str(name)): _as_json(inner) for name, inner in value.items()}
     if isinstance(value, list | tuple):
         return [_as_json(inner) for inner in value]
     if isinstance(value, bytes | bytearray):
-        return bytes(value).decode("utf-8", "replace")
+        return _storable(bytes(value).decode("utf-8", "replace"))
     if isinstance(value, datetime):
         return value.isoformat()
-    return value if isinstance(value, str | int | float | bool | None) else str(value)
+    if value is None or isinstance(value, int) or (isinstance(value, float) and math.isfinite(value)):
+        return value
+    return _storable(str(value))
+
+
+def _storable(value: str) -> str:
+    return value.replace(NUL, "\N{REPLACEMENT CHARACTER}")

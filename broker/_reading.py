@@ -1,0 +1,52 @@
+"""From deliveries to events: what can be handled, and what cannot and why."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from broker._delivery import Delivery, Forged
+from broker._envelope import Envelope
+from broker._invocation import Invocation
+from contracts.event import Event
+
+
+@dataclass(frozen=True, slots=True)
+class Readable:
+    """A delivery that holds an event of its subscription."""
+
+    delivery: Delivery
+    envelope: Envelope
+    event: Event
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A delivery that no handler can be given, and why. Without an envelope nothing in it is believed."""
+
+    delivery: Delivery
+    envelope: Envelope | None
+    reason: Exception
+
+
+def read(deliveries: Iterable[Delivery], invocation: Invocation) -> list[Readable | Unreadable]:
+    """The first delivery of each id, in queue order; those without a believable id all stay."""
+    first: dict[object, Readable | Unreadable] = {}
+    for place, delivery in enumerate(deliveries):
+        message = read_one(delivery, invocation)
+        first.setdefault(message.delivery.id or place, message)
+    return list(first.values())
+
+
+def read_one(delivery: Delivery, invocation: Invocation) -> Readable | Unreadable:
+    """What one delivery holds."""
+    envelope = None
+    try:
+        envelope = delivery.envelope()
+        delivery.check(envelope, invocation.subscription, invocation.service.queue(invocation.subscription))
+        return Readable(delivery, envelope, invocation.decode(envelope))
+    except Forged as forged:
+        # Its id may be that of a true message, which must still take effect.
+        return Unreadable(replace(delivery, message_id=None), None, forged)
+    except Exception as reason:
+        return Unreadable(delivery, envelope, reason)
