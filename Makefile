@@ -1,0 +1,43 @@
+# NileCare. `make` alone says what there is; every target sets up what it needs.
+
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+PATIENTS ?= 40
+SEED ?= 1
+WORKERS ?= 2
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check bench up down
+
+help: ## say what there is
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 15
+
+setup: $(READY) ## make the virtual environment, with every package as pinned in constraints.txt
+
+$(READY): pyproject.toml constraints.txt
+	@./.ci/venv $(VENV)
+	@touch $@
+
+demo: $(READY) ## watch domain events cross the services, while a broker and a service are killed
+	@$(BIN)/nilecare demo --patients $(PATIENTS) --seed $(SEED)
+
+test: check ## run every check, then every test, on real servers
+	@$(BIN)/pytest -n $(WORKERS) --dist loadfile
+
+check: $(READY) ## lint, format, types, import rules, contracts, event map
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+	$(BIN)/nilecare contracts check
+	$(BIN)/nilecare event-map --check
+
+bench: $(READY) ## measure relay, consumers and replicas against the usual way (QUICK=1: in a minute)
+	@$(BIN)/python -m benchmarks $(if $(QUICK),--quick)
+
+up: $(READY) ## run the platform: with Docker Compose, or without Docker from this machine's servers
+	@$(BIN)/python -m nilecare.stack up
+
+down: $(READY) ## end every process and container of this checkout; what `make up` stored stays
+	@$(BIN)/python -m nilecare.stack down
