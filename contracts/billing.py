@@ -45,6 +45,12 @@ class InvoicePaid(Event, name="invoice.paid", version=1, key="invoice_id"):
     paid_at: datetime
 
 
+class InvoiceDue(Event, name="invoice.due", version=1, key="invoice_id"):
+    """The due date of an invoice passed; billing tells itself, to look whether money is still open."""
+
+    invoice_id: UUID
+
+
 class InvoiceOverdue(Event, name="invoice.overdue", version=1, key="invoice_id"):
     """The due date passed with money still open."""
 
@@ -78,11 +84,23 @@ class InvoiceChanged(StateEvent, name="invoice.changed", version=1, key="invoice
     due_on: date | None
 
 
+class AdjustmentPosted(Event, name="adjustment.posted", version=1, key="invoice_id"):
+    """Part of an invoice will not be asked for; `amount` lowers its balance."""
+
+    adjustment_id: UUID
+    invoice_id: UUID
+    patient_id: UUID
+    facility_id: UUID
+    amount: Money
+    reason: str
+
+
 class CreditCreated(Event, name="credit.created", version=1, key="credit_id"):
-    """More was paid than was open: the rest is the patient's credit."""
+    """More was paid than was open: the rest is the patient's credit. `invoice_id` is what the payer meant to pay, if anything."""
 
     credit_id: UUID
     patient_id: UUID
     facility_id: UUID
-    invoice_id: UUID
+    invoice_id: UUID | None
+    payment_id: UUID
     amount: Money

@@ -1,4 +1,7 @@
-"""What payment publishes: what was tried to be paid, and what came of it."""
+"""What payment publishes: what was tried to be paid, and what came of it.
+
+`invoice_id` is the invoice that the payer named; null is money paid on account.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +29,7 @@ class PaymentInitiated(Event, name="payment.initiated", version=1, key="payment_
     """Somebody means to pay an invoice."""
 
     payment_id: UUID
-    invoice_id: UUID
+    invoice_id: UUID | None
     patient_id: UUID
     facility_id: UUID
     amount: Money
@@ -37,7 +40,7 @@ class PaymentAuthorized(Event, name="payment.authorized", version=1, key="paymen
     """The provider holds the money for us."""
 
     payment_id: UUID
-    invoice_id: UUID
+    invoice_id: UUID | None
     patient_id: UUID
     facility_id: UUID
     amount: Money
@@ -47,7 +50,7 @@ class PaymentSucceeded(Event, name="payment.succeeded", version=1, key="payment_
     """The money is ours."""
 
     payment_id: UUID
-    invoice_id: UUID
+    invoice_id: UUID | None
     patient_id: UUID
     facility_id: UUID
     amount: Money
@@ -59,7 +62,7 @@ class PaymentFailed(Event, name="payment.failed", version=1, key="payment_id"):
     """The provider refused; `reason` is its decline code."""
 
     payment_id: UUID
-    invoice_id: UUID
+    invoice_id: UUID | None
     patient_id: UUID
     facility_id: UUID
     amount: Money
@@ -70,7 +73,7 @@ class PaymentCancelled(Event, name="payment.cancelled", version=1, key="payment_
     """It was given up before any money moved."""
 
     payment_id: UUID
-    invoice_id: UUID
+    invoice_id: UUID | None
     patient_id: UUID
     facility_id: UUID
     amount: Money
@@ -80,7 +83,7 @@ class PaymentChanged(StateEvent, name="payment.changed", version=1, key="payment
     """All that others may know of a payment; feeds their references."""
 
     payment_id: UUID
-    invoice_id: UUID
+    invoice_id: UUID | None
     patient_id: UUID
     facility_id: UUID
     amount: Money

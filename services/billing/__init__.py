@@ -1,0 +1,1 @@
+"""What care costs: prices, charges, invoices, and what is paid on them."""

@@ -1,0 +1,22 @@
+"""What billing keeps copies of."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from sqlalchemy.orm import Mapped
+
+from broker import Replica
+from contracts.clinical import PatientChanged
+from services.billing.tables import Base
+
+
+class PatientReference(Replica[PatientChanged], Base):
+    """Whom an invoice is for."""
+
+    __tablename__ = "patient_reference"
+
+    facility_id: Mapped[UUID]
+    medical_record_number: Mapped[str]
+    full_name: Mapped[str]
+    merged_into: Mapped[UUID | None]
