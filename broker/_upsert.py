@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from broker._clock import clock
 from broker._envelope import Envelope
+from broker._failures import wake_waiting
 from broker._publishing import lock_number
 from contracts.event import StateEvent
 
@@ -62,8 +63,6 @@ async def upsert(session: AsyncSession, replica: type[Replica[Any]], arrived: It
         SUPERSEDE,
         {"keys": keys, "versions": [state.event.state_version for state in newest], "subscription": replica.__tablename__},
     )
-    from broker._failures import wake_waiting
-
     await wake_waiting(session, replica.__tablename__, keys)
 
 
