@@ -124,9 +124,9 @@ class BatchProcessor:
         async for attempt in _patiently():
             with attempt:
                 async with self._transaction() as session:
-                    ids = [message.delivery.id for message in messages if message.delivery.id]
+                    ids = [message.id for message in messages if message.id]
                     known = await self._failures.known(session, self.subscription, ids)
-                    fresh = [message for message in messages if message.delivery.id not in known]
+                    fresh = [message for message in messages if message.id not in known]
                     for message in fresh:
                         await self._record(session, message, message.reason)
         self._did(Effect(failed=len(fresh), duplicates=len(messages) - len(fresh)))

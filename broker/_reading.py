@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from uuid import UUID
 
 from broker._delivery import Delivery, Forged
 from broker._envelope import Envelope
@@ -19,14 +20,24 @@ class Readable:
     envelope: Envelope
     event: Event
 
+    @property
+    def id(self) -> UUID | None:
+        """The message's id."""
+        return self.envelope.id
+
 
 @dataclass(frozen=True, slots=True)
 class Unreadable:
-    """A delivery that no handler can be given, and why. Without an envelope nothing in it is believed."""
+    """A delivery that no handler can be given, and why. Without an envelope nothing in it is believed, not even its id."""
 
     delivery: Delivery
     envelope: Envelope | None
     reason: Exception
+
+    @property
+    def id(self) -> UUID | None:
+        """The message's id, if it can be believed: a forged one may bear that of a true message."""
+        return self.envelope.id if self.envelope else None
 
 
 def read(deliveries: Iterable[Delivery], invocation: Invocation) -> list[Readable | Unreadable]:
@@ -34,7 +45,7 @@ def read(deliveries: Iterable[Delivery], invocation: Invocation) -> list[Readabl
     first: dict[object, Readable | Unreadable] = {}
     for place, delivery in enumerate(deliveries):
         message = read_one(delivery, invocation)
-        first.setdefault(message.delivery.id or place, message)
+        first.setdefault(message.id or place, message)
     return list(first.values())
 
 
@@ -46,7 +57,6 @@ def read_one(delivery: Delivery, invocation: Invocation) -> Readable | Unreadabl
         delivery.check(envelope, invocation.subscription, invocation.service.queue(invocation.subscription))
         return Readable(delivery, envelope, invocation.decode(envelope))
     except Forged as forged:
-        # Its id may be that of a true message, which must still take effect.
-        return Unreadable(replace(delivery, message_id=None), None, forged)
+        return Unreadable(delivery, None, forged)
     except Exception as reason:
         return Unreadable(delivery, envelope, reason)

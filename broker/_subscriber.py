@@ -1,0 +1,268 @@
+"""FastStream carries the backbone's consumers: its broker holds the connection, its life cycle, its middlewares.
+
+Its RabbitMQ broker has no batch subscriber; `EventSubscriber` is one in its style. A batch is one FastStream message: each
+broker middleware runs once per batch, dependencies and context are those of the batch, and the AsyncAPI document lists the
+queue with the events it is for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, cast
+
+from aio_pika import RobustConnection
+from aio_pika.connection import make_url
+from aiormq.abc import AbstractConnection
+from faststream import AckPolicy
+from faststream._internal.broker.registrator import Registrator
+from faststream._internal.endpoint.subscriber import SubscriberUsecase
+from faststream._internal.endpoint.subscriber.call_item import CallsCollection
+from faststream.message import StreamMessage
+from faststream.rabbit import ExchangeType, QueueType, RabbitBroker, RabbitExchange, RabbitQueue
+from faststream.rabbit.configs import RabbitBrokerConfig
+from faststream.rabbit.subscriber.config import RabbitSubscriberConfig, RabbitSubscriberSpecificationConfig
+from faststream.rabbit.subscriber.specification import RabbitSubscriberSpecification
+from faststream.rabbit.subscriber.usecase import RabbitSubscriber
+
+from broker._batch import BatchProcessor, Failures, Observer, Processor
+from broker._blame import is_reachable
+from broker._consumption import Consumption
+from broker._database import Database
+from broker._delivery import Delivery
+from broker._intake import Intake
+from broker._service import Service
+from broker._settings import Settings
+from broker._subscriptions import Subscription
+
+RECONNECT = 1.0
+"""Seconds between attempts to reach the broker."""
+
+
+@dataclass(slots=True)
+class Batch:
+    """The deliveries of one batch, as FastStream's middlewares see them; `processed` once they may be acknowledged."""
+
+    service: str
+    subscription: str
+    deliveries: Sequence[Delivery]
+    processed: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueueHealth:
+    """How a queue is consumed by this process.
+
+    registered: the broker has us as a consumer, at work or standing by. delivered: it gave us messages since we were
+    registered, so that we are the one at work. careful: messages that may have killed the process are handled one by one.
+    trouble: the class of the exception that stops us now.
+    """
+
+    queue: str
+    registered: bool
+    delivered: bool
+    careful: bool
+    trouble: str | None
+
+
+class EventBroker(RabbitBroker):
+    """FastStream's RabbitMQ broker for one service's consumers.
+
+    It starts at once whether or not RabbitMQ is there, declares nothing, and logs nothing of what it carries.
+    """
+
+    def __init__(self, service: Service, settings: Settings, **options: Any) -> None:
+        super().__init__(
+            settings.amqp_url,
+            app_id=service.name,
+            logger=None,
+            serializer=None,
+            graceful_timeout=None,
+            ack_policy=AckPolicy.MANUAL,
+            **options,
+        )
+        self._connecting: asyncio.Task[None] | None = None
+
+    async def _connect(self) -> RobustConnection:
+        url = make_url(self._connection_kwargs["url"], fail_fast="0", reconnect_interval=str(RECONNECT))
+        connection = RobustConnection(url)
+        self.config.connect(connection)
+        self._connecting = asyncio.create_task(connection.connect())
+        return connection
+
+    async def start(self) -> None:
+        """Begins to connect and starts the subscribers, which wait for the connection; returns at once."""
+        await self.connect()
+        for subscriber in self.subscribers:
+            await subscriber.start()
+        self.running = True
+
+    async def stop(
+        self,
+        exc_type: type[BaseException] | None = None,
+        exc_val: BaseException | None = None,
+        exc_tb: TracebackType | None = None,
+    ) -> None:
+        """Lets each subscriber finish its batch, then closes the connection."""
+        if self._connecting is not None and not self._connecting.done():
+            self._connecting.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._connecting
+        await super().stop(exc_type, exc_val, exc_tb)
+
+    async def underlay(self) -> AbstractConnection:
+        """The raw aiormq connection, which is waited for as long as it takes."""
+        connection = await self.connect()
+        await connection.connected.wait()
+        assert connection.transport is not None
+        return connection.transport.connection
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether the connection is up."""
+        return self._connection is not None and self._connection.connected.is_set()
+
+    def health(self) -> list[QueueHealth]:
+        """How each queue is consumed."""
+        return [subscriber.health() for subscriber in self.subscribers if isinstance(subscriber, EventSubscriber)]
+
+
+class EventSpecification(RabbitSubscriberSpecification):
+    """What the AsyncAPI document says of a subscription: the schemas of its events."""
+
+    events: tuple[type[Any], ...] = ()
+
+    def get_payloads(self) -> list[tuple[dict[str, Any], str]]:
+        return [({**event.model_json_schema(), "title": event.contract.name}, event.contract.name) for event in self.events]
+
+
+class EventSubscriber(RabbitSubscriber):
+    """Consumes one subscription's queue in batches and gives them to a Processor by way of FastStream's middlewares.
+
+    Raw aiormq deliveries on a channel of its own. `stop` finishes and acknowledges the batch in hand, then closes the channel.
+    """
+
+    def __init__(
+        self,
+        broker: EventBroker,
+        service: Service,
+        subscription: Subscription,
+        settings: Settings,
+        processor: Processor,
+        *,
+        is_ready: Callable[[], Awaitable[bool]],
+    ) -> None:
+        name = service.queue(subscription)
+        contract = subscription.events[0].contract
+        queue = RabbitQueue(name, QueueType.QUORUM, durable=True, routing_key=contract.name, declare=False)
+        exchange = RabbitExchange(contract.publisher, ExchangeType.TOPIC, declare=False)
+        outer = cast("RabbitBrokerConfig", broker.config)
+        calls: CallsCollection[Any] = CallsCollection()
+        specification = EventSpecification(
+            outer,
+            RabbitSubscriberSpecificationConfig(
+                title_=name, description_=subscription.handler.__doc__, queue=queue, exchange=exchange
+            ),
+            calls,
+        )
+        specification.events = subscription.events
+        config = RabbitSubscriberConfig(
+            _outer_config=outer, _ack_policy=AckPolicy.MANUAL, no_reply=True, queue=queue, exchange=exchange
+        )
+        super().__init__(config, specification, calls)
+        self._parser, self._decoder = _parse, _decode
+        self._service, self._subscription = service.name, subscription.name
+        self._broker = broker
+        self.consumption = Consumption(name, settings, open_=self._open, process=self._through_middlewares, is_ready=is_ready)
+        self(_endpoint(subscription, processor))
+
+    async def start(self) -> None:
+        await SubscriberUsecase.start(self)
+        self._post_start()
+        await self.consumption.start()
+
+    async def stop(self) -> None:
+        await self.consumption.stop()
+        await SubscriberUsecase.stop(self)
+
+    def health(self) -> QueueHealth:
+        """How the queue is consumed by this process."""
+        consumption = self.consumption
+        return QueueHealth(
+            queue=consumption.queue,
+            registered=consumption.is_registered,
+            delivered=consumption.has_delivered,
+            careful=consumption.is_careful,
+            trouble=consumption.trouble,
+        )
+
+    async def _open(self, prefetch: int) -> Intake:
+        return await Intake.open(await self._broker.underlay(), self.consumption.queue, prefetch=prefetch)
+
+    async def _through_middlewares(self, deliveries: Sequence[Delivery]) -> None:
+        batch = Batch(self._service, self._subscription, deliveries)
+        await self.process_message(cast("Any", batch))
+        if not batch.processed:
+            raise RuntimeError("a middleware swallowed the batch's failure")
+
+
+def subscribers_for(
+    service: Service,
+    settings: Settings,
+    database: Database,
+    failures: Failures,
+    broker: EventBroker,
+    *,
+    observe: Observer | None = None,
+    processor: Callable[[Subscription], Processor | None] = lambda subscription: None,
+) -> list[EventSubscriber]:
+    """A subscriber for each of the service's subscriptions, which `broker` starts and stops.
+
+    processor: gives the processor of a subscription that is not handled event by event (a replica's); None for the others.
+    observe: is told what each transaction did.
+    """
+
+    async def is_ready() -> bool:
+        return await is_reachable(database.engine)
+
+    subscribers = [
+        EventSubscriber(
+            broker,
+            service,
+            subscription,
+            settings,
+            processor(subscription) or BatchProcessor(database, service, subscription, failures, observe=observe),
+            is_ready=is_ready,
+        )
+        for subscription in service.subscriptions
+    ]
+    for subscriber in subscribers:
+        # Past RabbitBroker's own method, which would make another kind of subscriber.
+        Registrator.subscriber(broker, subscriber)
+    return subscribers
+
+
+def _endpoint(subscription: Subscription, processor: Processor) -> Callable[[Batch], Awaitable[None]]:
+    """The function that FastStream calls with a batch, under the subscription's name."""
+
+    async def process(batch: Batch) -> None:
+        await processor.process(batch.deliveries)
+        batch.processed = True
+
+    process.__name__ = subscription.name
+    process.__doc__ = subscription.handler.__doc__
+    return process
+
+
+async def _parse(batch: Any) -> StreamMessage[Any]:
+    first = batch.deliveries[0]
+    return StreamMessage(
+        batch, batch, batch_headers=[dict(one.headers) for one in batch.deliveries], message_id=first.message_id
+    )
+
+
+async def _decode(message: StreamMessage[Any]) -> Any:
+    return message.body
