@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from broker._service import Service, check_platform
 from broker._subscriptions import Subscription
@@ -23,12 +23,17 @@ must be set, or RabbitMQ 3.10 does not put a requeued message back in its place,
 OURS = "backbone."
 """What the names of our policies begin with, so that an operator's own are left alone."""
 
+OBSERVER = "observer"
+"""The account that may look at bindings and depths, and touch nothing."""
+
 NAME = re.compile(r"[a-z][a-z0-9_-]*")
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Exchange:
     """A durable topic exchange: what one service publishes."""
+
+    kind: ClassVar = "exchange"
 
     name: str
 
@@ -41,6 +46,8 @@ class Exchange:
 @dataclass(frozen=True, slots=True, order=True)
 class Queue:
     """A quorum queue with a single active consumer. `formerly`: queues whose messages it goes on with after a rename."""
+
+    kind: ClassVar = "queue"
 
     name: str
     formerly: tuple[str, ...] = ()
@@ -56,14 +63,28 @@ class Queue:
 class Binding:
     """Messages of an exchange with this routing key reach the queue."""
 
+    kind: ClassVar = "binding"
+
     exchange: str
     routing_key: str
     queue: str
+
+    @property
+    def name(self) -> str:
+        """As it is shown."""
+        return f"{self.exchange} --{self.routing_key}--> {self.queue}"
+
+    @property
+    def declaration(self) -> dict[str, Any]:
+        """As the management API takes it."""
+        return {"routing_key": self.routing_key, "arguments": {}}
 
 
 @dataclass(frozen=True, slots=True)
 class Policy:
     """What holds for every queue whose name matches `pattern`; of several that match, the highest priority."""
+
+    kind: ClassVar = "policy"
 
     name: str
     pattern: str
@@ -80,10 +101,17 @@ class Policy:
 class Permission:
     """What an account may do, as regular expressions over the names of exchanges and queues."""
 
+    kind: ClassVar = "account"
+
     account: str
     write: str
     read: str
     configure: str = "^$"
+
+    @property
+    def name(self) -> str:
+        """As it is shown."""
+        return self.account
 
     @property
     def declaration(self) -> dict[str, Any]:
@@ -91,10 +119,14 @@ class Permission:
         return {"configure": self.configure, "write": self.write, "read": self.read}
 
 
+Part = Exchange | Policy | Queue | Binding | Permission
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Topology:
-    """Everything the broker must hold for a set of services, sorted by name."""
+    """Everything the broker must hold for a set of services, sorted by name. Accounts are named `<prefix>_<service>`."""
 
+    prefix: str
     exchanges: tuple[Exchange, ...]
     queues: tuple[Queue, ...]
     bindings: tuple[Binding, ...]
@@ -103,7 +135,7 @@ class Topology:
 
     @classmethod
     def of(cls, services: Iterable[Service], *, prefix: str = "nilecare") -> Self:
-        """The topology that the services' declarations ask for; their accounts are named `<prefix>_<service>`.
+        """The topology that the services' declarations ask for.
 
         Raises DeclarationError where declarations contradict each other or a name cannot be a queue's.
         """
@@ -112,6 +144,7 @@ class Topology:
         for service in services:
             _check_names(service)
         return cls(
+            prefix=prefix,
             exchanges=tuple(Exchange(service.name) for service in services),
             queues=tuple(sorted(queue for service in services for queue in _queues(service))),
             bindings=tuple(
@@ -125,8 +158,16 @@ class Topology:
                 )
             ),
             policies=tuple(policy for service in services for policy in _policies(service)),
-            permissions=tuple(_permission(service, f"{prefix}_{service.name}") for service in services),
+            permissions=(
+                *(_permission(service, f"{prefix}_{service.name}") for service in services),
+                Permission(account=f"{prefix}_{OBSERVER}", write="^$", read="^$"),
+            ),
         )
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """All of it, in the order to declare it: policies before queues, so that no message is ever in a queue without them."""
+        return (*self.exchanges, *self.policies, *self.queues, *self.bindings, *self.permissions)
 
     @property
     def former_queues(self) -> dict[str, str]:
@@ -134,7 +175,10 @@ class Topology:
         return {former: queue.name for queue in self.queues for former in queue.formerly}
 
     def definitions(self, vhost: str) -> dict[str, Any]:
-        """A definitions file for RabbitMQ (`rabbitmqctl import_definitions`, `load_definitions`), without users."""
+        """A definitions file for RabbitMQ (`rabbitmqctl import_definitions`, `load_definitions`).
+
+        Without accounts, and so without permissions: RabbitMQ refuses a file whose permissions name unknown accounts.
+        """
         return {
             "vhosts": [{"name": vhost}],
             "exchanges": [{"name": each.name, "vhost": vhost, **each.declaration} for each in self.exchanges],
@@ -145,13 +189,11 @@ class Topology:
                     "vhost": vhost,
                     "destination": each.queue,
                     "destination_type": "queue",
-                    "routing_key": each.routing_key,
-                    "arguments": {},
+                    **each.declaration,
                 }
                 for each in self.bindings
             ],
             "policies": [{"name": each.name, "vhost": vhost, **each.declaration} for each in self.policies],
-            "permissions": [{"user": each.account, "vhost": vhost, **each.declaration} for each in self.permissions],
         }
 
 

@@ -22,10 +22,9 @@ from typing import Any, Self
 from urllib.parse import quote, unquote, urlsplit
 
 from broker import Service, Settings
+from broker._topology import OBSERVER
 
 PREFIX = "nilecare"
-OBSERVER = "observer"
-"""The account that may look at RabbitMQ's bindings and queues, and touch nothing."""
 
 
 class AddressMissing(Exception):
@@ -47,17 +46,14 @@ class Platform:
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Self:
         """The platform that NILECARE_… variables describe. Raises AddressMissing, naming all that are absent."""
         names = ("NILECARE_POSTGRES_URL", "NILECARE_AMQP_URL", "NILECARE_MANAGEMENT_URL", "NILECARE_SECRET")
-        absent = [name for name in names if not environment.get(name)]
-        if absent:
-            raise AddressMissing(f"{', '.join(absent)} must be set: the administrators' addresses and the platform's secret")
-        postgres, amqp, management, secret = (environment[name] for name in names)
+        postgres, amqp, management, secret = required(environment, *names)
         prefix = environment.get("NILECARE_PREFIX", PREFIX)
         return cls(postgres_url=postgres, amqp_url=amqp, management_url=management, secret=secret, prefix=prefix)
 
     @property
     def vhost(self) -> str:
         """RabbitMQ's virtual host, which belongs to the platform alone."""
-        return unquote(urlsplit(self.amqp_url).path[1:]) or "/"
+        return vhost_of(self.amqp_url)
 
     def account(self, name: str) -> str:
         """A service's account on both servers, and its database."""
@@ -104,17 +100,27 @@ def settings_for(service: Service, environment: Mapping[str, str] = os.environ, 
     """
     if environment.get("NILECARE_SECRET"):
         return Platform.from_environment(environment).settings_for(service, environment, **overrides)
-    names = ("NILECARE_DATABASE_URL", "NILECARE_AMQP_URL")
-    absent = [name for name in names if not environment.get(name)]
-    if absent:
-        raise AddressMissing(f"{', '.join(absent)} must be set for {service.name}, with its own accounts (or NILECARE_SECRET)")
+    database, amqp = required(environment, "NILECARE_DATABASE_URL", "NILECARE_AMQP_URL")
     settings = Settings(
-        database_url=environment["NILECARE_DATABASE_URL"],
-        amqp_url=environment["NILECARE_AMQP_URL"],
+        database_url=database,
+        amqp_url=amqp,
         management_url=environment.get("NILECARE_MANAGEMENT_URL"),
         **_ways(environment),
     )
     return replace(settings, **overrides)
+
+
+def required(environment: Mapping[str, str], *names: str) -> list[str]:
+    """The values of these variables. Raises AddressMissing, naming all that are absent."""
+    absent = [name for name in names if not environment.get(name)]
+    if absent:
+        raise AddressMissing(f"{', '.join(absent)} must be set in the environment: nilecare/addresses.py says to what")
+    return [environment[name] for name in names]
+
+
+def vhost_of(amqp_url: str) -> str:
+    """The virtual host that an amqp:// address names."""
+    return unquote(urlsplit(amqp_url).path[1:]) or "/"
 
 
 def _ways(environment: Mapping[str, str]) -> dict[str, Any]:
