@@ -33,6 +33,11 @@ def current_cause() -> Cause:
     return cause
 
 
+def cause_in_hand() -> Cause | None:
+    """The cause of the work in hand, if it has one: for who only looks."""
+    return _current.get()
+
+
 @contextmanager
 def caused_by(cause: Cause) -> Iterator[Cause]:
     """Everything published inside belongs to `cause`."""

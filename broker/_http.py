@@ -1,0 +1,165 @@
+"""A service's HTTP side: its API under /api/v1, closed to all without a token, beside its health and its metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import structlog
+from fastapi import FastAPI, Response
+from fastapi.openapi.utils import get_openapi
+from fastapi.routing import APIRoute, iter_route_contexts
+from opentelemetry.trace import SpanKind
+from prometheus_client import CONTENT_TYPE_LATEST
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from broker._access import is_closed
+from broker._context import Cause, caused_by, uuid7
+from broker._database import Database
+from broker._health import Health, Messaging
+from broker._idempotency import knows_idempotent
+from broker._logs import passed
+from broker._metrics import Metrics
+from broker._problems import Problem, documented, install, problem
+from broker._service import Service
+from broker._settings import Settings
+from broker._tokens import Verifier
+from broker._tracing import span
+from broker.errors import DeclarationError
+
+log = structlog.get_logger("nilecare.http")
+
+PREFIX = "/api/v1"
+
+LARGEST_BODY = 1024 * 1024
+"""Bytes of a request's body, at most."""
+
+FLOW = "X-Correlation-ID"
+"""Header that names the flow a request begins or belongs to; the response always has it."""
+
+SECURITY_HEADERS = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"}
+
+
+def application(
+    service: Service,
+    settings: Settings,
+    database: Database,
+    *,
+    migrations: Path | None = None,
+    metrics: Metrics | None = None,
+    messaging: Callable[[], Messaging] = Messaging,
+) -> FastAPI:
+    """The application that serves a service's API.
+
+    migrations: the service's own, which `ready` asks for. messaging: what `/health/messaging` tells.
+    Raises DeclarationError for a route that is open to everybody, or that asks for Idempotent outside a Router.
+    """
+    app = FastAPI(
+        title=f"NileCare {service.name}",
+        version="1",
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=f"{PREFIX}/openapi.json",
+        max_body_size=LARGEST_BODY,
+        redirect_slashes=False,
+    )
+    app.state.database = database
+    app.state.verifier = Verifier(settings.key_set)
+    install(app)
+    app.add_middleware(Watch, service=service.name)
+    if service.api is not None:
+        for route in routes_of(service):
+            _check(service, route)
+        app.include_router(service.api, prefix=PREFIX, responses=documented(401, 403, 404, 409, 413, 422, 500, 503))
+    app.include_router(Health(database.engine, migrations, messaging).router())
+    _add_metrics(app, database, metrics or Metrics(service.name))
+    app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]  # FastAPI's documented way to extend the document
+    return app
+
+
+def routes_of(service: Service) -> Iterator[APIRoute]:
+    """The routes of a service's API. Raises DeclarationError for what is no plain route."""
+    for context in iter_route_contexts(service.api.routes if service.api else []):
+        route = context.original_route
+        if not isinstance(route, APIRoute):
+            raise DeclarationError(f"{service.name}'s API has a {type(route).__name__}: it may have plain routes only")
+        yield route
+
+
+def _check(service: Service, route: APIRoute) -> None:
+    where = f"{service.name}: {'|'.join(sorted(route.methods or ()))} {route.path}"
+    if not is_closed(route.dependant):
+        raise DeclarationError(f"{where} is open to everybody: ask for `Annotated[Principal, allow(…)]`")
+    if not knows_idempotent(route):
+        raise DeclarationError(f"{where} asks for Idempotent: it must stand on a `Router` of broker")
+
+
+def _add_metrics(app: FastAPI, database: Database, metrics: Metrics) -> None:
+    @app.get("/metrics", include_in_schema=False)
+    async def exposition() -> Response:
+        return Response(await metrics.exposition(database.engine), media_type=CONTENT_TYPE_LATEST)
+
+
+def _openapi(app: FastAPI) -> dict[str, Any]:
+    if app.openapi_schema is None:
+        document = get_openapi(title=app.title, version=app.version, routes=app.routes)
+        schemas = document.setdefault("components", {}).setdefault("schemas", {})
+        schemas["Problem"] = Problem.model_json_schema()
+        app.openapi_schema = document
+    return app.openapi_schema
+
+
+class Watch:
+    """Gives each request its flow and trace, and answers what nobody foresaw with an id under which the log has the rest."""
+
+    def __init__(self, app: ASGIApp, service: str) -> None:
+        self._app = app
+        self._service = service
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        flow = _flow(headers.get(FLOW))
+        with (
+            span(self._service, f"HTTP {scope['method']}", headers.get("traceparent"), SpanKind.SERVER) as trace,
+            caused_by(Cause(flow=flow, trace=trace)),
+        ):
+            await self._answer(scope, receive, send, flow)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send, flow: UUID) -> None:
+        begun = False
+
+        async def say(message: Message) -> None:
+            nonlocal begun
+            if message["type"] == "http.response.start":
+                begun = True
+                MutableHeaders(scope=message).update({FLOW: str(flow), **SECURITY_HEADERS})
+            await send(message)
+
+        try:
+            await self._app(scope, receive, say)
+        except Exception as error:
+            number = uuid7()
+            log.error(
+                "http.failed",
+                service=self._service,
+                error_id=str(number),
+                method=scope["method"],
+                route=getattr(scope.get("route"), "path", None),
+                error=type(error).__name__,
+                passed=passed(error),
+            )
+            if not begun:
+                await problem(500, type_="urn:nilecare:unforeseen", id=str(number))(scope, receive, say)
+
+
+def _flow(asked: str | None) -> UUID:
+    try:
+        return UUID(asked) if asked else uuid7()
+    except ValueError:
+        return uuid7()

@@ -1,0 +1,100 @@
+"""What a service counts and times, for Prometheus. Names and labels of the platform's own making only: nothing personal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from sqlalchemy import func, select
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from broker._batch import Effect
+from broker._clock import clock
+from broker._subscriptions import Subscription
+from broker._tables import failed_message, outbox
+
+STATES = ("retrying", "waiting", "held", "dead")
+SECONDS = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
+SIZES = (1, 2, 5, 10, 20, 50, 100, 200, 500)
+
+
+class Metrics:
+    """The metrics of one service, in a registry of their own: services share processes, not numbers.
+
+    It is what a Relay tells (`relayed`, `returned`) and what a batch tells (`observe`).
+    """
+
+    def __init__(self, service: str) -> None:
+        self.registry = CollectorRegistry()
+        own: Mapping[str, Any] = {"registry": self.registry, "namespace": "nilecare"}
+        self._service = service
+        self._relayed = Counter("outbox_relayed", "Events confirmed by the broker", **own)
+        self._returned = Counter("outbox_returned", "Events that reached no queue though one subscribes", ["type"], **own)
+        self._confirm = Histogram("outbox_confirm_seconds", "From sending to the broker's confirm", buckets=SECONDS, **own)
+        self._depth = Gauge("outbox_depth_events", "Events that wait to be relayed", **own)
+        self._age = Gauge("outbox_oldest_age_seconds", "Age of the oldest event that waits to be relayed", **own)
+        by = ["subscription"]
+        self._latency = Histogram("effect_latency_seconds", "From commit to effect", by, buckets=SECONDS, **own)
+        self._size = Histogram("batch_events", "Events that took effect in one transaction", by, buckets=SIZES, **own)
+        self._duplicates = Counter("duplicates_dropped", "Deliveries of what had been seen before", by, **own)
+        self._held = Counter("messages_held", "Messages laid behind a failed one of their key", by, **own)
+        self._failures = Counter("messages_failed", "Messages that could not be handled when they came", by, **own)
+        self._failed = Gauge("failed_messages", "Messages kept because they could not be handled", [*by, "state"], **own)
+        self._lag = Gauge(
+            "replica_lag_seconds", "From the owner's commit to the replica, for its latest state", ["replica"], **own
+        )
+
+    def relayed(self, count: int, seconds: float) -> None:
+        """`count` events were confirmed `seconds` after they were sent."""
+        self._relayed.inc(count)
+        self._confirm.observe(seconds)
+
+    def returned(self, type_: str) -> None:
+        """An event reached no queue although somebody subscribes to its type."""
+        self._returned.labels(type_).inc()
+
+    def observe(self, subscription: Subscription, effect: Effect) -> None:
+        """One transaction of a subscription ended."""
+        name, now = subscription.name, clock.now()
+        latencies = [max(0.0, (now - envelope.time).total_seconds()) for envelope in effect.handled]
+        for seconds in latencies:
+            self._latency.labels(name).observe(seconds)
+        if latencies:
+            self._size.labels(name).observe(len(latencies))
+        self._duplicates.labels(name).inc(effect.duplicates)
+        self._held.labels(name).inc(effect.held)
+        self._failures.labels(name).inc(effect.failed)
+
+    def observe_replica(self, subscription: Subscription, effect: Effect) -> None:
+        """`observe`, for the subscription that feeds a replica."""
+        self.observe(subscription, effect)
+        if effect.handled:
+            behind = clock.now() - effect.handled[-1].time
+            self._lag.labels(subscription.name).set(max(0.0, behind.total_seconds()))
+
+    async def exposition(self, engine: AsyncEngine) -> bytes:
+        """All metrics in Prometheus' text format. What stands in the database is read now."""
+        async with engine.connect() as connection:
+            depth, age = await outbox_backlog(connection)
+            failed = await failed_by_state(connection)
+        self._depth.set(depth)
+        self._age.set(age)
+        self._failed.clear()
+        for (subscription, state), count in failed.items():
+            self._failed.labels(subscription, state).set(count)
+        return generate_latest(self.registry)
+
+
+async def outbox_backlog(connection: AsyncConnection) -> tuple[int, float]:
+    """How many events wait to be relayed, and the age of the oldest in seconds."""
+    depth = await connection.scalar(select(func.count()).select_from(outbox))
+    oldest = await connection.scalar(select(outbox.c.occurred_at).order_by(outbox.c.position).limit(1))
+    return depth or 0, max(0.0, (clock.now() - oldest).total_seconds()) if oldest else 0.0
+
+
+async def failed_by_state(connection: AsyncConnection) -> dict[tuple[str, str], int]:
+    """How many messages are kept, by subscription and state."""
+    columns = (failed_message.c.subscription, failed_message.c.state)
+    rows = await connection.execute(select(*columns, func.count()).group_by(*columns))
+    return {(subscription, state): count for subscription, state, count in rows}
