@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -11,7 +10,7 @@ from nilecare.stack.errors import StackError, Unavailable
 from nilecare.stack.home import Home
 from nilecare.stack.ports import free_ports
 from nilecare.stack.postgres import PrivatePostgres, find_postgres
-from nilecare.stack.rabbitmq import PrivateRabbitMQ, find_rabbitmq
+from nilecare.stack.rabbitmq import BrokerPorts, PrivateRabbitMQ, find_rabbitmq
 from nilecare.stack.servers import Servers
 
 _ATTEMPTS = 3
@@ -20,25 +19,22 @@ _ATTEMPTS = 3
 class Binaries:
     """RabbitMQ and PostgreSQL as processes of this machine."""
 
-    def __init__(self, home: Home, postgres: Path, rabbitmq: Path, *, password: str, durable: bool) -> None:
-        database_port, *broker_ports = free_ports(5)
-        amqp, management, distribution, epmd = broker_ports
-        self.postgres = PrivatePostgres(home, postgres, port=database_port, password=password, durable=durable)
-        self.rabbitmq = PrivateRabbitMQ(
-            home, rabbitmq, ports=(amqp, management, distribution, epmd), user="nilecare", password=password
-        )
-        self.servers = Servers(
-            postgres_url=f"postgresql://postgres:{password}@127.0.0.1:{database_port}/postgres",
-            amqp_url=f"amqp://nilecare:{password}@127.0.0.1:{amqp}/",
-            management_url=self.rabbitmq.management_url,
-        )
+    def __init__(self, home: Home, postgres: Path, rabbitmq: Path, servers: Servers, *, durable: bool) -> None:
+        self.servers = servers
+        database_port, amqp_port, management_port = servers.ports
+        self.postgres = PrivatePostgres(home, postgres, port=database_port, password=servers.password, durable=durable)
+        ports = BrokerPorts(amqp_port, management_port, *free_ports(2))
+        self.rabbitmq = PrivateRabbitMQ(home, rabbitmq, ports=ports, password=servers.password)
 
     @classmethod
-    def start(cls, home: Home, *, password: str | None, durable: bool) -> Binaries:
-        """Starts both. Ports that somebody takes between the choice and the start cost another try, with others."""
-        postgres, rabbitmq = _programs()
+    def start(cls, home: Home, servers: Servers | None = None, *, durable: bool) -> Binaries:
+        """Starts both, at the addresses in `servers` or at fresh ones.
+
+        Ports that somebody takes between the choice and the start cost another try, with others.
+        """
+        programs = _programs()
         for attempt in range(1, _ATTEMPTS + 1):
-            binaries = cls(home, postgres, rabbitmq, password=password or secrets.token_hex(16), durable=durable)
+            binaries = cls(home, *programs, servers or Servers.fresh(), durable=durable)
             try:
                 binaries._start_both()
             except StackError:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import secrets
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nilecare.stack.errors import StackError, Unavailable
 from nilecare.stack.home import Home
-from nilecare.stack.ports import free_ports
 from nilecare.stack.probes import postgres_answers, rabbitmq_answers, wait_until
 from nilecare.stack.servers import Servers
 
@@ -74,40 +73,38 @@ class ContainerServer:
 class Containers:
     """RabbitMQ and PostgreSQL in containers."""
 
-    def __init__(self, home: Home, password: str) -> None:
+    def __init__(self, home: Home, servers: Servers, *, durable: bool) -> None:
         from testcontainers.core.container import DockerContainer
 
-        database_port, amqp_port, management_port = free_ports(3)
-        management_url = f"http://nilecare:{password}@127.0.0.1:{management_port}"
+        self.servers = servers
+        database_port, amqp_port, management_port = servers.ports
         label = {LABEL: str(home.folder)}
         self.postgres = ContainerServer(
             "postgres",
             DockerContainer(POSTGRES_IMAGE, labels=label, shm_size="256m")
-            .with_env("POSTGRES_PASSWORD", password)
-            .with_command("postgres -c max_connections=400 -c fsync=off")
+            .with_env("POSTGRES_PASSWORD", servers.password)
+            .with_command(f"postgres -c max_connections=400 -c fsync={'on' if durable else 'off'}")
             .with_bind_ports(5432, database_port),
             lambda: postgres_answers(database_port),
         )
         self.rabbitmq = ContainerServer(
             "rabbitmq",
             DockerContainer(RABBITMQ_IMAGE, labels=label, hostname="nilecare")
-            .with_envs(RABBITMQ_DEFAULT_USER="nilecare", RABBITMQ_DEFAULT_PASS=password)
+            .with_envs(RABBITMQ_DEFAULT_USER="nilecare", RABBITMQ_DEFAULT_PASS=servers.password)
             .with_bind_ports(5672, amqp_port)
             .with_bind_ports(15672, management_port),
-            lambda: rabbitmq_answers(amqp_port, management_url),
-        )
-        self.servers = Servers(
-            postgres_url=f"postgresql://postgres:{password}@127.0.0.1:{database_port}/postgres",
-            amqp_url=f"amqp://nilecare:{password}@127.0.0.1:{amqp_port}/",
-            management_url=management_url,
+            lambda: rabbitmq_answers(amqp_port, servers.management_url),
         )
 
     @classmethod
-    def start(cls, home: Home, *, password: str | None, durable: bool) -> Containers:
-        """Starts both. Raises Unavailable where there is no engine, or it cannot get the images."""
+    def start(cls, home: Home, servers: Servers | None = None, *, durable: bool) -> Containers:
+        """Starts both, at the addresses in `servers` or at fresh ones.
+
+        Raises Unavailable where there is no engine, or it cannot get the images.
+        """
         _ping()
-        remove_containers(home)
-        containers = cls(home, password or secrets.token_hex(16))
+        remove_containers(home.folder)
+        containers = cls(home, servers or Servers.fresh(), durable=durable)
         try:
             with ThreadPoolExecutor() as pool:
                 for started in [pool.submit(server.start) for server in (containers.postgres, containers.rabbitmq)]:
@@ -126,13 +123,14 @@ class Containers:
                 pool.submit(server.remove)
 
 
-def remove_containers(home: Home) -> None:
-    """Removes the containers that an earlier holder of this home left behind."""
+def remove_containers(folder: Path) -> None:
+    """Removes the containers of every stack whose home lies in this folder: what a run that crashed left behind."""
     import docker
 
     client = docker.from_env(timeout=60)
-    for container in client.containers.list(all=True, filters={"label": f"{LABEL}={home.folder}"}):
-        container.remove(force=True, v=True)
+    for container in client.containers.list(all=True, filters={"label": LABEL}):
+        if Path(container.labels[LABEL]).is_relative_to(folder):
+            container.remove(force=True, v=True)
     client.close()
 
 

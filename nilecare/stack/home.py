@@ -28,8 +28,11 @@ class Home:
         self._lock = lock
 
     @classmethod
-    def take(cls, name: str) -> Home:
-        """The first of `name`, `name-2`, `name-3`… that no living process holds, with nothing running in it."""
+    def take(cls, name: str, *, only: bool = False) -> Home:
+        """The first of `name`, `name-2`, `name-3`… that no living process holds; with `only`, the first or StackError.
+
+        What an earlier holder left running in it is ended.
+        """
         LOCAL.mkdir(exist_ok=True)
         for number in count(1):
             folder = LOCAL / (name if number == 1 else f"{name}-{number}")
@@ -38,9 +41,11 @@ class Home:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 lock.close()
+                if only:
+                    raise StackError(f"somebody else is at work in {folder}") from None
                 continue
             home = cls(folder.name, folder, lock)
-            home.end_processes()
+            home.end_processes(orderly=only)
             folder.mkdir(exist_ok=True)
             return home
         raise AssertionError("unreachable")

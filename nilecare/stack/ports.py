@@ -16,12 +16,13 @@ def free_ports(count: int) -> list[int]:
     for port in random.SystemRandom().sample(_RANGE, len(_RANGE)):
         if len(chosen) == count:
             break
-        if _is_free(port):
+        if is_free(port):
             chosen.append(port)
     return chosen
 
 
-def _is_free(port: int) -> bool:
+def is_free(port: int) -> bool:
+    """Whether nobody listens on the port."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

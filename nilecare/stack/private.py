@@ -73,8 +73,7 @@ class PrivateServer(ABC):
         family = processes.family(self._process)
         processes.send(family, signal.SIGCONT)
         processes.send([self._process], self.stop_signal)
-        _, left = psutil.wait_procs(family, timeout=self.patience)
-        processes.kill(left)
+        processes.kill(processes.wait(family, self.patience))
         self._process = None
 
     def kill(self) -> None:

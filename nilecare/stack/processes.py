@@ -6,8 +6,10 @@ A mark in the environment is inherited by every process a server starts, and nee
 from __future__ import annotations
 
 import os
+import pwd
 import signal
 import subprocess
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -65,7 +67,30 @@ def send(processes: Iterable[psutil.Process], number: signal.Signals) -> None:
 def kill(processes: Sequence[psutil.Process]) -> None:
     """Ends them at once and waits until they are gone."""
     send(processes, signal.SIGKILL)
-    psutil.wait_procs(processes, timeout=_PATIENCE)
+    wait(processes)
+
+
+def wait(processes: Iterable[psutil.Process], seconds: float = _PATIENCE) -> list[psutil.Process]:
+    """Waits until they have ended; those that have not after so many seconds.
+
+    Nothing is expected of a dead process's parent: one that nobody has reaped has ended all the same.
+    """
+    deadline = time.monotonic() + seconds
+    left = list(processes)
+    while left := [process for process in left if _lives(process)]:
+        if time.monotonic() > deadline:
+            break
+        time.sleep(0.01)
+    return left
+
+
+def _lives(process: psutil.Process) -> bool:
+    if isinstance(process, psutil.Popen):
+        return process.poll() is None
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def end_all(folder: Path, *, orderly: bool = False) -> int:
@@ -77,7 +102,7 @@ def end_all(folder: Path, *, orderly: bool = False) -> int:
             for process in found:
                 # SIGTERM makes PostgreSQL wait for its clients; SIGINT is its orderly shutdown.
                 send([process], signal.SIGINT if _name(process) == "postgres" else signal.SIGTERM)
-            psutil.wait_procs(found, timeout=_PATIENCE)
+            wait(found)
             orderly = False
         kill(found)
     return len(ended)
@@ -86,7 +111,7 @@ def end_all(folder: Path, *, orderly: bool = False) -> int:
 def _marked(folder: Path) -> Iterator[psutil.Process]:
     for process in psutil.process_iter():
         try:
-            if process.pid != os.getpid() and process.status() != psutil.STATUS_ZOMBIE and _belongs(process, folder):
+            if process.pid != os.getpid() and _lives(process) and _belongs(process, folder):
                 yield process
         except (psutil.NoSuchProcess, psutil.AccessDenied):
             continue
@@ -109,6 +134,4 @@ def _name(process: psutil.Process) -> str:
 
 
 def _group_of(user: str) -> int:
-    import pwd
-
     return pwd.getpwnam(user).pw_gid

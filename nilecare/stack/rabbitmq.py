@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from pathlib import Path
+from typing import NamedTuple
 
 import psutil
 
@@ -22,19 +23,26 @@ def find_rabbitmq() -> Path | None:
     return find_program("rabbitmq-server", "/usr/lib/rabbitmq/bin", "/usr/lib/rabbitmq/lib/rabbitmq_server-*/sbin")
 
 
+class BrokerPorts(NamedTuple):
+    """The four ports that one node listens on."""
+
+    amqp: int
+    management: int
+    distribution: int
+    epmd: int
+
+
 class PrivateRabbitMQ(PrivateServer):
     """RabbitMQ on ports of its own: AMQP, management, distribution and epmd; one administrator; no `guest`."""
 
     name = "rabbitmq"
     stop_signal = signal.SIGTERM
 
-    def __init__(self, home: Home, program: Path, *, ports: tuple[int, int, int, int], user: str, password: str) -> None:
+    def __init__(self, home: Home, program: Path, *, ports: BrokerPorts, password: str) -> None:
         super().__init__(home)
         self.program = program
-        self.port, self.management_port, self.distribution_port, self.epmd_port = ports
-        self.user = user
+        self.ports = ports
         self.password = password
-        self.management_url = f"http://{user}:{password}@127.0.0.1:{self.management_port}"
         self._epmd: psutil.Popen | None = None
 
     def spawn(self) -> psutil.Popen:
@@ -46,7 +54,7 @@ class PrivateRabbitMQ(PrivateServer):
 
     def answers(self) -> bool:
         """Whether AMQP and management are up; that it is this one says the password, which no other server has."""
-        return rabbitmq_answers(self.port, self.management_url)
+        return rabbitmq_answers(self.ports.amqp, f"http://nilecare:{self.password}@127.0.0.1:{self.ports.management}")
 
     def stop(self) -> None:
         """Shuts down the node, then its port mapper."""
@@ -65,20 +73,23 @@ class PrivateRabbitMQ(PrivateServer):
         (folder / "rabbitmq.conf").touch(mode=0o600)
         (folder / "rabbitmq.conf").write_text(
             f"""\
-listeners.tcp.1 = 127.0.0.1:{self.port}
+listeners.tcp.1 = 127.0.0.1:{self.ports.amqp}
 management.tcp.ip = 127.0.0.1
-management.tcp.port = {self.management_port}
-default_user = {self.user}
+management.tcp.port = {self.ports.management}
+default_user = nilecare
 default_pass = {self.password}
 collect_statistics_interval = 1000
 """
         )
 
     def _environment(self, folder: Path) -> dict[str, str]:
-        """All that keeps the node to its folder and ports, and away from every file of an installed one."""
+        """All that keeps the node to its folder and ports, and away from every file of an installed one.
+
+        Its name may be anybody's: names meet in a port mapper, and it has one of its own.
+        """
         return {
             "HOME": str(folder),
-            "RABBITMQ_NODENAME": f"nilecare-{self.distribution_port}@localhost",
+            "RABBITMQ_NODENAME": "nilecare@localhost",
             "RABBITMQ_CONF_ENV_FILE": str(folder / "environment"),
             "RABBITMQ_CONFIG_FILE": str(folder / "rabbitmq"),
             "RABBITMQ_CONFIG_FILES": str(folder / "conf.d"),
@@ -87,9 +98,9 @@ collect_statistics_interval = 1000
             "RABBITMQ_MNESIA_BASE": str(folder / "data"),
             "RABBITMQ_LOG_BASE": str(folder / "log"),
             "RABBITMQ_PID_FILE": str(folder / "pid"),
-            "RABBITMQ_DIST_PORT": str(self.distribution_port),
+            "RABBITMQ_DIST_PORT": str(self.ports.distribution),
             "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": _ERLANG,
-            "ERL_EPMD_PORT": str(self.epmd_port),
+            "ERL_EPMD_PORT": str(self.ports.epmd),
             "ERL_EPMD_ADDRESS": "127.0.0.1",
         }
 

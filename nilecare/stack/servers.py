@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
+from urllib.parse import urlsplit
 
 from nilecare.stack.errors import StackError
+from nilecare.stack.ports import free_ports
 
 VARIABLES = {
     "postgres_url": "NILECARE_POSTGRES_URL",
@@ -32,6 +35,33 @@ class Servers:
     def environment(self) -> dict[str, str]:
         """The variables that hand these servers on to another process."""
         return {variable: getattr(self, name) for name, variable in VARIABLES.items()}
+
+    @classmethod
+    def local(cls, postgres_port: int, amqp_port: int, management_port: int, *, password: str) -> Servers:
+        """Servers on this machine, as their administrators `postgres` and `nilecare`."""
+        return cls(
+            postgres_url=f"postgresql://postgres:{password}@127.0.0.1:{postgres_port}/postgres",
+            amqp_url=f"amqp://nilecare:{password}@127.0.0.1:{amqp_port}/",
+            management_url=f"http://nilecare:{password}@127.0.0.1:{management_port}",
+        )
+
+    @classmethod
+    def fresh(cls) -> Servers:
+        """Servers on this machine that nobody has: on free ports, with a password made up now."""
+        return cls.local(*free_ports(3), password=secrets.token_hex(16))
+
+    @property
+    def ports(self) -> tuple[int, int, int]:
+        """The ports of PostgreSQL, AMQP and the management API."""
+        postgres, amqp, management = (
+            urlsplit(url).port or 0 for url in (self.postgres_url, self.amqp_url, self.management_url)
+        )
+        return postgres, amqp, management
+
+    @property
+    def password(self) -> str:
+        """The administrators' password on servers that this project starts: the same on both."""
+        return urlsplit(self.postgres_url).password or ""
 
     @classmethod
     def given(cls, environment: Mapping[str, str] = os.environ) -> Servers | None:

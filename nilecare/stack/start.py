@@ -8,6 +8,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Protocol, Self
 
+from nilecare.stack import processes
 from nilecare.stack.binaries import Binaries
 from nilecare.stack.containers import Containers
 from nilecare.stack.errors import StackError, Unavailable
@@ -58,6 +59,14 @@ class Stack:
         return self._servers
 
     @property
+    def environment(self) -> dict[str, str]:
+        """Variables for a process that works with these servers: their addresses, and the mark by which it is ended with them.
+
+        Whatever happens to its parent, the stack's end, the next run or `make down` finds it.
+        """
+        return {**self.servers.environment(), processes.MARK: str(self._home.folder if self._home else "")}
+
+    @property
     def is_ours(self) -> bool:
         """Whether this process started the servers, so that it may kill them."""
         return self._running is not None
@@ -80,23 +89,24 @@ class Stack:
 
     def start(self) -> Self:
         """Finds or starts the servers. Raises StackError with the choices when there are none."""
-        given = None if self._own else Servers.given()
-        if given is None:
-            self._home = Home.take(self.name)
-            try:
-                self._home.clear()
+        self._home = Home.take(self.name)
+        try:
+            self._home.clear()
+            self._servers = None if self._own else Servers.given()
+            if self._servers is None:
                 self._running = _start(self._home, durable=self._durable)
-            except BaseException:
-                self._home.give_back()
-                raise
-        self._servers = given or self._ours.servers
+                self._servers = self._running.servers
+        except BaseException:
+            self._home.give_back()
+            raise
         return self
 
     def close(self) -> None:
-        """Ends the servers that are ours."""
-        if self._running is not None and self._home is not None:
-            self._running.close(orderly=False)
+        """Ends the servers that are ours, and every process that has the stack's environment."""
+        if self._home is not None:
             self._home.end_processes()
+            if self._running is not None:
+                self._running.close(orderly=False)
             self._home.clear()
             self._home.give_back()
         self._running = self._home = self._servers = None
@@ -125,7 +135,7 @@ def start_stack(name: str, *, own: bool = False, durable: bool = False) -> Stack
     return Stack(name, own=own, durable=durable)
 
 
-def _start(home: Home, *, durable: bool, password: str | None = None) -> Running:
+def _start(home: Home, *, durable: bool) -> Running:
     wanted = os.environ.get(SOURCE)
     if wanted is not None and wanted not in _SOURCES:
         raise StackError(f"{SOURCE} is {wanted!r}: it can be {' or '.join(_SOURCES)}")
@@ -133,7 +143,7 @@ def _start(home: Home, *, durable: bool, password: str | None = None) -> Running
     for name, start in _SOURCES.items():
         if wanted in (None, name):
             try:
-                return start(home, password=password, durable=durable)
+                return start(home, durable=durable)
             except Unavailable as refusal:
                 refusals.append(f"  - {name}: {refusal}")
     raise StackError(

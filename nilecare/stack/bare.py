@@ -1,0 +1,48 @@
+"""The platform without Docker: private servers, or those of the environment, and the services as background processes."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+from nilecare.stack import processes
+from nilecare.stack.binaries import Binaries
+from nilecare.stack.development import Development
+from nilecare.stack.errors import StackError
+from nilecare.stack.home import CHECKOUT, Home
+from nilecare.stack.servers import Servers
+
+NAME = "up"
+
+
+class Bare:
+    """The services as processes of this machine. They, and servers of ours, outlive the command that started them."""
+
+    def __init__(self, development: Development) -> None:
+        self.development = development
+
+    def up(self) -> None:
+        """Starts (or restarts) servers and services; what they stored before is still there."""
+        home = Home.take(NAME, only=True)
+        self.development.choose_ports()
+        servers = Servers.given()
+        if servers is None:
+            servers = Binaries.start(home, self.development.local_servers, durable=True).servers
+        self.development.use(servers)
+        self.development.save()
+        self._provision()
+        services = home.path("services")
+        processes.spawn(
+            [sys.executable, "-m", "nilecare.cli", "run", "--all"],
+            home=services,
+            cwd=CHECKOUT,
+            log=home.folder / "services.log",
+            environment=self.development.values,
+        )
+        home.give_back()
+
+    def _provision(self) -> None:
+        command = [sys.executable, "-m", "nilecare.cli", "provision"]
+        done = subprocess.run(command, cwd=CHECKOUT, env=self.development.values, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise StackError(f"nilecare provision failed: {done.stderr.strip()}")

@@ -1,0 +1,79 @@
+"""What `make up` decides once per checkout: passwords, the platform's secret, ports. Kept in `.local/.env`, never committed.
+
+Docker Compose reads that file, and so can a shell, to point the `nilecare` command at the running platform.
+"""
+
+from __future__ import annotations
+
+import secrets
+import shlex
+from collections.abc import Callable, Iterable
+from hashlib import sha256
+from pathlib import Path
+
+from broker import Service
+from nilecare.addresses import Platform
+from nilecare.stack.home import CHECKOUT, LOCAL
+from nilecare.stack.ports import free_ports, is_free
+from nilecare.stack.servers import Servers
+
+FILE = LOCAL / ".env"
+_SERVER_PORTS = ("POSTGRES_PORT", "AMQP_PORT", "MANAGEMENT_PORT")
+
+
+class Development:
+    """The settings of this checkout's platform. What the file already says stays; what is missing is made up."""
+
+    def __init__(self, services: Iterable[Service], file: Path = FILE) -> None:
+        self.services = list(services)
+        self.file = file
+        self.values = _read(file)
+        self.values.setdefault("COMPOSE_PROJECT_NAME", f"nilecare-{sha256(bytes(CHECKOUT)).hexdigest()[:8]}")
+        for name in ("NILECARE_SECRET", "SERVERS_PASSWORD"):
+            self.values.setdefault(name, secrets.token_hex(16))
+
+    def choose_ports(self, *, ours: Callable[[str], bool] = lambda _: False) -> None:
+        """Sees to a port for everything that listens: the one of last time, or a service's own, when it is free (or `ours`)."""
+        preferred = {port_variable(service.name): service.port for service in self.services}
+        for name in (*_SERVER_PORTS, *preferred):
+            port = int(self.values.get(name) or preferred.get(name, 0))
+            taken = not port or not (ours(name) or is_free(port))
+            self.values[name] = str(free_ports(1)[0] if taken else port)
+
+    def use(self, servers: Servers) -> None:
+        """Takes these servers, wherever they are."""
+        self.values.update(servers.environment())
+
+    @property
+    def local_servers(self) -> Servers:
+        """The servers on this machine, at the ports chosen."""
+        ports = (int(self.values[name]) for name in _SERVER_PORTS)
+        return Servers.local(*ports, password=self.values["SERVERS_PASSWORD"])
+
+    def service_url(self, service: Service) -> str:
+        """Where the service's API is."""
+        return f"http://127.0.0.1:{self.values[port_variable(service.name)]}"
+
+    def save(self) -> None:
+        """Writes the file, readable by its owner alone, with each account's password as it follows from the secret."""
+        platform = Platform.from_environment(self.values)
+        for service in self.services:
+            self.values[f"{service.name.upper()}_PASSWORD"] = platform.password(platform.account(service.name))
+        self.file.parent.mkdir(exist_ok=True)
+        unfinished = self.file.with_suffix(".unfinished")
+        unfinished.unlink(missing_ok=True)
+        unfinished.touch(mode=0o600)
+        unfinished.write_text("".join(f"{name}={shlex.quote(value)}\n" for name, value in sorted(self.values.items())))
+        unfinished.rename(self.file)
+
+
+def port_variable(service: str) -> str:
+    """The variable that gives a service's port on this machine."""
+    return f"NILECARE_{service.upper()}_PORT"
+
+
+def _read(file: Path) -> dict[str, str]:
+    if not file.exists():
+        return {}
+    pairs = (part.partition("=") for part in shlex.split(file.read_text(), comments=True))
+    return {name: value for name, _, value in pairs}
