@@ -95,6 +95,8 @@ class Failures:
         """Keeps a message that failed, and holds its key. Without an envelope nothing in it is believed or held."""
         key = _clean(envelope.subject) if envelope else ""
         await lock_key(session, subscription.name, key)
+        if envelope is not None:
+            await forget_attempts(session, subscription.name, envelope.id)
         verdict = await self.verdict(session, subscription, envelope, exception, attempts)
         await self.keep(session, subscription.name, delivery, envelope, verdict, attempts=attempts)
         self.tell(subscription.name, envelope, verdict, attempts)
@@ -164,9 +166,11 @@ class Failures:
     ) -> Verdict | None:
         """Writes down that a kept message failed once more; None when it is gone. The caller has locked the key."""
         here = failed_message.c.position == position
-        attempts = await session.scalar(select(failed_message.c.attempts + 1).where(here))
-        if attempts is None:
+        row = (await session.execute(select(failed_message.c.attempts, failed_message.c.id).where(here))).one_or_none()
+        if row is None:
             return None
+        attempts = row.attempts + 1
+        await forget_attempts(session, subscription.name, row.id)
         verdict = await self.verdict(session, subscription, envelope, exception, attempts)
         await session.execute(
             update(failed_message)
@@ -192,7 +196,7 @@ class Failures:
             f"message.{verdict.state}",
             service=self.service.name,
             subscription=subscription,
-            event=str(envelope.id) if envelope else None,
+            message=str(envelope.id) if envelope else None,
             type=envelope.type if envelope else None,
             flow=str(envelope.flow) if envelope else None,
             error=verdict.error,
@@ -207,6 +211,11 @@ async def lock_key(session: AsyncSession, subscription: str, key: str) -> None:
     await session.execute(row.on_conflict_do_update(index_elements=["subscription", "key"], set_={"key": row.excluded.key}))
 
 
+async def forget_attempts(session: AsyncSession, subscription: str, id_: UUID | None) -> None:
+    """Takes back what counts the attempts that a message may not have let the process survive: this one it did."""
+    await session.execute(attempt.delete().where(attempt.c.subscription == subscription, attempt.c.id == id_))
+
+
 async def close(
     session: AsyncSession, subscription: str, position: int, *, id_: UUID | None, key: str, flow: UUID | None
 ) -> bool:
@@ -218,7 +227,7 @@ async def close(
     if id_ is not None:
         row = upsert(inbox).values(id=id_, subscription=subscription, key=key, flow=flow)
         fresh = (await session.execute(row.on_conflict_do_nothing().returning(inbox.c.id))).scalar() is not None
-        await session.execute(attempt.delete().where(attempt.c.subscription == subscription, attempt.c.id == id_))
+        await forget_attempts(session, subscription, id_)
     await session.execute(failed_message.delete().where(failed_message.c.position == position))
     await session.execute(PROMOTE, {"subscription": subscription, "key": key, "now": clock.now()})
     await session.execute(RELEASE, {"subscription": subscription, "key": key})
