@@ -100,6 +100,9 @@ class Management:
 
     async def _ask(self, method: str, *path: str, may_be_absent: bool = False, **rest: Any) -> httpx.Response:
         response = await self._request(method, *path, **rest)
+        if method == "PUT" and not response.is_success and "already_exists" in response.text:
+            # Somebody else created it between the broker's own look and its insert: now it is an update.
+            response = await self._request(method, *path, **rest)
         if response.is_success or (may_be_absent and response.status_code == httpx.codes.NOT_FOUND):
             return response
         raise ManagementError(f"RabbitMQ refused {method} {'/'.join(path)}: {_reason(response)}")

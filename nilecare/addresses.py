@@ -16,6 +16,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Self
@@ -27,8 +28,8 @@ from broker._topology import OBSERVER
 PREFIX = "nilecare"
 
 
-class AddressMissing(Exception):
-    """An address that the command needs is not in the environment; the message names the variable."""
+class AddressError(Exception):
+    """The environment lacks an address that the command needs, or has an unusable one; the message names the variable."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,9 +43,13 @@ class Platform:
     prefix: str = PREFIX
     """Databases and accounts are named `<prefix>_<service>`: another prefix is another platform on the same servers."""
 
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"[a-z][a-z0-9_]*", self.prefix):
+            raise AddressError(f"NILECARE_PREFIX is {self.prefix!r}: use a-z, 0-9 and _, a letter first")
+
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Self:
-        """The platform that NILECARE_… variables describe. Raises AddressMissing, naming all that are absent."""
+        """The platform that NILECARE_… variables describe. Raises AddressError, naming all that are absent."""
         names = ("NILECARE_POSTGRES_URL", "NILECARE_AMQP_URL", "NILECARE_MANAGEMENT_URL", "NILECARE_SECRET")
         postgres, amqp, management, secret = required(environment, *names)
         prefix = environment.get("NILECARE_PREFIX", PREFIX)
@@ -96,7 +101,7 @@ class Platform:
 def settings_for(service: Service, environment: Mapping[str, str] = os.environ, **overrides: Any) -> Settings:
     """The service's settings from the environment, whichever of the two kinds it is; `overrides` win.
 
-    Raises AddressMissing.
+    Raises AddressError.
     """
     if environment.get("NILECARE_SECRET"):
         return Platform.from_environment(environment).settings_for(service, environment, **overrides)
@@ -111,10 +116,10 @@ def settings_for(service: Service, environment: Mapping[str, str] = os.environ, 
 
 
 def required(environment: Mapping[str, str], *names: str) -> list[str]:
-    """The values of these variables. Raises AddressMissing, naming all that are absent."""
+    """The values of these variables. Raises AddressError, naming all that are absent."""
     absent = [name for name in names if not environment.get(name)]
     if absent:
-        raise AddressMissing(f"{', '.join(absent)} must be set in the environment: nilecare/addresses.py says to what")
+        raise AddressError(f"{', '.join(absent)} must be set in the environment: nilecare/addresses.py says to what")
     return [environment[name] for name in names]
 
 
