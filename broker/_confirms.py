@@ -16,7 +16,7 @@ from pamqp.commands import Basic
 from broker._envelope import Envelope
 from broker._frames import publish_frames
 
-CONNECT_SECONDS = 10.0
+CONNECT_SECONDS = 5.0
 
 
 class InDoubt(Exception):
@@ -111,6 +111,7 @@ class PublishingConnection:
             channel = PublishingChannel(connection, 1)
             connection.channels[channel.number] = channel
             await channel.open()
+            channel.closing.add_done_callback(lambda _: channel.doubt())
         return cls(connection, channel, unquote(urlsplit(amqp_url).username or "guest"))
 
     @property

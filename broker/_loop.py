@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import traceback
 from abc import ABC, abstractmethod
+from pathlib import Path
 
 import structlog
 
 log = structlog.get_logger("nilecare.backbone")
+
+
+def _place(failure: BaseException) -> str:
+    """Where it was raised. Its text may hold data, so that only the place is logged."""
+    frames = traceback.extract_tb(failure.__traceback__)
+    return f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else "?"
 
 
 class Loop(ABC):
@@ -69,7 +77,7 @@ class Loop(ABC):
             except Exception as failure:
                 more = False
                 pause = min(pause * 2, self.longest_pause)
-                log.warning("loop.failed", loop=self.name, error=type(failure).__name__, pause=pause)
+                log.warning("loop.failed", loop=self.name, error=type(failure).__name__, at=_place(failure), pause=pause)
             if not more and not self.stopping:
                 await self._pause(pause)
 

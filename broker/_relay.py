@@ -133,7 +133,7 @@ class Relay(Loop):
             return True
         try:
             reader = await self._connect()
-            if not await reader.fetchval("SELECT pg_try_advisory_lock($1)", lock_number("relay")):
+            if not await self._lock(reader):
                 await self._start_over()
                 return False
             backends = {await reader.fetchval("SELECT pg_backend_pid()") for _ in range(3)}
@@ -148,6 +148,9 @@ class Relay(Loop):
             raise
         self._reader, self._outbox = reader, outbox
         return True
+
+    async def _lock(self, reader: asyncpg.Connection) -> bool:
+        return bool(await reader.fetchval("SELECT pg_try_advisory_lock($1)", lock_number("relay")))
 
     async def _connect(self) -> asyncpg.Connection:
         connection = await asyncpg.connect(self._settings.database_url, server_settings=KEEP_ALIVE, timeout=10)
@@ -222,7 +225,7 @@ class Relay(Loop):
         for row in rows:
             if str(row.envelope.id) in batch.returned:
                 self._held[row.envelope.subject] = time.monotonic() + self.hold_seconds
-                log.error("relay.returned", service=self._service, type=row.envelope.type, event=str(row.envelope.id))
+                log.error("relay.returned", service=self._service, type=row.envelope.type, event_id=str(row.envelope.id))
                 if self._metrics is not None:
                     self._metrics.returned(row.envelope.type)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from multiprocessing.connection import Client, Listener
 
 import pytest
@@ -58,10 +58,21 @@ class StackKeeper:
             return failure
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--kills", type=float, default=1.0, help="multiply how often the fault tests kill and cut (default: 1)")
+
+
 def pytest_configure(config: pytest.Config) -> None:
     if not hasattr(config, "workerinput"):
         keeper = StackKeeper()
         config.pluginmanager.register(keeper, "stack-keeper")
+
+
+@pytest.fixture
+def kills(request: pytest.FixtureRequest) -> Callable[[int], int]:
+    """How often to kill: `kills(20)` is 20, times what the option --kills says."""
+    factor = request.config.getoption("--kills")
+    return lambda count: max(1, round(count * factor))
 
 
 @pytest.fixture(scope="session")
