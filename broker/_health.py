@@ -94,6 +94,6 @@ class Health:
         async def messaging() -> dict[str, Any] | Response:
             """Messages flow: broker, queues, relay, and the oldest row of the outbox."""
             is_well, known = await self.messaging()
-            return {"status": "flowing", **known} if is_well else problem(503, "Messages do not flow.", **known)
+            return {"status": "flowing", **known} if is_well else problem(503, "Messages do not flow.", members=known)
 
         return router

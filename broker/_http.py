@@ -14,6 +14,7 @@ from fastapi.routing import APIRoute, iter_route_contexts
 from opentelemetry.trace import SpanKind
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from broker._access import is_closed
@@ -63,7 +64,6 @@ def application(
         docs_url=None,
         redoc_url=None,
         openapi_url=f"{PREFIX}/openapi.json",
-        max_body_size=LARGEST_BODY,
         redirect_slashes=False,
     )
     app.state.database = database
@@ -142,7 +142,7 @@ class Watch:
             await send(message)
 
         try:
-            await self._app(scope, receive, say)
+            await self._app(scope, _limited(receive), say)
         except Exception as error:
             number = uuid7()
             log.error(
@@ -155,7 +155,22 @@ class Watch:
                 passed=passed(error),
             )
             if not begun:
-                await problem(500, type_="urn:nilecare:unforeseen", id=str(number))(scope, receive, say)
+                await problem(500, type_="urn:nilecare:unforeseen", members={"id": str(number)})(scope, receive, say)
+
+
+def _limited(receive: Receive) -> Receive:
+    """`receive` that refuses to read on beyond the largest body, whatever length the request names."""
+    taken = 0
+
+    async def take() -> Message:
+        nonlocal taken
+        message = await receive()
+        taken += len(message.get("body", b""))
+        if taken > LARGEST_BODY:
+            raise HTTPException(413, f"A request has at most {LARGEST_BODY} bytes.")
+        return message
+
+    return take
 
 
 def _flow(asked: str | None) -> UUID:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
+import structlog
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
@@ -15,8 +17,11 @@ from starlette.exceptions import HTTPException
 
 from broker.errors import Later, NotYet, Permanent, RuleBroken
 
+log = structlog.get_logger("nilecare.http")
+
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER = {"Retry-After": "1"}
+NOTHING: Mapping[str, Any] = {}
 
 TOLD_AS_THEY_ARE = frozenset(
     {
@@ -49,44 +54,51 @@ class ProblemResponse(JSONResponse):
 
 
 def problem(
-    status: int, title: str | None = None, *, type_: str = "about:blank", headers: Any = None, **members: Any
+    status: int,
+    title: str | None = None,
+    *,
+    type_: str = "about:blank",
+    detail: str | None = None,
+    members: Mapping[str, Any] = NOTHING,
+    headers: Mapping[str, str] | None = None,
 ) -> ProblemResponse:
-    """The response for a problem; `members` that are None are left out."""
-    told = {name: value for name, value in members.items() if value is not None}
-    content = told | {"type": type_, "title": title or HTTPStatus(status).phrase, "status": status}
+    """The response for a problem. `members` are what it tells beyond the standard's own, which they cannot replace."""
+    content = {**members, "type": type_, "title": title or HTTPStatus(status).phrase, "status": status}
+    if detail is not None:
+        content["detail"] = detail
     return ProblemResponse(content, status, headers=headers)
 
 
-def _rule_broken(_: Request, error: RuleBroken) -> Response:
+async def _rule_broken(_: Request, error: RuleBroken) -> Response:
     sentence = (type(error).__doc__ or type(error).__name__).strip().splitlines()[0]
-    return problem(error.status, sentence, type_=f"urn:nilecare:rule:{type(error).__name__}", **error.facts)
+    return problem(error.status, sentence, type_=f"urn:nilecare:rule:{type(error).__name__}", members=error.facts)
 
 
-def _permanent(_: Request, error: Permanent) -> Response:
+async def _permanent(_: Request, error: Permanent) -> Response:
     return problem(422, "This can never be done as it is asked.", type_="urn:nilecare:permanent", detail=str(error))
 
 
-def _not_yet(_: Request, error: NotYet) -> Response:
+async def _not_yet(_: Request, error: NotYet) -> Response:
     return problem(
         409,
         "Something that this refers to has not arrived here yet, or does not exist.",
         type_="urn:nilecare:not-yet",
         headers=RETRY_AFTER,
-        waits_for=error.replica.__tablename__,
+        members={"waits_for": error.replica.__tablename__},
     )
 
 
-def _later(_: Request, __: Exception) -> Response:
+async def _later(_: Request, __: Exception) -> Response:
     return problem(503, "This cannot be done now; try again.", type_="urn:nilecare:later", headers=RETRY_AFTER)
 
 
-def _http(_: Request, error: HTTPException) -> Response:
+async def _http(_: Request, error: HTTPException) -> Response:
     phrase = HTTPStatus(error.status_code).phrase
     detail = error.detail if isinstance(error.detail, str) and error.detail != phrase else None
     return problem(error.status_code, detail=detail, headers=error.headers)
 
 
-def _invalid(_: Request, error: RequestValidationError) -> Response:
+async def _invalid(_: Request, error: RequestValidationError) -> Response:
     fields = [
         {
             "field": ".".join(str(part) for part in found["loc"]),
@@ -95,18 +107,19 @@ def _invalid(_: Request, error: RequestValidationError) -> Response:
         }
         for found in error.errors()
     ]
-    return problem(422, "The request is not valid.", type_="urn:nilecare:invalid", errors=fields)
+    return problem(422, "The request is not valid.", type_="urn:nilecare:invalid", members={"errors": fields})
 
 
-def _database(_: Request, error: DBAPIError) -> Response:
+async def _database(_: Request, error: DBAPIError) -> Response:
     """By SQLSTATE: bad values and lost races are answered, a database that cannot be reached is not our client's fault."""
     state = getattr(error.orig, "sqlstate", None) or ""
     if state.startswith("22"):
+        log.warning("http.value_refused", sqlstate=state)
         return problem(422, "A value in the request cannot be stored.", type_="urn:nilecare:invalid")
     if state in {"23505", "23P01"}:
         return problem(409, "Something like this exists already.", type_="urn:nilecare:conflict")
     if state.startswith(("40", "08", "53", "55", "57")) or error.connection_invalidated:
-        return _later(_, error)
+        return await _later(_, error)
     raise error
 
 
