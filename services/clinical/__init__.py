@@ -1,0 +1,1 @@
+"""Who the patients are, when they are here, and what their record shows."""

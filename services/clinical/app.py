@@ -1,0 +1,9 @@
+"""The clinical service."""
+
+from __future__ import annotations
+
+from broker import Service
+from services.clinical import api, handlers
+from services.clinical.tables import Base
+
+service = Service(name="clinical", port=7110, tables=Base.metadata, handlers=handlers, api=api.router)

@@ -1,0 +1,158 @@
+"""What clinical's HTTP API takes and shows."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Annotated, Self
+from uuid import UUID
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, StringConstraints, model_validator
+
+from contracts.clinical import EncounterClass, PatientStatus, Sex
+from contracts.lab import Flag, ResultStatus
+from services.clinical.rules import EncounterStatus
+
+Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
+
+
+class Asked(BaseModel):
+    """The body of a request; a field that is not known is an error."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class Registration(Asked):
+    """A new patient."""
+
+    facility_id: UUID
+    medical_record_number: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=50)]
+    full_name: Text
+    birth_date: date
+    sex: Sex
+
+
+class Demographics(Asked):
+    """What to change of a patient; what is left out stays."""
+
+    full_name: Text | None = None
+    birth_date: date | None = None
+    sex: Sex | None = None
+
+    @model_validator(mode="after")
+    def _changes_something(self) -> Self:
+        if not any(self.model_dump().values()):
+            raise ValueError("nothing to change")
+        return self
+
+
+class PatientSearch(Asked):
+    """Whom to look for. In a body, so that it stands in no address and no log."""
+
+    facility_id: UUID
+    medical_record_number: str
+
+
+class Death(Asked):
+    """When a patient died."""
+
+    deceased_on: date
+
+
+class Merge(Asked):
+    """The record that lives on."""
+
+    into_patient_id: UUID
+
+
+class PlannedEncounter(Asked):
+    """A patient who is going to be seen; now, when no time is given."""
+
+    patient_id: UUID
+    encounter_class: EncounterClass
+    planned_at: AwareDatetime | None = None
+
+
+class Moment(Asked):
+    """When it happened; now, when not given."""
+
+    at: AwareDatetime | None = None
+
+
+class Reason(Asked):
+    """Why."""
+
+    reason: Text
+
+
+class Shown(BaseModel):
+    """What a reply shows of a row."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+
+class PatientView(Shown):
+    """A patient. `merged_into` is where a merged record redirects to."""
+
+    patient_id: UUID
+    facility_id: UUID
+    medical_record_number: str
+    full_name: str
+    birth_date: date
+    sex: Sex
+    status: PatientStatus
+    merged_into: UUID | None
+    deceased_on: date | None
+    registered_at: datetime
+
+
+class EncounterView(Shown):
+    """An encounter."""
+
+    encounter_id: UUID
+    patient_id: UUID
+    facility_id: UUID
+    encounter_class: EncounterClass
+    status: EncounterStatus
+    planned_at: datetime
+    arrived_at: datetime | None
+    started_at: datetime | None
+    discharged_at: datetime | None
+    cancelled_at: datetime | None
+    reason: str | None
+
+
+class ResultView(Shown):
+    """A lab result as the record shows it; corrections are entries of their own, with the same `result_id`."""
+
+    entry_id: UUID
+    result_id: UUID
+    order_id: UUID
+    patient_id: UUID
+    encounter_id: UUID | None
+    test_code: str
+    test_name: str
+    value: Decimal | None
+    text_value: str | None
+    unit: str
+    reference_low: Decimal | None
+    reference_high: Decimal | None
+    flag: Flag | None
+    is_abnormal: bool
+    is_critical: bool
+    status: ResultStatus
+    reason: str | None
+    resulted_at: datetime
+    entered_at: datetime
+
+
+class PaidInvoiceView(Shown):
+    """An invoice of the patient that is paid."""
+
+    entry_id: UUID
+    invoice_id: UUID
+    patient_id: UUID
+    encounter_id: UUID | None
+    amount: Decimal
+    currency: str
+    paid_at: datetime
