@@ -19,10 +19,9 @@ from sqlalchemy import BigInteger, Delete, Insert, Table, Update, inspect, selec
 from sqlalchemy import event as sa_event
 from sqlalchemy.orm import Mapped, ORMExecuteState, Session, UOWTransaction, mapped_column
 from sqlalchemy.orm.attributes import flag_modified
-from sqlalchemy.orm.exc import StaleDataError
 
 from broker._publishing import PUBLISHER, lock_number, publish_in
-from broker.errors import DeclarationError, StateBypassed
+from broker.errors import DeclarationError, Overtaken, StateBypassed
 from contracts.event import StateEvent
 
 CHANGED = "backbone.changed"
@@ -139,7 +138,7 @@ def _lock_rows(session: Session, owners: Sequence[StateOwner]) -> None:
         rows = session.connection().execute(select(key, version).where(key.in_(mine)).order_by(key).with_for_update())
         now = {row[0]: row[1] for row in rows}
         if now != mine:
-            raise StaleDataError(f"{class_.__name__}: {len(mine)} to change, some were changed meanwhile: take it again")
+            raise Overtaken(f"a {class_.__name__} was changed by another transaction after it was loaded here")
 
 
 def _loaded_version(owner: StateOwner) -> int:

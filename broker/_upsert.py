@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from broker._clock import clock
 from broker._envelope import Envelope
-from broker._failures import wake_waiting
+from broker._failures import close, lock_key, wake_waiting
 from broker._publishing import lock_number
 from contracts.event import StateEvent
 
@@ -24,17 +24,13 @@ if TYPE_CHECKING:
 
 SHARED_LOCK = text("SELECT pg_advisory_xact_lock_shared(:number)")
 
-SUPERSEDE = text(
+SUPERSEDED = text(
     """
-    WITH closed AS (
-        DELETE FROM backbone.failed_message failed
-        USING unnest(CAST(:keys AS text[]), CAST(:versions AS bigint[])) AS newest (key, version)
-        WHERE failed.subscription = :subscription AND failed.key = newest.key AND failed.sequence < newest.version
-              AND failed.id IS NOT NULL
-        RETURNING failed.id, failed.key, failed.flow
-    )
-    INSERT INTO backbone.inbox (id, subscription, key, flow)
-    SELECT id, :subscription, key, flow FROM closed ON CONFLICT DO NOTHING
+    SELECT failed.position, failed.id, failed.key, failed.flow
+    FROM backbone.failed_message failed
+    JOIN unnest(CAST(:keys AS text[]), CAST(:versions AS bigint[])) AS newest (key, version) ON newest.key = failed.key
+    WHERE failed.subscription = :subscription AND failed.sequence < newest.version
+    ORDER BY failed.key, failed.position
     """
 )
 
@@ -58,21 +54,26 @@ async def upsert(session: AsyncSession, replica: type[Replica[Any]], arrived: It
     # Whoever records a message as waiting for this replica takes the lock exclusively and looks again: no wake-up is lost.
     await session.execute(SHARED_LOCK, {"number": lock_number("replica", replica.__tablename__)})
     await session.execute(_statement(replica.__table__), _columns(replica, newest))
-    keys = [state.event.subject for state in newest]
-    await session.execute(
-        SUPERSEDE,
-        {"keys": keys, "versions": [state.event.state_version for state in newest], "subscription": replica.__tablename__},
-    )
-    await wake_waiting(session, replica.__tablename__, keys)
+    await _close_superseded(session, replica, newest)
+    await wake_waiting(session, replica.__tablename__, [state.envelope.subject for state in newest])
+
+
+async def _close_superseded(session: AsyncSession, replica: type[Replica[Any]], newest: Sequence[Arrived]) -> None:
+    subscription = replica.__tablename__
+    keys, versions = [state.envelope.subject for state in newest], [state.event.state_version for state in newest]
+    failed = await session.execute(SUPERSEDED, {"keys": keys, "versions": versions, "subscription": subscription})
+    for row in failed.all():
+        await lock_key(session, subscription, row.key)
+        await close(session, subscription, row.position, id_=row.id, key=row.key, flow=row.flow)
 
 
 def newest_per_key(arrived: Iterable[Arrived]) -> list[Arrived]:
     """The highest version of each key, in the order of the keys, in which every writer locks them."""
     newest: dict[str, Arrived] = {}
     for state in arrived:
-        known = newest.get(state.event.subject)
+        known = newest.get(state.envelope.subject)
         if known is None or known.event.state_version < state.event.state_version:
-            newest[state.event.subject] = state
+            newest[state.envelope.subject] = state
     return [newest[key] for key in sorted(newest)]
 
 

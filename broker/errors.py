@@ -9,6 +9,7 @@ BackboneError
 ├── SessionIsGuarded          a handler tried to end the transaction it runs in
 └── Failure                   a message could not be handled; the subclass says what happens next
     ├── Later                   needs time: tried again with growing pauses
+    │   └── Overtaken               an aggregate was changed by somebody else meanwhile
     ├── NotYet                  waits for a replica's row, and is woken by it
     ├── Permanent               never will: dead at once
     │   └── RuleBroken              a rule of the business, by its name
@@ -58,6 +59,10 @@ class Failure(BackboneError):
 
 class Later(Failure):
     """It cannot be done now; time will help. Tried again with exponential back-off and jitter."""
+
+
+class Overtaken(Later):
+    """What was to be changed was changed by another transaction after it was loaded: do it again on what is there now."""
 
 
 class NotYet(Failure):

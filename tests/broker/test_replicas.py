@@ -23,6 +23,7 @@ from broker._database import Database, engine_for
 from broker._delivery import Delivery
 from broker._envelope import Envelope
 from broker._failures import Failures
+from broker._invocation import Invocation
 from broker._publishing import body_of
 from broker._replica_processor import ReplicaProcessor
 from broker._replicas import replicas_in
@@ -238,6 +239,7 @@ async def test_newer_closes_failed(ledger: Database) -> None:
     await processor(ledger).process([broken])
     await processor(ledger).process([delivered(person(key, 5))])
     assert await count(ledger, "SELECT count(*) FROM backbone.failed_message") == 0
+    assert await count(ledger, "SELECT count(*) FROM backbone.held_key") == 0
     assert await count(ledger, f"SELECT count(*) FROM backbone.inbox WHERE id = '{broken.id}'") == 1
 
 
@@ -247,6 +249,16 @@ async def test_older_leaves_newer_failed(ledger: Database) -> None:
     await processor(ledger).process([delivered(person(key, 9), body=b"{}")])
     await processor(ledger).process([delivered(person(key, 5))])
     assert await count(ledger, "SELECT count(*) FROM backbone.failed_message WHERE state = 'dead'") == 1
+
+
+async def test_retried_by_itself(ledger: Database) -> None:
+    """A failed message of a replica can be retried through its subscription's handler, which never undoes a newer state."""
+    key = uuid7()
+    retry = Invocation(service, PersonReference.subscription())
+    for version in (4, 3):
+        async with ledger.transaction() as session:
+            await retry.invoke(session, envelope_of(person(key, version)))
+    assert await rows(ledger) == {key: (4, False, "Name 4")}
 
 
 async def test_poison_value(ledger: Database) -> None:

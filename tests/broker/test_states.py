@@ -13,9 +13,8 @@ import pytest
 from sqlalchemy import ForeignKey, delete, insert, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
-from sqlalchemy.orm.exc import StaleDataError
 
-from broker import DeclarationError, StateBypassed, StateOwner, publishes_state, touch
+from broker import DeclarationError, Overtaken, StateBypassed, StateOwner, publishes_state, touch
 from broker._context import uuid7
 from broker._database import Database, engine_for
 from contracts.event import StateEvent
@@ -256,7 +255,7 @@ async def test_other_sessions_are_refused(store: Database) -> None:
 async def test_stale_object(store: Database) -> None:
     """An object that another transaction changed after it was loaded is not written: its state would be a mixture."""
     key = await new_room(store)
-    with pytest.raises(StaleDataError):
+    with pytest.raises(Overtaken):
         async with store.transaction() as session:
             mine = await room(session, key)
             async with store.transaction() as other:
@@ -276,7 +275,7 @@ async def test_versions_follow_commits(store: Database) -> None:
                     mine = await session.get_one(Room, key, with_for_update=locking or None)
                     mine.name = str(int(mine.name) + 1)
                 return
-            except StaleDataError:
+            except Overtaken:
                 continue
 
     await asyncio.gather(*(add_one(number % 2 == 0) for number in range(30)))
