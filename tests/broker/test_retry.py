@@ -144,8 +144,8 @@ async def test_newer_messages_wait_for_newer_code(desk: Desk) -> None:
     await desk.run()
     assert await desk.states("a") == ["waiting"]
     async with desk.database.transaction() as session:
-        await session.execute(text("UPDATE backbone.failed_message SET version = 2, properties = replace(properties::text, "
-                                   "'\"cloudEvents:dataversion\": \"3\"', '\"cloudEvents:dataversion\": \"2\"')::jsonb"))  # fmt: skip
+        older = "version = 2, properties = jsonb_set(properties, '{headers,cloudEvents:dataversion}', '\"2\"')"
+        await session.execute(text(f"UPDATE backbone.failed_message SET {older}"))
     await desk.run()
     assert await desk.effects("a") == [1]
 
@@ -219,12 +219,11 @@ async def test_what_the_consumer_lays_behind_meanwhile_is_not_forgotten(desk: De
     """A message laid behind while the retry of its head waits for the key still gets its turn."""
     position = await desk.fail("a", 1, Later("busy"))
     delivery, envelope = desk.message("a", 2)
-    async with asyncio.TaskGroup() as group:
-        async with desk.database.transaction() as session:
-            assert await desk.failures.lock_held(session, desk.subscription, {"a"}) == {"a"}
-            group.create_task(desk.retry(position))
-            await desk.blocked()
-            await desk.failures.hold(session, desk.subscription, delivery, envelope)
+    async with asyncio.TaskGroup() as group, desk.database.transaction() as session:
+        assert await desk.failures.lock_held(session, desk.subscription, {"a"}) == {"a"}
+        group.create_task(desk.retry(position))
+        await desk.blocked()
+        await desk.failures.hold(session, desk.subscription, delivery, envelope)
     await desk.run()
     assert await desk.effects("a") == [1, 2]
     assert await desk.held_keys() == 0
