@@ -12,6 +12,8 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from broker.errors import Overtaken
+
 # Source of the codes: PostgreSQL, appendix A.
 NOBODY = frozenset(
     {
@@ -60,7 +62,7 @@ class DatabaseOutOfReach(NotTheMessage):
 
 async def blame_for(failure: BaseException, engine: AsyncEngine) -> Blame:
     """Judges `failure`. A lost connection is the database's fault only while a new one cannot be had either."""
-    if isinstance(failure, Nobody | PoolTimeout):
+    if isinstance(failure, Nobody | PoolTimeout | Overtaken):
         return Blame.NOBODY
     if isinstance(failure, DatabaseOutOfReach):
         return Blame.DATABASE
