@@ -7,7 +7,9 @@ RuleBroken
 ├── AdjustmentIsMoreThanTheBalance
 ├── LargeWriteOffNeedsASecondApprover
 ├── InvoiceIsInAnotherCurrency
+├── InvoiceNeedsAtLeastOneLine
 ├── ReferenceBelongsToAnotherInvoice
+├── FacilityPricesInOneCurrency
 ├── PriceEndsBeforeItBegins
 ├── PatientCannotMergeIntoThemselves
 └── NotFound
@@ -47,8 +49,18 @@ class InvoiceIsInAnotherCurrency(RuleBroken):
     """Money in one currency cannot settle an invoice in another."""
 
 
+class InvoiceNeedsAtLeastOneLine(RuleBroken):
+    """An invoice needs at least one line."""
+
+    status = 422
+
+
 class ReferenceBelongsToAnotherInvoice(RuleBroken):
     """This external reference was already used for an invoice that says something else."""
+
+
+class FacilityPricesInOneCurrency(RuleBroken):
+    """All prices of a facility are in one currency."""
 
 
 class PriceEndsBeforeItBegins(RuleBroken):

@@ -14,6 +14,7 @@ from contracts.money import Money
 from services.billing.errors import (
     AdjustmentIsMoreThanTheBalance,
     InvoiceCannotBecome,
+    InvoiceNeedsAtLeastOneLine,
     LargeWriteOffNeedsASecondApprover,
     OnlyAnUnallocatedInvoiceCanBeVoided,
     PriceEndsBeforeItBegins,
@@ -176,19 +177,6 @@ def spread(amount: Money, lines: Sequence[Line]) -> list[tuple[Line, Money]]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Received:
-    """Money that arrived. `invoice_id` is what the payer named; None is money on account."""
-
-    event_id: UUID
-    payment_id: UUID
-    patient_id: UUID
-    facility_id: UUID
-    invoice_id: UUID | None
-    amount: Money
-    received_at: datetime
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class ImportedLine:
     """A line of an invoice that another system calculated. Lines of a lower `priority` are paid first."""
 
@@ -197,6 +185,27 @@ class ImportedLine:
     amount: Money
     quantity: Decimal = Decimal(1)
     priority: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImportedInvoice:
+    """An invoice that another system calculated; `external_reference` is what that system calls it.
+
+    due_on: the terms apply when it is not given.
+    """
+
+    external_reference: str
+    patient_id: UUID
+    facility_id: UUID
+    lines: tuple[ImportedLine, ...]
+    encounter_id: UUID | None = None
+    due_on: date | None = None
+
+    def total(self) -> Money:
+        """What it asks for. Raises InvoiceNeedsAtLeastOneLine."""
+        if not self.lines:
+            raise InvoiceNeedsAtLeastOneLine(external_reference=self.external_reference)
+        return Money.total(line.amount for line in self.lines)
 
 
 def check_voidable(allocated: Money, adjusted: Money) -> None:

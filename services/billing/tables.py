@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Self
+from typing import Self, cast
 from uuid import UUID, uuid4
 
 from sqlalchemy import Date, DateTime, ForeignKey, Index, MetaData, Numeric, Text, UniqueConstraint, select
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
-from broker import StateOwner, publishes_state
+from broker import StateOwner, clock, publishes_state
 from contracts.billing import InvoiceChanged, InvoiceKind, InvoiceStatus
 from contracts.money import Money
+from contracts.payment import PaymentSucceeded
 from services.billing import rules
 from services.billing.errors import InvoiceNotFound
 
@@ -50,6 +52,17 @@ class BillingAccount(Base):
     merged_into: Mapped[UUID | None]
     opened_at: Mapped[datetime]
 
+    @classmethod
+    async def opened(cls, session: AsyncSession, patient_id: UUID, facility_id: UUID, *, alone: bool = False) -> Self:
+        """The patient's account, opened if there is none yet.
+
+        It is locked so that the patient cannot be merged meanwhile; `alone` keeps everybody else out, to merge.
+        """
+        row = {"patient_id": patient_id, "facility_id": facility_id, "opened_at": clock.now()}
+        await session.execute(insert(cls).values(row).on_conflict_do_nothing())
+        query = select(cls).where(cls.patient_id == patient_id).with_for_update(read=not alone)
+        return (await session.scalars(query.execution_options(populate_existing=True))).one()
+
 
 class ChargeMasterPrice(Base):
     """What a service costs at a facility, from a day on: until the next price begins, or `effective_to`."""
@@ -79,6 +92,13 @@ class EncounterBill(Base):
     encounter_id: Mapped[UUID] = mapped_column(primary_key=True)
     discharged_at: Mapped[datetime | None]
 
+    @classmethod
+    async def locked(cls, session: AsyncSession, encounter_id: UUID) -> Self:
+        """The row of an encounter, made if there is none yet, for this transaction alone."""
+        await session.execute(insert(cls).values(encounter_id=encounter_id).on_conflict_do_nothing())
+        query = select(cls).where(cls.encounter_id == encounter_id).with_for_update()
+        return (await session.scalars(query.execution_options(populate_existing=True))).one()
+
 
 class Charge(Base):
     """One service given to a patient, to be invoiced once it has a price: unpriced → open → invoiced."""
@@ -99,6 +119,21 @@ class Charge(Base):
     amount: Mapped[Decimal | None]
     currency: Mapped[str | None]
 
+    @property
+    def price(self) -> Money:
+        """What it costs, once it is priced."""
+        return Money(amount=cast("Decimal", self.amount), currency=cast("str", self.currency))
+
+    @classmethod
+    async def open_ones(
+        cls, session: AsyncSession, patient_id: UUID, facility_id: UUID, encounter_id: UUID | None
+    ) -> Sequence[Self]:
+        """What can be invoiced of a patient's encounter, or outside any, locked, in the order of an invoice's lines."""
+        of_visit = [cls.encounter_id.is_not_distinct_from(encounter_id), cls.status == "open"]
+        query = select(cls).where(cls.patient_id == patient_id, cls.facility_id == facility_id, *of_visit)
+        in_order = query.order_by(cls.service_date, cls.order_id, cls.position)
+        return (await session.scalars(in_order.with_for_update())).all()
+
     def price_at(self, price: Money | None) -> None:
         """Gives it a price, which opens it; without one it stays unpriced."""
         self.status = "unpriced" if price is None else "open"
@@ -117,6 +152,13 @@ class InvoiceNumber(Base):
     facility_id: Mapped[UUID] = mapped_column(primary_key=True)
     last: Mapped[int]
 
+    @classmethod
+    async def draw(cls, session: AsyncSession, facility_id: UUID) -> int:
+        """The facility's next number."""
+        counter = insert(cls).values(facility_id=facility_id, last=1)
+        advanced = counter.on_conflict_do_update(index_elements=[cls.facility_id], set_={"last": cls.last + 1})
+        return (await session.scalars(advanced.returning(cls.last))).one()
+
 
 class InvoiceLineItem(Base):
     """One line of an invoice. `balance` = amount − allocated − adjusted."""
@@ -133,8 +175,8 @@ class InvoiceLineItem(Base):
     description: Mapped[str]
     quantity: Mapped[Decimal]
     amount: Mapped[Decimal]
-    allocated_amount: Mapped[Decimal] = mapped_column(default=Decimal(0))
-    adjusted_amount: Mapped[Decimal] = mapped_column(default=Decimal(0))
+    allocated_amount: Mapped[Decimal]
+    adjusted_amount: Mapped[Decimal]
     currency: Mapped[str]
 
     @property
@@ -203,6 +245,47 @@ class Invoice(StateOwner, Base):
         query = select(cls).where(*conditions).order_by(cls.invoice_id)  # type: ignore[arg-type]
         return (await session.scalars(query.with_for_update(of=cls).execution_options(populate_existing=True))).all()
 
+    @classmethod
+    def draft(cls, patient_id: UUID, facility_id: UUID, encounter_id: UUID | None, total: Money) -> Self:
+        """A new invoice over `total`, without its lines yet."""
+        return cls(
+            invoice_id=uuid4(),
+            patient_id=patient_id,
+            facility_id=facility_id,
+            encounter_id=encounter_id,
+            kind="patient",
+            status="draft",
+            currency=total.currency,
+            total_amount=total.amount,
+            allocated_amount=Decimal(0),
+            adjusted_amount=Decimal(0),
+        )
+
+    def add_line(
+        self,
+        code: str,
+        description: str,
+        amount: Money,
+        *,
+        quantity: Decimal = Decimal(1),
+        priority: int = 0,
+        charge_id: UUID | None = None,
+    ) -> None:
+        """Adds a line at the end; lines of a lower priority are paid first."""
+        line = InvoiceLineItem(
+            position=len(self.lines),
+            priority=priority,
+            charge_id=charge_id,
+            code=code,
+            description=description,
+            quantity=quantity,
+            amount=amount.amount,
+            allocated_amount=Decimal(0),
+            adjusted_amount=Decimal(0),
+            currency=amount.currency,
+        )
+        self.lines.append(line)
+
     def move(self, to: InvoiceStatus) -> None:
         """Changes its state. Raises InvoiceCannotBecome."""
         self.status = rules.moved(self.status, to)
@@ -217,7 +300,7 @@ class Invoice(StateOwner, Base):
         return shares
 
     def adjust(self, amount: Money) -> None:
-        """Lowers its balance, spread over its lines; the state follows. Raises AdjustmentIsMoreThanTheBalance."""
+        """Lowers its balance, spread over its lines. Raises AdjustmentIsMoreThanTheBalance."""
         for line, share in rules.spread(amount, self.lines):
             line.adjusted_amount += share.amount
             self.adjusted_amount += share.amount
@@ -235,6 +318,18 @@ class Receipt(Base):
     currency: Mapped[str]
     received_at: Mapped[datetime]
 
+    @classmethod
+    def of(cls, payment: PaymentSucceeded, source_event_id: UUID) -> Self:
+        """The receipt of a payment."""
+        return cls(
+            receipt_id=uuid4(),
+            source_event_id=source_event_id,
+            payment_id=payment.payment_id,
+            amount=payment.amount.amount,
+            currency=payment.amount.currency,
+            received_at=payment.succeeded_at,
+        )
+
 
 class InvoicePaymentAllocation(Base):
     """What one payment settled of one line."""
@@ -249,6 +344,19 @@ class InvoicePaymentAllocation(Base):
     payment_id: Mapped[UUID]
     amount: Mapped[Decimal]
     currency: Mapped[str]
+
+    @classmethod
+    def of(cls, receipt: Receipt, line: InvoiceLineItem, share: Money) -> Self:
+        """The allocation of a share of a receipt to a line."""
+        return cls(
+            source_event_id=receipt.source_event_id,
+            receipt_id=receipt.receipt_id,
+            invoice_id=line.invoice_id,
+            line_id=line.line_id,
+            payment_id=receipt.payment_id,
+            amount=share.amount,
+            currency=share.currency,
+        )
 
 
 class Credit(Base):

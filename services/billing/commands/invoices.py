@@ -1,0 +1,118 @@
+"""Invoices: issuing, importing, falling due, voiding."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from broker import clock, publish, schedule, unschedule
+from contracts.billing import InvoiceDue, InvoiceIssued, InvoiceOverdue, InvoicePaid, InvoiceVoided
+from contracts.money import Money
+from services.billing import rules
+from services.billing.commands.accounts import account_of
+from services.billing.errors import ReferenceBelongsToAnotherInvoice, ThereIsNothingToInvoice
+from services.billing.tables import Charge, Invoice, InvoiceNumber
+
+
+async def issue_invoice(
+    session: AsyncSession, *, patient_id: UUID, facility_id: UUID, encounter_id: UUID | None = None
+) -> Invoice:
+    """Issues the invoice of a patient's open charges of one encounter, or of those without one.
+
+    Raises ThereIsNothingToInvoice, NotYet.
+    """
+    account = await account_of(session, patient_id)
+    invoice = await invoice_what_is_open(session, account.patient_id, facility_id, encounter_id)
+    if invoice is None:
+        raise ThereIsNothingToInvoice(facility_id=facility_id)
+    return invoice
+
+
+async def invoice_what_is_open(
+    session: AsyncSession, patient_id: UUID, facility_id: UUID, encounter_id: UUID | None
+) -> Invoice | None:
+    """The same for a patient's own id, after merges; None when there is nothing to invoice."""
+    charges = await Charge.open_ones(session, patient_id, facility_id, encounter_id)
+    if not charges:
+        return None
+    total = Money.total(charge.price for charge in charges)
+    invoice = Invoice.draft(patient_id, facility_id, encounter_id, total)
+    for charge in charges:
+        invoice.add_line(charge.code, charge.description, charge.price, charge_id=charge.charge_id)
+        charge.status = "invoiced"
+    return await _issue(session, invoice)
+
+
+async def import_invoice(session: AsyncSession, imported: rules.ImportedInvoice) -> Invoice:
+    """Issues an invoice that another system calculated; the same one again gives the invoice there is.
+
+    Raises InvoiceNeedsAtLeastOneLine, ReferenceBelongsToAnotherInvoice, NotYet.
+    """
+    total = imported.total()
+    account = await account_of(session, imported.patient_id)
+    known = await session.scalar(select(Invoice).where(Invoice.external_reference == imported.external_reference))
+    if known is not None:
+        if (known.facility_id, known.total, len(known.lines)) != (imported.facility_id, total, len(imported.lines)):
+            raise ReferenceBelongsToAnotherInvoice(invoice_id=known.invoice_id)
+        return known
+    invoice = Invoice.draft(account.patient_id, imported.facility_id, imported.encounter_id, total)
+    invoice.external_reference = imported.external_reference
+    invoice.due_on = imported.due_on
+    for line in imported.lines:
+        invoice.add_line(line.code, line.description, line.amount, quantity=line.quantity, priority=line.priority)
+    return await _issue(session, invoice)
+
+
+async def mark_overdue(session: AsyncSession, invoice_id: UUID) -> None:
+    """Marks an invoice on which money is still open as overdue; one that was settled or voided stays as it is."""
+    invoice = await Invoice.locked(session, invoice_id)
+    if invoice.status in {"issued", "partially_paid"}:
+        invoice.move("overdue")
+        publish(session, InvoiceOverdue.of(invoice))
+
+
+async def void_invoice(session: AsyncSession, invoice_id: UUID, reason: str) -> Invoice:
+    """Takes back an invoice on which nothing was paid; its charges can be invoiced again.
+
+    Raises OnlyAnUnallocatedInvoiceCanBeVoided, InvoiceCannotBecome, InvoiceNotFound.
+    """
+    invoice = await Invoice.locked(session, invoice_id)
+    rules.check_voidable(invoice.allocated, invoice.adjusted)
+    invoice.move("void")
+    invoice.void_reason = reason
+    for charge in await _charges_of(session, invoice):
+        charge.status = "open"
+    await unschedule(session, due_name(invoice_id))
+    publish(session, InvoiceVoided.of(invoice, reason=reason))
+    return invoice
+
+
+def due_name(invoice_id: UUID) -> str:
+    """What the event of an invoice's due date is scheduled under."""
+    return f"invoice {invoice_id} due"
+
+
+async def _issue(session: AsyncSession, invoice: Invoice) -> Invoice:
+    now = clock.now()
+    invoice.move("issued")
+    invoice.issued_at = now
+    invoice.due_on = invoice.due_on or rules.due_after(now.date())
+    invoice.number = rules.invoice_number(await InvoiceNumber.draw(session, invoice.facility_id))
+    session.add(invoice)
+    publish(session, InvoiceIssued.of(invoice))
+    if invoice.balance:
+        due = InvoiceDue(invoice_id=invoice.invoice_id)
+        await schedule(session, due, at=rules.overdue_from(invoice.due_on), name=due_name(invoice.invoice_id))
+    else:
+        invoice.move("paid")
+        invoice.paid_at = now
+        publish(session, InvoicePaid.of(invoice, amount=invoice.total))
+    return invoice
+
+
+async def _charges_of(session: AsyncSession, invoice: Invoice) -> Sequence[Charge]:
+    ids = [line.charge_id for line in invoice.lines if line.charge_id]
+    return (await session.scalars(select(Charge).where(Charge.charge_id.in_(ids)).with_for_update())).all()
