@@ -17,6 +17,7 @@ from broker._context import Cause, caused_by
 from broker._envelope import Envelope
 from broker._service import Service
 from broker._subscriptions import Handler, Subscription, arguments_by_annotation
+from broker._tracing import span
 from broker.errors import DeclarationError, Newer, Permanent
 from contracts.event import Event, NewerVersion
 
@@ -57,7 +58,10 @@ class Invocation:
     async def handle(self, session: AsyncSession, envelope: Envelope, event: Event) -> None:
         """Calls the handler; what it publishes belongs to the message's flow. Raises whatever the handler raises."""
         given = {Event: event, AsyncSession: session, Envelope: envelope}
-        with caused_by(Cause(flow=envelope.flow, message=envelope.id, trace=envelope.trace)):
+        with (
+            span(self.service.name, self.subscription.name, envelope.trace) as trace,
+            caused_by(Cause(flow=envelope.flow, message=envelope.id, trace=trace)),
+        ):
             await self._call(**{name: given[kind] for name, kind in self._wants})
 
 

@@ -1,0 +1,218 @@
+"""One service at work in a process: everything that runs beside its business, wired, started and stopped in order."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import structlog
+from structlog.contextvars import bound_contextvars
+
+from broker._batch import BatchProcessor, Processor
+from broker._calls import CallWorkers
+from broker._clock import ClockFollower
+from broker._database import Database, engine_for
+from broker._dead import DeadDrain
+from broker._delivery import Delivery
+from broker._failures import Failures
+from broker._health import Consuming, Messaging
+from broker._http import application
+from broker._idempotency import IdempotencyPurge
+from broker._inbox import InboxKeeper
+from broker._listener import Listener
+from broker._loop import Loop
+from broker._metrics import Metrics
+from broker._relay import Relay
+from broker._replica_processor import ReplicaProcessor, replica_fed_by
+from broker._retry import RetryLoop
+from broker._schedule import Scheduler
+from broker._service import Service
+from broker._settings import Settings
+from broker._subscriber import EventBroker, QueueHealth, subscribers_for
+from broker._subscriptions import Subscription
+from broker._tracing import check_tracing
+from broker._wakeup import Notifier
+from broker.errors import DeclarationError
+
+log = structlog.get_logger("nilecare.runtime")
+
+PATIENCE = 20.0
+"""Seconds that a service has to stop. What is not done then is done after the next start: nothing is lost."""
+
+
+class Runtime:
+    """A service with its settings, ready to start.
+
+    subscribed: the queues of the platform that subscribe to each event type (`check_platform`).
+    migrations: the service's own, which readiness asks for.
+    Raises DeclarationError for a service, or settings, that cannot keep what the backbone promises.
+    """
+
+    def __init__(
+        self,
+        service: Service,
+        settings: Settings,
+        *,
+        subscribed: Mapping[str, frozenset[str]],
+        migrations: Path | None = None,
+    ) -> None:
+        _check(service, settings)
+        self.service, self.settings = service, settings
+        self.metrics = Metrics(service.name)
+        engine = engine_for(settings.database_url, pool_size=settings.pool_size)
+        self.database = Database(engine, service.name, self._published)
+        self.relay = Relay(service.name, settings, subscribed=subscribed, metrics=self.metrics)
+        self._notifier = Notifier(service.name, engine)
+        self._failures = Failures(service)
+        self._broker = EventBroker(service, settings)
+        subscribers_for(service, settings, self.database, self._failures, self._broker, processor=self._processor)
+        self._loops = self._make_loops()
+        app = application(
+            service, settings, self.database, migrations=migrations, metrics=self.metrics, messaging=self.messaging
+        )
+        self._listener = Listener(app, settings.host, service.port if settings.port is None else settings.port)
+
+    @property
+    def port(self) -> int:
+        """Where the API listens, once started."""
+        return self._listener.port
+
+    async def start(self) -> None:
+        """Comes back when the API listens and every loop runs, whether or not the servers can be reached.
+
+        Raises OSError when the port is taken.
+        """
+        with bound_contextvars(service=self.service.name):
+            await self._listener.start()
+            await self.relay.start()
+            for loop in self._loops:
+                await loop.start()
+            await self._broker.start()
+        log.info("service.started", service=self.service.name, port=self.port)
+
+    async def stop(self) -> None:
+        """Ends requests and batches in hand, then the loops, the relay last; takes `PATIENCE` seconds at most."""
+        steps: list[Callable[[], Coroutine[Any, Any, Any]]] = [
+            self._listener.stop,
+            self._broker.stop,
+            self._stop_loops,
+            self.relay.stop,
+        ]
+        try:
+            async with asyncio.timeout(PATIENCE):
+                for step in steps:
+                    await self._step(step)
+        except TimeoutError:
+            log.warning("service.stopped_late", service=self.service.name, seconds=PATIENCE)
+        await self.database.close()
+        log.info("service.stopped", service=self.service.name)
+
+    async def serve(self) -> None:
+        """Runs until the process is asked to end (SIGTERM, SIGINT)."""
+        await serve([self])
+
+    def messaging(self) -> Messaging:
+        """How its messages flow, for `/health/messaging`."""
+        return Messaging(
+            connected=self._broker.is_connected,
+            relay="active" if self.relay.is_active else "standing by",
+            queues={queue.queue: _consuming(queue) for queue in self._broker.health()},
+        )
+
+    def _make_loops(self) -> list[Loop]:
+        service, settings, database = self.service, self.settings, self.database
+        retry, scheduler = RetryLoop(database, service, self._failures), Scheduler(database)
+        workers = [CallWorkers(database, service.calls, settings.outside)] if service.calls else []
+        timed: list[Loop] = [retry, scheduler, *workers]
+        names = [subscription.name for subscription in service.subscriptions]
+        return [
+            *timed,
+            self._notifier,
+            ClockFollower(database.engine, lambda: _wake(timed)),
+            DeadDrain(database, service, settings, self._failures),
+            InboxKeeper(database, names, retention=settings.inbox_retention),
+            IdempotencyPurge(database.engine),
+        ]
+
+    def _processor(self, subscription: Subscription) -> Processor:
+        parts = (self.database, self.service, subscription, self._failures)
+        if replica_fed_by(self.service, subscription) is not None:
+            return _Named(subscription.name, ReplicaProcessor(*parts, observe=self.metrics.observe_replica))
+        return _Named(subscription.name, BatchProcessor(*parts, observe=self.metrics.observe))
+
+    def _published(self) -> None:
+        """Wakes the relay, wherever it is."""
+        if self.relay.is_active:
+            self.relay.wake()
+        else:
+            self._notifier.wake()
+
+    async def _stop_loops(self) -> None:
+        await asyncio.gather(*(loop.stop() for loop in self._loops))
+
+    async def _step(self, step: Callable[[], Coroutine[Any, Any, Any]]) -> None:
+        try:
+            await step()
+        except Exception as failure:
+            log.warning("service.stop_failed", service=self.service.name, error=type(failure).__name__)
+
+
+class _Named:
+    """A processor whose log lines name the subscription."""
+
+    def __init__(self, subscription: str, processor: Processor) -> None:
+        self._subscription = subscription
+        self._processor = processor
+
+    async def process(self, deliveries: Sequence[Delivery]) -> None:
+        with bound_contextvars(subscription=self._subscription):
+            await self._processor.process(deliveries)
+
+
+async def serve(runtimes: Iterable[Runtime], started: Callable[[Runtime], Any] = lambda runtime: None) -> None:
+    """Runs services in this process until it is asked to end (SIGTERM, SIGINT); a second time ends it at once.
+
+    started: is told of each service that runs. Raises OSError when a port is taken.
+    """
+    asked = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def end() -> None:
+        asked.set()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(number)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, end)
+    running: list[Runtime] = []
+    try:
+        for runtime in runtimes:
+            running.append(runtime)
+            await runtime.start()
+            started(runtime)
+        await asked.wait()
+    finally:
+        await asyncio.gather(*(runtime.stop() for runtime in running))
+
+
+def _check(service: Service, settings: Settings) -> None:
+    check_tracing()
+    if settings.inbox_retention <= settings.redelivery_window:
+        raise DeclarationError(
+            f"{service.name} would forget messages after {settings.inbox_retention}, but the broker may deliver one again "
+            f"after {settings.redelivery_window}: make inbox_retention longer than redelivery_window"
+        )
+
+
+def _consuming(queue: QueueHealth) -> Consuming:
+    if not queue.registered:
+        return "not consuming"
+    return "at work" if queue.delivered else "standing by"
+
+
+def _wake(loops: Iterable[Loop]) -> None:
+    for loop in loops:
+        loop.wake()
