@@ -45,18 +45,24 @@ class Exchange:
 
 @dataclass(frozen=True, slots=True, order=True)
 class Queue:
-    """A quorum queue with a single active consumer. `formerly`: queues whose messages it goes on with after a rename."""
+    """A quorum queue.
+
+    in_order: has a single active consumer, so that copies of a service stand by and order holds. RabbitMQ refuses basic.get,
+    and so a person's look from its management pages, on such a queue: what is dead is not one.
+    formerly: queues whose messages it goes on with after a rename.
+    """
 
     kind: ClassVar = "queue"
 
     name: str
+    in_order: bool = True
     formerly: tuple[str, ...] = ()
 
     @property
     def declaration(self) -> dict[str, Any]:
         """As the management API takes it."""
-        arguments = {"x-queue-type": "quorum", "x-single-active-consumer": True}
-        return {"durable": True, "auto_delete": False, "arguments": arguments}
+        ordered = {"x-single-active-consumer": True} if self.in_order else {}
+        return {"durable": True, "auto_delete": False, "arguments": {"x-queue-type": "quorum", **ordered}}
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -216,8 +222,8 @@ def _check_names(service: Service) -> None:
 
 
 def _queues(service: Service) -> list[Queue]:
-    own = [Queue(service.queue(each), former_queues(service, each)) for each in service.subscriptions]
-    return [*own, Queue(service.dead_queue)]
+    own = [Queue(service.queue(each), formerly=former_queues(service, each)) for each in service.subscriptions]
+    return [*own, Queue(service.dead_queue, in_order=False)]
 
 
 def _bindings(service: Service, subscription: Subscription) -> set[Binding]:

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from broker import DeclarationError
-from broker._topology import Binding, Exchange, Permission, Queue, Topology
+from broker._topology import Binding, Exchange, Permission, Topology
 from tests.broker.small_platform import InvoicePaid, ResultAvailable, billing, charge, lab, release, service, subscription
 
 
@@ -19,8 +19,10 @@ def test_each_service_has_one_exchange_and_each_subscription_one_queue() -> None
 
 
 def test_arguments_of_a_queue_say_only_what_never_changes() -> None:
-    """Queue type and single active consumer are arguments; nothing else is."""
-    assert Queue("lab.release").declaration["arguments"] == {"x-queue-type": "quorum", "x-single-active-consumer": True}
+    """Queue type and single active consumer are arguments; nothing else is. The dead queue is open to basic.get."""
+    queues = {queue.name: queue.declaration["arguments"] for queue in Topology.of([lab(), billing()]).queues}
+    assert queues["lab.release"] == {"x-queue-type": "quorum", "x-single-active-consumer": True}
+    assert queues["lab.dead"] == {"x-queue-type": "quorum"}
 
 
 def test_a_queue_is_bound_by_type_to_the_publisher_alone() -> None:
