@@ -39,6 +39,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from broker import _tables
 from broker._context import current_cause, uuid7
+from broker._publishing import WROTE
 from broker.errors import BackboneError, DeclarationError
 
 Request = TypeVar("Request", bound=BaseModel)
@@ -192,6 +193,7 @@ async def call(session: AsyncSession, outside: Outside[Request, Outcome], reques
             created_at=func.clock_timestamp(),
         )
     )
+    session.sync_session.info[WROTE] = True
     return id_
 
 

@@ -28,6 +28,8 @@ MAX_BODY = 256 * 1024
 
 PUBLISHER = "backbone.publisher"
 BUFFER = "backbone.buffer"
+WROTE = "backbone.wrote"
+"""Set in `session.info` when its commit leaves work for a loop: somebody is told after it."""
 
 INSERT = text(
     """
@@ -149,7 +151,7 @@ def write_buffer(session: Session) -> None:
             "bodies": [body for _, body in rows],
         },
     )
-    session.info["backbone.wrote"] = True
+    session.info[WROTE] = True
 
 
 def prepare_session(session: Session, publisher: str | None, on_commit: Callable[[], Any] | None = None) -> None:
@@ -163,7 +165,7 @@ def prepare_session(session: Session, publisher: str | None, on_commit: Callable
         write_buffer(session)
 
     def after_commit(session: Session) -> None:
-        if session.info.pop("backbone.wrote", False) and on_commit is not None:
+        if session.info.pop(WROTE, False) and on_commit is not None:
             on_commit()
 
     def after_soft_rollback(session: Session, ended: SessionTransaction) -> None:

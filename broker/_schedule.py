@@ -14,7 +14,7 @@ from broker._clock import clock
 from broker._context import current_cause, uuid7
 from broker._database import Database
 from broker._loop import Loop
-from broker._publishing import INSERT, PUBLISHER, body_of, lock_number
+from broker._publishing import INSERT, PUBLISHER, WROTE, body_of, lock_number
 from broker.errors import ForeignEvent
 from contracts.event import Event
 
@@ -81,7 +81,7 @@ class Scheduler(Loop):
             rows = sorted(rows, key=lambda row: (row.due_at, row.name))
             if rows:
                 await session.execute(INSERT, _outgoing(rows))
-                session.sync_session.info["backbone.wrote"] = True
+                session.sync_session.info[WROTE] = True
         return len(rows) == BATCH
 
 

@@ -17,14 +17,15 @@ from typing import Any, TypeVar, cast
 
 from sqlalchemy import BigInteger, Delete, Insert, Table, Update, inspect, select, text
 from sqlalchemy import event as sa_event
-from sqlalchemy.orm import Mapped, ORMExecuteState, Session, UOWTransaction, mapped_column
-from sqlalchemy.orm.attributes import flag_modified
+from sqlalchemy.orm import Mapped, ORMExecuteState, Session, UOWTransaction, mapped_column, object_session
+from sqlalchemy.orm.attributes import flag_dirty
 
 from broker._publishing import PUBLISHER, lock_number, publish_in
 from broker.errors import DeclarationError, Overtaken, StateBypassed
 from contracts.event import StateEvent
 
 CHANGED = "backbone.changed"
+TOUCHED = "backbone.touched"
 
 # Locks the keys that appear or disappear, then draws as many versions as asked for: one key's follow the order of commits.
 DRAW = text(
@@ -88,8 +89,14 @@ def state_of(owner: type[StateOwner]) -> type[StateEvent]:
 
 
 def touch(owner: StateOwner) -> None:
-    """Makes an object publish its state although no column of its own changes: when one of its parts did."""
-    flag_modified(owner, "state_version")
+    """Makes an object publish its state although no column of its own changes: when one of its parts did.
+
+    A new object publishes its state in any case.
+    """
+    session = object_session(owner)
+    if session is not None and inspect(owner).persistent:
+        flag_dirty(owner)
+        session.info.setdefault(TOUCHED, []).append(owner)
 
 
 def _key(owner: StateOwner) -> Any:
@@ -104,7 +111,8 @@ def _lock(owner: StateOwner) -> list[int]:
 def _before_flush(session: Session, context: UOWTransaction, instances: object) -> None:
     deleted = [item for item in session.deleted if isinstance(item, StateOwner)]
     created = [item for item in session.new if isinstance(item, StateOwner)]
-    changed = [item for item in session.dirty if isinstance(item, StateOwner) and _is_changed(session, item)]
+    touched = session.info.pop(TOUCHED, [])
+    changed = [item for item in session.dirty if isinstance(item, StateOwner) and _is_changed(session, item, touched)]
     if not (deleted or created or changed):
         return
     if PUBLISHER not in session.info:
@@ -122,8 +130,8 @@ def _before_flush(session: Session, context: UOWTransaction, instances: object) 
     session.info[CHANGED] = [*created, *changed]
 
 
-def _is_changed(session: Session, owner: StateOwner) -> bool:
-    return session.is_modified(owner, include_collections=False)
+def _is_changed(session: Session, owner: StateOwner, touched: Sequence[StateOwner]) -> bool:
+    return session.is_modified(owner, include_collections=False) or any(one is owner for one in touched)
 
 
 def _lock_rows(session: Session, owners: Sequence[StateOwner]) -> None:

@@ -228,6 +228,25 @@ async def test_parts_touch_their_owner(store: Database) -> None:
     assert published[0].sequence < published[1].sequence
 
 
+async def test_touched_before_and_after(store: Database) -> None:
+    """Touching works on a new object, and on one that a rolled back savepoint has expired."""
+    async with store.transaction() as session:
+        shelf = Shelf(name="top", boxes=[])
+        session.add(shelf)
+        touch(shelf)
+        await session.flush()
+        with pytest.raises(ZeroDivisionError):
+            async with session.begin_nested():
+                shelf.name = "bottom"
+                await session.flush()
+                _ = 1 / 0
+        touch(shelf)
+    async with store.transaction() as session:
+        touched = (await session.scalars(select(Shelf))).one()
+        touch(touched)
+    assert [event.body["name"] for event in await outbox(store)] == ["top", "top"]
+
+
 @pytest.mark.parametrize(
     "statement",
     [
