@@ -1,0 +1,1 @@
+"""What is measured, against whom: `make bench`, or `make bench QUICK=1` in about a minute."""
