@@ -3,7 +3,7 @@
 This is the only door: services say `from broker import …`; the modules behind it are private.
 """
 
-from broker._access import Reading, Transaction, allow, verified_by
+from broker._access import OutsideSettings, Reading, Transaction, allow, verified_by
 from broker._clock import clock
 from broker._envelope import Envelope
 from broker._idempotency import Idempotent, Router
@@ -49,6 +49,7 @@ __all__ = [
     "Newer",
     "NotFound",
     "NotYet",
+    "OutsideSettings",
     "Overtaken",
     "Page",
     "PageRequest",

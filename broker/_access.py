@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from typing import Annotated, Any, cast
 
 from fastapi import Depends, HTTPException, Request, Security
@@ -77,6 +77,14 @@ def is_closed(dependant: Dependant) -> bool:
         isinstance(dependency.call, Gate) or hasattr(dependency.call, CLOSES) or is_closed(dependency)
         for dependency in dependant.dependencies
     )
+
+
+def _outside_settings(request: Request) -> Mapping[str, str]:
+    return cast("Mapping[str, str]", request.app.state.outside)
+
+
+OutsideSettings = Annotated[Mapping[str, str], Depends(_outside_settings)]
+"""`Settings.outside`: the addresses and secrets of the world outside, for who proves a request from there genuine."""
 
 
 async def _transaction(request: Request) -> AsyncIterator[AsyncSession]:

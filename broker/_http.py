@@ -68,6 +68,7 @@ def application(
     )
     app.state.database = database
     app.state.verifier = Verifier(settings.key_set)
+    app.state.outside = settings.outside
     install(app)
     app.add_middleware(Watch, service=service.name)
     if service.api is not None:
