@@ -20,18 +20,17 @@ from broker._clock import clock
 from broker._database import Database
 from broker._service import Service
 
-# Each step moves a message towards its end, so what is read first is what comes first on its way.
-WAITING = {
-    "in the outbox": "SELECT count(*) FROM backbone.outbox WHERE flow = :flow OR :every",
-    "due": "SELECT count(*) FROM backbone.schedule WHERE (flow = :flow OR :every) AND due_at <= :now",
-    "called outside": """
-        SELECT count(*) FROM backbone.call
-        WHERE (flow = :flow OR :every) AND state IN ('pending', 'sending', 'unknown', 'received') AND due_at < 'infinity'
-    """,
-    "being retried": """
-        SELECT count(*) FROM backbone.failed_message WHERE (flow = :flow OR :every) AND state = 'retrying'
-    """,
-}
+UNDER_WAY = text(
+    """
+    SELECT (SELECT count(*) FROM backbone.outbox WHERE flow = :flow OR :every) AS "in the outbox",
+           (SELECT count(*) FROM backbone.schedule WHERE (flow = :flow OR :every) AND due_at <= :now) AS "due",
+           (SELECT count(*) FROM backbone.call
+            WHERE (flow = :flow OR :every) AND state IN ('pending', 'sending', 'unknown', 'received') AND due_at < 'infinity'
+           ) AS "called outside",
+           (SELECT count(*) FROM backbone.failed_message WHERE (flow = :flow OR :every) AND state = 'retrying'
+           ) AS "being retried"
+    """
+)
 PUBLISHED = text(
     "SELECT id, position, type, key, subscriptions FROM backbone.published WHERE flow = :flow OR :every ORDER BY position"
 )
@@ -164,12 +163,11 @@ class Flows:
 
     async def _look(self, flow: UUID | None) -> tuple[Counter[str], object]:
         left: Counter[str] = Counter()
-        parameters = {"flow": flow, "every": flow is None}
+        now = clock.now()
         for database in self.databases.values():
             async with database.engine.connect() as connection:
-                for what, statement in WAITING.items():
-                    given = {**parameters, "now": clock.now()} if ":now" in statement else parameters
-                    left[what] += (await connection.execute(text(statement), given)).scalar_one()
+                row = (await connection.execute(UNDER_WAY, {"flow": flow, "every": flow is None, "now": now})).one()
+            left.update(row._asdict())
         if +left:
             return +left, None
         journal = await self._journal(flow)
