@@ -1,0 +1,181 @@
+"""`nilecare status`: how every service and its messages are, asked of each server once."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import asyncpg
+import click
+import httpx
+from rich.console import Console
+from rich.table import Table
+from sqlalchemy.exc import SQLAlchemyError
+
+from broker import DeclarationError, Service
+from broker._database import Database, engine_for
+from broker._management import Management, ManagementError
+from broker._metrics import STATES, failed_by_state, outbox_backlog
+from nilecare.addresses import AddressError, Platform
+from nilecare.platform import services
+
+PATIENCE = 5.0
+"""Seconds that each server has for an answer."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Queue:
+    """A subscription's queue. Counts are RabbitMQ's statistics, some seconds old."""
+
+    messages: int
+    consumers: int
+    failed: dict[str, int]
+    """Messages kept by the service, by state."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplicaStatus:
+    """A replica. `lag_seconds`: from the owner's commit to its effect here, for the state that came last."""
+
+    rows: int
+    lag_seconds: float
+
+
+@dataclass(slots=True, kw_only=True)
+class ServiceStatus:
+    """One service. What could not be asked is None, and `trouble` says why."""
+
+    name: str
+    health: str = "not running"
+    outbox_events: int | None = None
+    outbox_oldest_age_seconds: float | None = None
+    queues: dict[str, Queue] = field(default_factory=dict)
+    replicas: dict[str, ReplicaStatus] = field(default_factory=dict)
+    trouble: str | None = None
+
+
+async def status(platform: Platform, services: Sequence[Service], environment: Mapping[str, str]) -> list[ServiceStatus]:
+    """The status of each service. What cannot be reached is told of, not raised."""
+    queues = await _queues(platform)
+    return list(await asyncio.gather(*(_status(platform, service, queues, environment) for service in services)))
+
+
+async def _status(
+    platform: Platform, service: Service, queues: Mapping[str, Mapping[str, Any]] | None, environment: Mapping[str, str]
+) -> ServiceStatus:
+    told = ServiceStatus(name=service.name, health=await _health(service, environment))
+    failed: dict[tuple[str, str], int] = {}
+    try:
+        async with asyncio.timeout(PATIENCE):
+            failed = await _ask_database(platform, service, told)
+    except (SQLAlchemyError, asyncpg.PostgresError, OSError) as failure:
+        told.trouble = f"its database cannot be asked ({type(failure).__name__})"
+    if queues is None:
+        told.trouble = told.trouble or "RabbitMQ cannot be asked"
+    for subscription in service.subscriptions:
+        name = service.queue(subscription)
+        known = (queues or {}).get(name, {})
+        states = {state: failed.get((subscription.name, state), 0) for state in STATES}
+        told.queues[name] = Queue(messages=known.get("messages", 0), consumers=known.get("consumers", 0), failed=states)
+    dead = (queues or {}).get(service.dead_queue, {})
+    told.queues[service.dead_queue] = Queue(messages=dead.get("messages", 0), consumers=dead.get("consumers", 0), failed={})
+    return told
+
+
+async def _ask_database(platform: Platform, service: Service, told: ServiceStatus) -> dict[tuple[str, str], int]:
+    """Fills in what the service's database knows; gives its failed messages by subscription and state."""
+    database = Database(engine_for(platform.database_url(service.name), pool_size=1), service.name)
+    try:
+        async with database.engine.connect() as connection:
+            depth, age = await outbox_backlog(connection)
+            failed = await failed_by_state(connection)
+        async with database.transaction() as session:
+            for replica in service.replicated:
+                fresh = await replica.freshness(session)
+                told.replicas[replica.__tablename__] = ReplicaStatus(
+                    rows=fresh.rows, lag_seconds=round(fresh.lag.total_seconds(), 3)
+                )
+        told.outbox_events, told.outbox_oldest_age_seconds = depth, round(age, 1)
+        return failed
+    finally:
+        await database.close()
+
+
+async def _health(service: Service, environment: Mapping[str, str]) -> str:
+    """What the service says of itself. NILECARE_LAB_PORT tells where it is published, if not on its own port."""
+    host = environment.get("NILECARE_HOST", "127.0.0.1").replace("0.0.0.0", "127.0.0.1")  # noqa: S104  # what it means to a client
+    port = environment.get(f"NILECARE_{service.name.upper()}_PORT", service.port)
+    try:
+        async with httpx.AsyncClient(base_url=f"http://{host}:{port}/health", timeout=PATIENCE) as client:
+            if (await client.get("/ready")).status_code != httpx.codes.OK:
+                return "not ready"
+            return "well" if (await client.get("/messaging")).status_code == httpx.codes.OK else "messages do not flow"
+    except httpx.HTTPError:
+        return "not running"
+
+
+async def _queues(platform: Platform) -> dict[str, dict[str, Any]] | None:
+    """RabbitMQ's queues by name; None when it cannot be asked."""
+    try:
+        async with asyncio.timeout(PATIENCE), Management(platform.management_url, platform.vhost) as management:
+            return {queue["name"]: queue for queue in await management.all_of("queues")}
+    except (ManagementError, TimeoutError):
+        return None
+
+
+@click.command("status")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def command(as_json: bool) -> None:
+    """Show each service's health, outbox, queues, failed messages and replicas."""
+    try:
+        platform = Platform.from_environment()
+        told = asyncio.run(status(platform, services(), os.environ))
+    except (AddressError, DeclarationError) as failure:
+        raise click.ClickException(str(failure)) from failure
+    if as_json:
+        click.echo(json.dumps({"services": [asdict(each) for each in told]}, indent=2))
+    else:
+        _show(told)
+
+
+def _show(told: Sequence[ServiceStatus]) -> None:
+    console = Console()
+    overview = _table("service", "health", ">outbox", ">oldest", "trouble")
+    for each in told:
+        age = each.outbox_oldest_age_seconds
+        overview.add_row(each.name, _health_shown(each.health), _count(each.outbox_events), _seconds(age), each.trouble or "")
+    queues = _table("queue", ">waiting", ">consumers", *(f">{state}" for state in STATES))
+    for each in told:
+        for name, queue in each.queues.items():
+            failed = [_count(queue.failed.get(state)) for state in STATES]
+            queues.add_row(name, _count(queue.messages), str(queue.consumers), *failed)
+    replicas = _table("replica", ">rows", ">lag")
+    for each in told:
+        for name, replica in each.replicas.items():
+            replicas.add_row(f"{each.name}.{name}", str(replica.rows), _seconds(replica.lag_seconds))
+    for table in (overview, queues, replicas):
+        console.print(table)
+
+
+def _table(*columns: str) -> Table:
+    """A table; a column that begins with > holds numbers."""
+    table = Table()
+    for column in columns:
+        table.add_column(column.removeprefix(">"), justify="right" if column.startswith(">") else "left", no_wrap=True)
+    return table
+
+
+def _health_shown(health: str) -> str:
+    return f"[green]{health}[/]" if health == "well" else f"[red]{health}[/]"
+
+
+def _count(count: int | None) -> str:
+    return "" if count is None else str(count) if count else "[dim]0[/]"
+
+
+def _seconds(seconds: float | None) -> str:
+    return "" if seconds is None else f"{seconds:.1f} s"
