@@ -1,0 +1,65 @@
+"""What payment keeps copies of."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any, Self, cast
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import Mapped
+
+from broker import Replica
+from contracts.billing import InvoiceChanged, InvoiceStatus
+from contracts.clinical import PatientChanged
+from contracts.money import Money
+from services.payment.tables import Base
+
+
+class PatientReference(Replica[PatientChanged], Base):
+    """Who pays, and whom they were merged into."""
+
+    __tablename__ = "patient_reference"
+
+    facility_id: Mapped[UUID]
+    merged_into: Mapped[UUID | None]
+
+
+class InvoiceReference(Replica[InvoiceChanged], Base):
+    """What can be paid, and how much of it is open."""
+
+    __tablename__ = "invoice_reference"
+
+    patient_id: Mapped[UUID]
+    facility_id: Mapped[UUID]
+    status: Mapped[str]
+    open_amount: Mapped[Decimal]
+    currency: Mapped[str]
+
+    @classmethod
+    def kept(cls, event: InvoiceChanged) -> dict[str, Any]:
+        """The columns: the balance as amount and currency."""
+        return {
+            "patient_id": event.patient_id,
+            "facility_id": event.facility_id,
+            "status": event.status,
+            "open_amount": event.balance.amount,
+            "currency": event.balance.currency,
+        }
+
+    @property
+    def balance(self) -> Money:
+        """What is open."""
+        return Money(amount=self.open_amount, currency=self.currency)
+
+    @property
+    def state(self) -> InvoiceStatus:
+        """The invoice's state."""
+        return cast("InvoiceStatus", self.status)
+
+    @classmethod
+    async def locked(cls, session: AsyncSession, invoice_id: UUID) -> Self:
+        """The reference, so that two payments of one invoice are not begun at once. Raises NotYet, NotFound."""
+        await session.execute(select(cls.id).where(cls.id == invoice_id).with_for_update())
+        return await cls.require(session, invoice_id)
