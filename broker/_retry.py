@@ -7,6 +7,7 @@ of its own; until the last of them is through, new messages of the key are laid 
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Literal
@@ -22,6 +23,7 @@ from broker._envelope import Envelope
 from broker._failures import Failures, close, lock_key
 from broker._invocation import Invocation
 from broker._loop import Loop
+from broker._outside import DRY_RUN, StoppedBeforeCall
 from broker._publishing import BUFFER
 from broker._renames import follow_rename
 from broker._service import Service
@@ -165,6 +167,7 @@ class Retrier:
 
     async def _handle(self, seen: Row[Any], subscription: Subscription, dry_run: bool) -> Outcome:
         async with self.database.lent() as session:
+            session.info[DRY_RUN] = dry_run
             await lock_key(session, subscription.name, seen.key)
             row = await _read(session, seen.position)
             if row is None:
@@ -183,7 +186,8 @@ class Retrier:
 
     async def _effect(self, session: AsyncSession, subscription: Subscription, envelope: Envelope) -> tuple[str, ...]:
         """Runs the handler, and everything that could still go wrong at the commit."""
-        await self._invocations[subscription.name].invoke(session, envelope)
+        with contextlib.suppress(StoppedBeforeCall):  # a dry run goes no further
+            await self._invocations[subscription.name].invoke(session, envelope)
         await session.flush()
         await session.execute(text("SET CONSTRAINTS ALL IMMEDIATE"))
         return tuple(buffered.event.contract.name for buffered in session.sync_session.info.get(BUFFER, ()))

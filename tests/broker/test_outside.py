@@ -22,17 +22,24 @@ from broker import (
     DeclarationError,
     Later,
     Permanent,
+    Service,
     StoppedBeforeCall,
     World,
     ask,
     call,
+    clock,
+    on,
     outside,
     publish,
 )
 from broker._calls import CallWorkers
 from broker._context import Cause, caused_by, uuid7
 from broker._database import Database, engine_for
+from broker._delivery import Delivery
+from broker._envelope import Envelope
+from broker._failures import Failures
 from broker._outside import DRY_RUN, IfUnknown, Outside, calls_in
+from broker._retry import Retrier
 from contracts.event import Event
 from tests.scratch import Databases
 
@@ -198,6 +205,35 @@ async def test_dry_run_stops(till: Database, provider: Provider) -> None:
         session.sync_session.info[DRY_RUN] = True
         with pytest.raises(StoppedBeforeCall):
             await call(session, charge, Charge(amount=1), key="k")
+
+
+async def test_dry_run_of_a_retry(till: Database, provider: Provider) -> None:
+    """Trying a kept message in a dry run goes well up to its call to the outside, and asks for none."""
+    charge = provider.declare(SEND_AGAIN)
+    handlers = types.ModuleType("handlers_under_test")
+
+    @on(ChargeDone)
+    async def charge_again(event: ChargeDone, session: AsyncSession) -> None:
+        publish(session, ChargeDone(charge_id="before"))
+        await call(session, charge, Charge(amount=1), key="k")
+
+    charge_again.__module__, handlers.charge_again = handlers.__name__, charge_again  # type: ignore[attr-defined]
+    service = Service(name="till", port=0, handlers=handlers, contracts=types.ModuleType("contracts_under_test"))
+    envelope = Envelope(
+        id=uuid7(), type="charge.done", source="till", subject="c", version=1, sequence=1, flow=uuid7(), cause=None, trace=None,
+        time=clock.now(), body=ChargeDone(charge_id="c").model_dump_json().encode(),
+    )  # fmt: skip
+    sent = envelope.properties("till")
+    kept = Delivery(
+        exchange="till", routing_key="charge.done", message_id=sent.message_id, headers=sent.headers or {}, body=envelope.body
+    )
+    async with till.transaction() as session:
+        await Failures(service).record(session, service.subscriptions[0], kept, envelope, Later("busy"))
+    position = await value(till, "SELECT position FROM backbone.failed_message")
+    tried = await Retrier(till, service).retry(position, dry_run=True)
+    assert (tried.result, tried.published, await states(till)) == ("done", ("charge.done",), [])
+    assert (await Retrier(till, service).retry(position)).result == "done"
+    assert await states(till) == ["pending"]
 
 
 async def test_sending_is_committed_first(till: Database, provider: Provider) -> None:
