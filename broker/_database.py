@@ -12,9 +12,11 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, MetaData
+from sqlalchemy import event as sa_event
+from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 
-from broker._publishing import prepare_session
+from broker._publishing import ON_COMMIT, PUBLISHER, PublishingSession
 from broker.errors import SessionIsGuarded
 
 BACKBONE_MIGRATIONS = Path(__file__).parent / "migrations"
@@ -23,7 +25,15 @@ BACKBONE_MIGRATIONS = Path(__file__).parent / "migrations"
 def engine_for(database_url: str, *, pool_size: int = 10) -> AsyncEngine:
     """An engine on asyncpg for a postgresql:// address. Opens nothing until it is used."""
     address = database_url.replace("postgresql://", "postgresql+asyncpg://", 1)
-    return create_async_engine(address, pool_size=pool_size, max_overflow=pool_size, pool_pre_ping=True)
+    engine = create_async_engine(address, pool_size=pool_size, max_overflow=pool_size)
+    sa_event.listen(engine.sync_engine, "checkout", _refuse_closed)
+    return engine
+
+
+def _refuse_closed(connection: Any, *_: Any) -> None:
+    """Has the pool open another connection in place of one that the server has closed. Costs no round trip, as a ping would."""
+    if connection.driver_connection.is_closed():
+        raise DisconnectionError
 
 
 class LentSession(AsyncSession):
@@ -71,24 +81,21 @@ class Database:
     @contextlib.asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncSession]:
         """A session whose transaction commits at the end of the block, with what was published in it."""
-        async with AsyncSession(self.engine, expire_on_commit=False) as session:
-            prepare_session(session.sync_session, self.publisher, self._published)
-            async with session.begin():
-                yield session
+        async with AsyncSession(self.engine, **self._options()) as session, session.begin():
+            yield session
 
     @contextlib.asynccontextmanager
     async def lent(self) -> AsyncIterator[LentSession]:
         """A session for handlers. Nothing is committed unless the backbone settles it inside the block."""
-        session = LentSession(self.engine, expire_on_commit=False)
-        prepare_session(session.sync_session, self.publisher, self._published)
+        session = LentSession(self.engine, **self._options())
         try:
             yield session
         finally:
             await session.give_back()
 
-    def _published(self) -> None:
-        if self.on_publish is not None:
-            self.on_publish()
+    def _options(self) -> dict[str, Any]:
+        info = {PUBLISHER: self.publisher, ON_COMMIT: self.on_publish}
+        return {"expire_on_commit": False, "sync_session_class": PublishingSession, "info": info}
 
     async def close(self) -> None:
         """Closes every connection."""

@@ -8,9 +8,7 @@ drawn before the lock is won.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 from uuid import UUID
 
 from sqlalchemy import event as sa_event
@@ -28,6 +26,8 @@ MAX_BODY = 256 * 1024
 
 PUBLISHER = "backbone.publisher"
 BUFFER = "backbone.buffer"
+ON_COMMIT = "backbone.on_commit"
+WROTE = "backbone.wrote"
 WROTE = "backbone.wrote"
 """Set in `session.info` when its commit leaves work for a loop: somebody is told after it."""
 
@@ -154,25 +154,29 @@ def write_buffer(session: Session) -> None:
     session.info[WROTE] = True
 
 
-def prepare_session(session: Session, publisher: str | None, on_commit: Callable[[], Any] | None = None) -> None:
-    """Makes a session publish: as `publisher` (None may publish for anybody), calling `on_commit` when events got out."""
-    session.info[PUBLISHER] = publisher
+class PublishingSession(Session):
+    """A session whose commit writes what was published in it to the outbox.
 
-    def before_commit(session: Session) -> None:
-        if session.in_nested_transaction():
-            return
+    `info` may hold, under PUBLISHER, the only service whose events it takes, and under ON_COMMIT what to call when events
+    got out.
+    """
+
+
+@sa_event.listens_for(PublishingSession, "before_commit")
+def _before_commit(session: Session) -> None:
+    if not session.in_nested_transaction():
         session.flush()
         write_buffer(session)
 
-    def after_commit(session: Session) -> None:
-        if session.info.pop(WROTE, False) and on_commit is not None:
-            on_commit()
 
-    def after_soft_rollback(session: Session, ended: SessionTransaction) -> None:
-        whole = ended.parent is None
-        buffer = session.info.pop(BUFFER, [])
-        session.info[BUFFER] = [] if whole else [buffered for buffered in buffer if not buffered.fell_with(ended)]
+@sa_event.listens_for(PublishingSession, "after_commit")
+def _after_commit(session: Session) -> None:
+    if session.info.pop(WROTE, False) and (on_commit := session.info.get(ON_COMMIT)):
+        on_commit()
 
-    sa_event.listen(session, "before_commit", before_commit)
-    sa_event.listen(session, "after_commit", after_commit)
-    sa_event.listen(session, "after_soft_rollback", after_soft_rollback)
+
+@sa_event.listens_for(PublishingSession, "after_soft_rollback")
+def _after_soft_rollback(session: Session, ended: SessionTransaction) -> None:
+    buffer = session.info.pop(BUFFER, [])
+    if ended.parent is not None:
+        session.info[BUFFER] = [buffered for buffered in buffer if not buffered.fell_with(ended)]
