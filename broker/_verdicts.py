@@ -22,7 +22,7 @@ from pydantic import ValidationError
 from sqlalchemy.exc import DBAPIError
 
 from broker._clock import clock
-from broker.errors import Failure, Later, Newer, NotYet, Permanent
+from broker.errors import Failure, Later, Newer, NotYet, Overtaken, Permanent
 
 State = Literal["retrying", "waiting", "held", "dead"]
 
@@ -59,16 +59,18 @@ class Verdict:
 
 
 def is_transient(exception: BaseException) -> bool:
-    """Whether nobody is to blame: a deadlock, a serialization failure, a time-out or a lost connection."""
-    if isinstance(exception, DBAPIError):
-        code = sqlstate(exception)
-        return exception.connection_invalidated or code in TRANSIENT_STATES or code.startswith("08")
-    return isinstance(exception, ConnectionError | TimeoutError)
+    """Whether nobody is to blame: a deadlock, a serialization failure, a time-out, a lost connection, a lost race."""
+    if isinstance(exception, ConnectionError | TimeoutError | Overtaken):
+        return True
+    code = sqlstate(exception)
+    lost = isinstance(exception, DBAPIError) and exception.connection_invalidated
+    return lost or code in TRANSIENT_STATES or code.startswith("08")
 
 
-def sqlstate(exception: DBAPIError) -> str:
-    """PostgreSQL's five-character code; empty when it gave none."""
-    return getattr(exception.orig, "sqlstate", None) or ""
+def sqlstate(exception: BaseException) -> str:
+    """PostgreSQL's five-character code, from SQLAlchemy or (while connecting) from asyncpg; empty when there is none."""
+    raised = exception.orig if isinstance(exception, DBAPIError) else exception
+    return getattr(raised, "sqlstate", None) or ""
 
 
 def classify(exception: BaseException, attempts: int = 1) -> Verdict:
