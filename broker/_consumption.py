@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from itertools import takewhile
 from typing import Any, TypeVar
 
 import structlog
@@ -23,14 +22,19 @@ T = TypeVar("T")
 PATIENCE = 60.0
 """Seconds that a batch is kept while it cannot be processed; then the channel is closed and others may have the messages."""
 
-AHEAD = 2
-"""Batches that the broker may deliver before the first is acknowledged: one commits while the next gathers."""
+PREFETCH = 500
+"""Messages that the broker delivers ahead of their acknowledgement: a batch that commits and the next that gathers.
+
+The same always and for every copy, because order depends on it: a quorum queue puts what is returned behind what was
+returned before and not yet delivered again. A consumer with a smaller number (one, to be careful with a suspect) would leave
+some of it waiting there, and its own messages, returned when it dies, would come behind them.
+"""
 
 
 class Consumption(Loop):
     """The loop of one subscription. A round is the life of one channel.
 
-    open: starts to consume with a prefetch count, waiting for the connection as long as it takes.
+    open_: starts to consume, waiting for the connection as long as it takes.
     process: see Processor; while it raises, it is called again with growing pauses, for as long as `patience` lasts.
     is_ready: whether it makes sense to take messages at all, that is, whether the database is there.
     """
@@ -42,7 +46,7 @@ class Consumption(Loop):
         queue: str,
         settings: Settings,
         *,
-        open_: Callable[[int], Coroutine[Any, Any, Intake]],
+        open_: Callable[[], Coroutine[Any, Any, Intake]],
         process: Callable[[Sequence[Delivery]], Awaitable[None]],
         is_ready: Callable[[], Awaitable[bool]],
         patience: float = PATIENCE,
@@ -51,7 +55,7 @@ class Consumption(Loop):
         self.queue = queue
         self.is_careful = False
         self.trouble: str | None = None
-        self._count, self._bytes = settings.batch_count, settings.batch_bytes
+        self._count, self._bytes = min(settings.batch_count, PREFETCH), settings.batch_bytes
         self._open, self._process, self._is_ready = open_, process, is_ready
         self._patience = patience
         self._intake: Intake | None = None
@@ -67,21 +71,23 @@ class Consumption(Loop):
         return self._intake is not None and self._intake.has_delivered
 
     async def run_once(self) -> bool:
-        """Consumes until the channel is lost, given up or has the wrong prefetch count: then the next round is due at once."""
+        """Consumes until the channel is lost or given up."""
         try:
             if not await self._is_ready():
                 raise ConnectionError("the database does not answer")
-            intake = self._intake = await self._unless_stopped(self._open(1 if self.is_careful else self._count * AHEAD))
+            intake = self._intake = await self._unless_stopped(self._open())
         except Exception as failure:
             self.trouble = type(failure).__name__
             raise
-        if intake is None:
-            return False
-        try:
-            return await self._take_batches(intake)
-        finally:
-            await intake.close()
-            self._intake = None
+        if intake is not None:
+            if self.stopping:
+                intake.interrupt()
+            try:
+                await self._take_batches(intake)
+            finally:
+                await intake.close()
+                self._intake = None
+        return False
 
     async def stop(self) -> None:
         """Takes no new batch, finishes and acknowledges the one in hand, and closes the channel."""
@@ -90,19 +96,12 @@ class Consumption(Loop):
             self._intake.interrupt()
         await super().stop()
 
-    async def _take_batches(self, intake: Intake) -> bool:
-        while batch := await intake.next(1 if self.is_careful else self._count, self._bytes):
-            plain = sum(1 for _ in takewhile(lambda one: one.delivery_count < CAREFUL, batch))
-            ours = batch if self.is_careful else batch[:plain]
-            if ours:
-                if not await self._persist(ours, intake):
-                    return False
-                await intake.acknowledge(ours[-1])
-            if self.is_careful == (plain == len(batch)):
-                self.is_careful = not self.is_careful
-                log.info("consumer.changed", queue=self.queue, careful=self.is_careful)
-                return True
-        return False
+    async def _take_batches(self, intake: Intake) -> None:
+        while batch := await intake.next(self._count, self._bytes):
+            self.is_careful = any(one.delivery_count >= CAREFUL for one in batch)
+            if not await self._persist(batch, intake):
+                break
+            await intake.acknowledge(batch[-1])
 
     async def _persist(self, batch: Sequence[Delivery], intake: Intake) -> bool:
         """Processes the batch, again and again; False when it is to be given back instead."""

@@ -30,7 +30,7 @@ from faststream.rabbit.subscriber.usecase import RabbitSubscriber
 
 from broker._batch import BatchProcessor, Failures, Observer, Processor
 from broker._blame import is_reachable
-from broker._consumption import Consumption
+from broker._consumption import PATIENCE, PREFETCH, Consumption
 from broker._database import Database
 from broker._delivery import Delivery
 from broker._intake import Intake
@@ -57,7 +57,7 @@ class QueueHealth:
     """How a queue is consumed by this process.
 
     registered: the broker has us as a consumer, at work or standing by. delivered: it gave us messages since we were
-    registered, so that we are the one at work. careful: messages that may have killed the process are handled one by one.
+    registered, so that we are the one at work. careful: it handles messages one by one that may have killed the process.
     trouble: the class of the exception that stops us now.
     """
 
@@ -154,6 +154,7 @@ class EventSubscriber(RabbitSubscriber):
         processor: Processor,
         *,
         is_ready: Callable[[], Awaitable[bool]],
+        patience: float = PATIENCE,
     ) -> None:
         name = service.queue(subscription)
         contract = subscription.events[0].contract
@@ -176,7 +177,9 @@ class EventSubscriber(RabbitSubscriber):
         self._parser, self._decoder = _parse, _decode
         self._service, self._subscription = service.name, subscription.name
         self._broker = broker
-        self.consumption = Consumption(name, settings, open_=self._open, process=self._through_middlewares, is_ready=is_ready)
+        self.consumption = Consumption(
+            name, settings, open_=self._open, process=self._through_middlewares, is_ready=is_ready, patience=patience
+        )
         self(_endpoint(subscription, processor))
 
     async def start(self) -> None:
@@ -199,8 +202,8 @@ class EventSubscriber(RabbitSubscriber):
             trouble=consumption.trouble,
         )
 
-    async def _open(self, prefetch: int) -> Intake:
-        return await Intake.open(await self._broker.underlay(), self.consumption.queue, prefetch=prefetch)
+    async def _open(self) -> Intake:
+        return await Intake.open(await self._broker.underlay(), self.consumption.queue, prefetch=PREFETCH)
 
     async def _through_middlewares(self, deliveries: Sequence[Delivery]) -> None:
         batch = Batch(self._service, self._subscription, deliveries)
@@ -218,11 +221,13 @@ def subscribers_for(
     *,
     observe: Observer | None = None,
     processor: Callable[[Subscription], Processor | None] = lambda subscription: None,
+    patience: float = PATIENCE,
 ) -> list[EventSubscriber]:
     """A subscriber for each of the service's subscriptions, which `broker` starts and stops.
 
     processor: gives the processor of a subscription that is not handled event by event (a replica's); None for the others.
     observe: is told what each transaction did.
+    patience: seconds that a batch is kept while the database is away.
     """
 
     async def is_ready() -> bool:
@@ -236,6 +241,7 @@ def subscribers_for(
             settings,
             processor(subscription) or BatchProcessor(database, service, subscription, failures, observe=observe),
             is_ready=is_ready,
+            patience=patience,
         )
         for subscription in service.subscriptions
     ]
