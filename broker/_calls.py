@@ -11,13 +11,14 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 import httpx
 import structlog
 from pydantic import BaseModel, ValidationError
-from sqlalchemy import text
+from sqlalchemy import CursorResult, text
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from broker._context import Cause, caused_by
 from broker._database import Database
@@ -246,7 +247,7 @@ def _state_in_hand(claimed: Claimed) -> str:
 
 
 async def _move(
-    session: Any,
+    session: AsyncSession,
     claimed: Claimed,
     state: str,
     seconds: float,
@@ -267,5 +268,5 @@ async def _move(
             "outcome": outcome,
         },
     )
-    if moved.rowcount != 1:
+    if cast("CursorResult[Any]", moved).rowcount != 1:
         raise LostClaim

@@ -124,7 +124,7 @@ def _before_flush(session: Session, context: UOWTransaction, instances: object) 
     versions = session.scalars(DRAW, {"locks": locks, "count": len(owners)}).all()
     drawn = dict(zip(map(id, owners), sorted(versions), strict=True))
     for owner in deleted:
-        publish_in(session, _state(owner).model_copy(update={"state_version": drawn[id(owner)], "deleted": True}))
+        publish_in(session, owner.to_state().model_copy(update={"state_version": drawn[id(owner)], "deleted": True}))
     for owner in (*created, *changed):
         owner.state_version = drawn[id(owner)]
     session.info[CHANGED] = [*created, *changed]
@@ -156,11 +156,7 @@ def _loaded_version(owner: StateOwner) -> int:
 
 def _after_flush(session: Session, context: UOWTransaction) -> None:
     for owner in session.info.pop(CHANGED, ()):
-        publish_in(session, _state(owner))
-
-
-def _state(owner: StateOwner) -> StateEvent:
-    return owner.to_state()
+        publish_in(session, owner.to_state())
 
 
 def _refuse_bulk(state: ORMExecuteState) -> None:
