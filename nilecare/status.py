@@ -29,10 +29,10 @@ PATIENCE = 5.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Queue:
-    """A subscription's queue. Counts are RabbitMQ's statistics, some seconds old."""
+    """A subscription's queue. Counts are RabbitMQ's statistics, some seconds old; None when it has none, or cannot be asked."""
 
-    messages: int
-    consumers: int
+    messages: int | None
+    consumers: int | None
     failed: dict[str, int]
     """Messages kept by the service, by state."""
 
@@ -77,13 +77,15 @@ async def _status(
     if queues is None:
         told.trouble = told.trouble or "RabbitMQ cannot be asked"
     for subscription in service.subscriptions:
-        name = service.queue(subscription)
-        known = (queues or {}).get(name, {})
         states = {state: failed.get((subscription.name, state), 0) for state in STATES}
-        told.queues[name] = Queue(messages=known.get("messages", 0), consumers=known.get("consumers", 0), failed=states)
-    dead = (queues or {}).get(service.dead_queue, {})
-    told.queues[service.dead_queue] = Queue(messages=dead.get("messages", 0), consumers=dead.get("consumers", 0), failed={})
+        told.queues[service.queue(subscription)] = _queue(queues, service.queue(subscription), states)
+    told.queues[service.dead_queue] = _queue(queues, service.dead_queue, {})
     return told
+
+
+def _queue(queues: Mapping[str, Mapping[str, Any]] | None, name: str, failed: dict[str, int]) -> Queue:
+    known = (queues or {}).get(name, {})
+    return Queue(messages=known.get("messages"), consumers=known.get("consumers"), failed=failed)
 
 
 async def _ask_database(platform: Platform, service: Service, told: ServiceStatus) -> dict[tuple[str, str], int]:
@@ -144,38 +146,32 @@ def command(as_json: bool) -> None:
 
 def _show(told: Sequence[ServiceStatus]) -> None:
     console = Console()
-    overview = _table("service", "health", ">outbox", ">oldest", "trouble")
-    for each in told:
-        age = each.outbox_oldest_age_seconds
-        overview.add_row(each.name, _health_shown(each.health), _count(each.outbox_events), _seconds(age), each.trouble or "")
-    queues = _table("queue", ">waiting", ">consumers", *(f">{state}" for state in STATES))
-    for each in told:
-        for name, queue in each.queues.items():
-            failed = [_count(queue.failed.get(state)) for state in STATES]
-            queues.add_row(name, _count(queue.messages), str(queue.consumers), *failed)
+    overview = _table("service", "health", ">outbox", ">oldest")
+    queues = _table("queue", ">waiting", ">consumers", "failed")
     replicas = _table("replica", ">rows", ">lag")
     for each in told:
+        health = f"[green]{each.health}[/]" if each.health == "well" else f"[red]{each.health}[/]"
+        overview.add_row(each.name, health, _shown(each.outbox_events), _shown(each.outbox_oldest_age_seconds, " s"))
+        for name, queue in each.queues.items():
+            failed = ", ".join(f"{count} {state}" for state, count in queue.failed.items() if count)
+            queues.add_row(name, _shown(queue.messages), _shown(queue.consumers), failed)
         for name, replica in each.replicas.items():
-            replicas.add_row(f"{each.name}.{name}", str(replica.rows), _seconds(replica.lag_seconds))
+            replicas.add_row(f"{each.name}.{name}", _shown(replica.rows), _shown(replica.lag_seconds, " s"))
     for table in (overview, queues, replicas):
-        console.print(table)
+        if table.row_count:
+            console.print(table)
+    for each in told:
+        if each.trouble is not None:
+            console.print(f"[red]{each.name}: {each.trouble}[/]")
 
 
 def _table(*columns: str) -> Table:
     """A table; a column that begins with > holds numbers."""
     table = Table()
     for column in columns:
-        table.add_column(column.removeprefix(">"), justify="right" if column.startswith(">") else "left", no_wrap=True)
+        table.add_column(column.removeprefix(">"), justify="right" if column.startswith(">") else "left", overflow="fold")
     return table
 
 
-def _health_shown(health: str) -> str:
-    return f"[green]{health}[/]" if health == "well" else f"[red]{health}[/]"
-
-
-def _count(count: int | None) -> str:
-    return "" if count is None else str(count) if count else "[dim]0[/]"
-
-
-def _seconds(seconds: float | None) -> str:
-    return "" if seconds is None else f"{seconds:.1f} s"
+def _shown(number: float | None, unit: str = "") -> str:
+    return "?" if number is None else f"{number}{unit}"
