@@ -7,7 +7,6 @@ rows of failed messages.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection, Iterable
 from typing import Any
 from uuid import UUID
@@ -18,8 +17,9 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from broker._clock import clock
-from broker._delivery import DELIVERY_COUNT, Delivery
+from broker._delivery import Delivery
 from broker._envelope import Envelope
+from broker._failed_row import clean, row_of
 from broker._publishing import lock_number
 from broker._service import Service
 from broker._subscriptions import Subscription
@@ -30,7 +30,6 @@ from broker.errors import Later, Newer, NotYet
 log = structlog.get_logger("nilecare.backbone")
 
 BEHIND = Verdict("held", "Held", "lies behind an earlier failed message of its key")
-LARGEST_INTEGER = 2**31 - 1
 
 LOCK_HELD = text(
     """
@@ -93,7 +92,7 @@ class Failures:
         attempts: int = 1,
     ) -> None:
         """Keeps a message that failed, and holds its key. Without an envelope nothing in it is believed or held."""
-        key = _clean(envelope.subject) if envelope else ""
+        key = clean(envelope.subject) if envelope else ""
         await lock_key(session, subscription.name, key)
         if envelope is not None:
             await forget_attempts(session, subscription.name, envelope.id)
@@ -103,7 +102,7 @@ class Failures:
 
     async def hold(self, session: AsyncSession, subscription: Subscription, delivery: Delivery, envelope: Envelope) -> None:
         """Lays a message behind the failed one of its key."""
-        await lock_key(session, subscription.name, _clean(envelope.subject))
+        await lock_key(session, subscription.name, clean(envelope.subject))
         await self.keep(session, subscription.name, delivery, envelope, BEHIND, attempts=0)
 
     async def verdict(
@@ -134,29 +133,7 @@ class Failures:
         attempts: int,
     ) -> None:
         """Writes the row, unless this very message has one. The caller has locked the key."""
-        now = clock.now()
-        row = {
-            "subscription": subscription,
-            "id": envelope.id if envelope else None,
-            "state": verdict.state,
-            "type": _clean(envelope.type if envelope else delivery.routing_key),
-            "version": min(envelope.version, LARGEST_INTEGER) if envelope else 0,
-            "key": _clean(envelope.subject) if envelope else "",
-            "sequence": envelope.sequence if envelope else 0,
-            "flow": envelope.flow if envelope else None,
-            "exchange": _clean(delivery.exchange),
-            "routing_key": _clean(delivery.routing_key),
-            "properties": _properties(delivery),
-            "body": delivery.body,
-            "error": verdict.error,
-            "reason": verdict.reason,
-            "attempts": attempts,
-            "due_at": verdict.due_at,
-            "waits_for": verdict.waits_for,
-            "waits_key": verdict.waits_key,
-            "first_failed_at": now,
-            "last_failed_at": now,
-        }
+        row = row_of(subscription, delivery, envelope, verdict, attempts)
         if envelope is None and await _is_kept_nameless(session, row):
             return
         await session.execute(upsert(failed_message).values(row).on_conflict_do_nothing())
@@ -275,26 +252,3 @@ async def _is_kept_nameless(session: AsyncSession, row: dict[str, Any]) -> bool:
 def _is_read_by(subscription: Subscription, envelope: Envelope) -> bool:
     event = subscription.contract(envelope.type)
     return event is not None and envelope.version <= event.contract.version
-
-
-def _properties(delivery: Delivery) -> dict[str, Any]:
-    """The delivery's properties as a JSONB column takes them, without what differs between deliveries of one message."""
-    properties = delivery.properties
-    properties["headers"] = {name: value for name, value in properties["headers"].items() if name != DELIVERY_COUNT}
-    cleaned: dict[str, Any] = _storable(properties)
-    return cleaned
-
-
-def _storable(value: Any) -> Any:
-    """JSON without the two things that PostgreSQL refuses: the character NUL, and numbers that are none."""
-    if isinstance(value, dict):
-        return {_clean(name): _storable(inner) for name, inner in value.items()}
-    if isinstance(value, list):
-        return [_storable(inner) for inner in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return str(value)
-    return _clean(value) if isinstance(value, str) else value
-
-
-def _clean(words: str) -> str:
-    return words.replace("\0", "\N{REPLACEMENT CHARACTER}")

@@ -5,7 +5,6 @@ from __future__ import annotations
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from broker._clock import clock
 from broker._subscriptions import Subscription
 
 RENAMES = (
@@ -30,25 +29,14 @@ RENAMES = (
     "DELETE FROM backbone.held_key WHERE subscription = :former",
 )
 
-FREE_WITHOUT_HEAD = """
-    UPDATE backbone.failed_message held SET state = 'retrying', due_at = :now
-    WHERE subscription = :name AND state = 'held' AND (:passes OR NOT EXISTS (
-        SELECT FROM backbone.failed_message earlier
-        WHERE earlier.subscription = held.subscription AND earlier.key = held.key AND earlier.position < held.position
-    ))
-"""
-
 
 async def follow_rename(session: AsyncSession, subscription: Subscription) -> None:
-    """Brings the inbox and the failed messages of earlier names under the subscription's name.
+    """Brings the inbox, the failed messages and the held keys of earlier names under the subscription's name.
 
-    Messages that nothing holds any more (the subscription now lets later ones pass) become due. Harmless when repeated.
+    Only for when the queues of the earlier names are empty and abandoned, and before the new one is begun: whoever handles
+    the rest of an old queue does it under the old name. Harmless when repeated.
     """
     for former in subscription.formerly:
         names = {"name": subscription.name, "former": former}
         for statement in RENAMES:
             await session.execute(text(statement), names)
-    await session.execute(
-        text(FREE_WITHOUT_HEAD),
-        {"name": subscription.name, "now": clock.now(), "passes": subscription.on_failure == "pass"},
-    )

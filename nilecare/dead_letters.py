@@ -18,7 +18,7 @@ from broker._dead import DeadDrain
 from broker._dead_letters import Filter, discard, find
 from broker._envelope import Envelope
 from broker._failures import Failures
-from broker._retry import Outcome, Retrier
+from broker._replay import Outcome, Retrier
 from broker._verdicts import Verdict
 from broker._wakeup import Notifier
 from nilecare import dead_letters_view as view

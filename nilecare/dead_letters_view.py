@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from broker._dead_letters import FailedMessage, age
-from broker._retry import Outcome
+from broker._replay import Outcome
 
 COLOURS = {"dead": "red", "held": "yellow", "waiting": "cyan", "retrying": "blue"}
 

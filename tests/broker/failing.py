@@ -18,7 +18,8 @@ from broker._database import Database, engine_for
 from broker._delivery import Delivery
 from broker._envelope import Envelope
 from broker._failures import Failures
-from broker._retry import Outcome, Retrier, RetryLoop
+from broker._replay import Outcome, Retrier
+from broker._retry import RetryLoop
 from broker._service import Service
 from broker._subscriptions import OnFailure, Subscription, on
 from broker._tables import failed_message, held_key, inbox

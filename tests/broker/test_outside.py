@@ -39,7 +39,7 @@ from broker._delivery import Delivery
 from broker._envelope import Envelope
 from broker._failures import Failures
 from broker._outside import DRY_RUN, IfUnknown, Outside, calls_in
-from broker._retry import Retrier
+from broker._replay import Retrier
 from contracts.event import Event
 from tests.scratch import Databases
 

@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from broker import Later, Newer, Permanent, clock, publish
 from broker._context import uuid7
+from broker._renames import follow_rename
 from broker._retry import CRASHES, RetryLoop
 from broker._tables import attempt, inbox, outbox
 from tests.broker.failing import Counted, Desk, Sold, effect, make_desk, raising
@@ -299,7 +300,9 @@ async def test_a_renamed_subscription_keeps_its_memory(url: str, desk: Desk) -> 
     await desk.fail("a", 1, Permanent("never"))
     await desk.hold("a", 2)
     renamed = await make_desk(url, name="tally", formerly=("count",))
-    await renamed.run()
+    for _ in range(2):
+        async with renamed.database.transaction() as session:
+            await follow_rename(session, renamed.subscription)
     assert await renamed.consume(*seen) == "known"
     assert await renamed.consume(*renamed.message("a", 3)) == "held"
     assert (await renamed.retry((await renamed.rows())[0].position)).result == "done"
