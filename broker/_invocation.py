@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import typing
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import UnionType
 from typing import Any
 
@@ -72,7 +72,7 @@ def _plan(service: Service, subscription: Subscription) -> tuple[Handler, list[t
     for name, annotation in arguments_by_annotation(handler).items():
         if name in injected:
             continue
-        kind = _kind(annotation)
+        kind = _kind(annotation, subscription.events)
         if kind is None:
             raise DeclarationError(
                 f"the handler of {service.queue(subscription)} asks for {name}, which is neither one of its events, "
@@ -88,12 +88,13 @@ def _is_injected(handler: Handler, parameter: inspect.Parameter) -> bool:
     return any(isinstance(mark, Dependant) for mark in marks)
 
 
-def _kind(annotation: Any) -> type | None:
+def _kind(annotation: Any, events: Sequence[type[Event]]) -> type | None:
     options = typing.get_args(annotation) if typing.get_origin(annotation) in (typing.Union, UnionType) else (annotation,)
-    for kind in (Event, AsyncSession, Envelope):
-        if all(isinstance(option, type) and issubclass(option, kind) for option in options):
-            return kind
-    return None
+    if not all(isinstance(option, type) for option in options):
+        return None
+    if all(issubclass(event, options) for event in events):
+        return Event
+    return next((kind for kind in (AsyncSession, Envelope) if all(issubclass(option, kind) for option in options)), None)
 
 
 def _fields(invalid: ValidationError) -> str:
