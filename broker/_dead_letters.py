@@ -12,7 +12,7 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Row, and_, func, or_, select
-from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from broker._clock import clock
 from broker._database import Database
@@ -116,7 +116,7 @@ async def find(
     return [FailedMessage(**row) for row in (await session.execute(query.limit(limit))).mappings()]
 
 
-async def tally(session: AsyncSession) -> Sequence[Tally]:
+async def tally(session: AsyncSession | AsyncConnection) -> Sequence[Tally]:
     """All failed messages, counted by subscription and state. `blocking` alarms apart: others lie behind these dead ones."""
     later = failed_message.alias("later")
     blocks = (

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from broker._batch import Effect
 from broker._clock import clock
+from broker._dead_letters import tally
 from broker._subscriptions import Subscription
 from broker._tables import failed_message, outbox
 
@@ -41,6 +42,7 @@ class Metrics:
         self._held = Counter("messages_held", "Messages laid behind a failed one of their key", by, **own)
         self._failures = Counter("messages_failed", "Messages that could not be handled when they came", by, **own)
         self._failed = Gauge("failed_messages", "Messages kept because they could not be handled", [*by, "state"], **own)
+        self._blocking = Gauge("dead_letters_blocking", "Dead letters with later messages of their key behind them", by, **own)
         self._lag = Gauge(
             "replica_lag_seconds", "From the owner's commit to the replica, for its latest state", ["replica"], **own
         )
@@ -78,11 +80,15 @@ class Metrics:
         async with engine.connect() as connection:
             depth, age = await outbox_backlog(connection)
             failed = await failed_by_state(connection)
+            dead = [each for each in await tally(connection) if each.state == "dead"]
         self._depth.set(depth)
         self._age.set(age)
         self._failed.clear()
         for (subscription, state), count in failed.items():
             self._failed.labels(subscription, state).set(count)
+        self._blocking.clear()
+        for each in dead:
+            self._blocking.labels(each.subscription).set(each.blocking)
         return generate_latest(self.registry)
 
 
