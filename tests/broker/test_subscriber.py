@@ -6,7 +6,8 @@ import asyncio
 import contextlib
 import json
 import sys
-from collections.abc import AsyncIterator
+from collections import deque
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
@@ -276,6 +277,27 @@ async def test_killed_in_mid_batch(ledger: Ledger, channel: Channel) -> None:
     assert sorted(await ledger.entries()) == list(range(-1, 300))
     for thing in range(THINGS):
         assert await ledger.entries(f"thing-{thing}") == list(range(thing, 300, THINGS))
+
+
+async def test_killed_again_and_again(ledger: Ledger, channel: Channel, kills: Callable[[int], int]) -> None:
+    """Of two copies one is always killed while it works; the other goes on, and nothing is lost, doubled or reordered."""
+    rounds, step = kills(20), 100
+    await channel.publish(*(envelope_of(happened(number)) for number in range(rounds * step)))
+    copies = deque([await spawn(ledger, channel), await spawn(ledger, channel)])
+    for round_ in range(rounds):
+
+        async def advanced(least: int = round_ * step) -> bool:
+            return await ledger.inbox() > least
+
+        await until(advanced)
+        copies.append(await spawn(ledger, channel))
+        oldest = copies.popleft()
+        oldest.kill()
+        await oldest.wait()
+    await all_written(ledger, rounds * step)
+    for copy in copies:
+        copy.kill()
+        await copy.wait()
 
 
 async def test_a_killer_costs_one_dead_letter(ledger: Ledger, channel: Channel) -> None:
