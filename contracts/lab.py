@@ -15,6 +15,7 @@ Flag = Literal["L", "H", "LL", "HH", "A"]
 """HL7 table 0078: below or above the reference range, critically so, or abnormal where there is no range."""
 
 ResultStatus = Literal["preliminary", "final", "corrected"]
+Priority = Literal["routine", "urgent", "stat"]
 RejectionReason = Literal["haemolysed", "clotted", "short", "mislabelled"]
 
 
@@ -47,7 +48,7 @@ class LabOrderPlaced(Event, name="lab.order.placed", version=1, key="order_id"):
     facility_id: UUID
     encounter_id: UUID | None
     tests: tuple[OrderedTest, ...]
-    priority: Literal["routine", "urgent", "stat"]
+    priority: Priority
     placed_at: datetime
 
 

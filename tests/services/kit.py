@@ -1,4 +1,4 @@
-"""One service over a database of its own, without a broker: run commands, give it events, see what it published, ask over HTTP."""
+"""One service over a database of its own, without a broker: commands, events in, events out, and HTTP."""
 
 from __future__ import annotations
 

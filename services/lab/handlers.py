@@ -1,0 +1,21 @@
+"""How the lab reacts to what other services say."""
+
+from __future__ import annotations
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from broker import on
+from contracts.clinical import EncounterCancelled, PatientMerged
+from services.lab import commands
+
+
+@on(PatientMerged)
+async def repoint_orders_of_merged_patient(event: PatientMerged, session: AsyncSession) -> None:
+    """What is still to come of a merged patient's orders belongs to the one that lives on."""
+    await commands.repoint_orders(session, event.patient_id, into_patient_id=event.into_patient_id)
+
+
+@on(EncounterCancelled)
+async def cancel_orders_of_cancelled_encounter(event: EncounterCancelled, session: AsyncSession) -> None:
+    """Nobody will take the samples."""
+    await commands.cancel_orders_of_encounter(session, event.encounter_id, reason="encounter cancelled")
