@@ -14,6 +14,7 @@ from pathlib import Path
 from uuid import UUID
 
 import click
+from joserfc.errors import JoseError
 from joserfc.jwk import OKPKey
 
 from broker._tokens import issue_token, key_set_of, new_key
@@ -25,19 +26,20 @@ class KeyUnusable(Exception):
     """The file with the development key is no key, or others may read it."""
 
 
-def development_key(file: Path = KEY_FILE) -> OKPKey:
+def development_key(file: Path | None = None) -> OKPKey:
     """The signing key of this checkout, made when there is none. Raises KeyUnusable."""
+    file = file or KEY_FILE
     if not file.exists():
         _make(file)
     if file.stat().st_mode & 0o077:
         raise KeyUnusable(f"others may read {file}: remove it, and a new key is made")
     try:
         return OKPKey.import_key(json.loads(file.read_text()))
-    except ValueError as malformed:
+    except (ValueError, TypeError, JoseError) as malformed:
         raise KeyUnusable(f"{file} holds no key: remove it, and a new one is made") from malformed
 
 
-def development_key_set(file: Path = KEY_FILE) -> str:
+def development_key_set(file: Path | None = None) -> str:
     """The public half of the key, as `Settings.key_set` takes it. Raises KeyUnusable."""
     return key_set_of(development_key(file))
 
@@ -48,7 +50,7 @@ def development_token(
     *,
     subject: str = "developer",
     lifetime: timedelta = timedelta(hours=1),
-    file: Path = KEY_FILE,
+    file: Path | None = None,
 ) -> str:
     """A token signed with the key of this checkout; `facilities` None means every one. Raises KeyUnusable."""
     return issue_token(development_key(file), subject=subject, roles=roles, facilities=facilities, lifetime=lifetime)

@@ -1,0 +1,70 @@
+"""The command: quick to help, one line for what goes wrong."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import subprocess
+import sys
+
+import click
+import pytest
+
+from nilecare.cli import COMMANDS
+
+
+def nilecare(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    bare = {name: value for name, value in os.environ.items() if not name.startswith("NILECARE_")}
+    command = [sys.executable, "-m", "nilecare.cli", *words]
+    return subprocess.run(command, capture_output=True, text=True, env=bare | environment, timeout=60, check=False)
+
+
+def test_help_imports_nothing_of_ours() -> None:
+    """Help names every subcommand without importing one."""
+    look = "import sys; from nilecare.cli import group; group(['--help'], standalone_mode=False); "
+    look += "print(*(name for name in sys.modules if name.startswith(('broker', 'services', 'fastapi', 'sqlalchemy'))))"
+    done = subprocess.run([sys.executable, "-c", look], capture_output=True, text=True, check=True)
+    *shown, imported = done.stdout.splitlines()
+    assert imported == ""
+    assert all(any(name in line for line in shown) for name in COMMANDS)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_subcommands_are_there(name: str) -> None:
+    """Every subcommand is where the table says."""
+    module, _, attribute = COMMANDS[name][0].partition(":")
+    assert isinstance(getattr(importlib.import_module(module), attribute), click.Command)
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["nonsense"], "No such command"),
+        (["run"], "--all"),
+        (["run", "nobody"], "there is no service nobody"),
+        (["run", "billing"], "NILECARE_"),
+        (["status"], "NILECARE_POSTGRES_URL"),
+        (["token"], "--role"),
+    ],
+)
+def test_errors_are_one_line(words: list[str], says: str) -> None:
+    """What goes wrong is one line on standard error that says what to do, and status 2."""
+    done = nilecare(*words)
+    assert done.returncode == 2, done.stderr
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("nilecare: ")
+    assert says in line
+    assert done.stdout == ""
+
+
+def test_a_server_that_is_not_there() -> None:
+    """A server that cannot be reached is one line too."""
+    nowhere = {
+        "NILECARE_POSTGRES_URL": "postgresql://postgres@127.0.0.1:1/postgres",
+        "NILECARE_AMQP_URL": "amqp://guest:guest@127.0.0.1:1/",
+        "NILECARE_MANAGEMENT_URL": "http://guest:guest@127.0.0.1:1",
+        "NILECARE_SECRET": "s",
+    }
+    done = nilecare("run", "--all", **nowhere)
+    assert done.returncode == 2
+    assert len(done.stderr.splitlines()) == 1, done.stderr
