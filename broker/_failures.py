@@ -8,7 +8,7 @@ rows of failed messages.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import structlog
@@ -21,11 +21,13 @@ from broker._delivery import Delivery
 from broker._envelope import Envelope
 from broker._failed_row import clean, row_of
 from broker._publishing import lock_number
-from broker._service import Service
 from broker._subscriptions import Subscription
 from broker._tables import attempt, failed_message, held_key, inbox
 from broker._verdicts import Verdict, classify
 from broker.errors import Later, Newer, NotYet
+
+if TYPE_CHECKING:
+    from broker._service import Service
 
 log = structlog.get_logger("nilecare.backbone")
 

@@ -28,7 +28,6 @@ PUBLISHER = "backbone.publisher"
 BUFFER = "backbone.buffer"
 ON_COMMIT = "backbone.on_commit"
 WROTE = "backbone.wrote"
-WROTE = "backbone.wrote"
 """Set in `session.info` when its commit leaves work for a loop: somebody is told after it."""
 
 INSERT = text(
