@@ -87,7 +87,7 @@ class Platform:
             database_url=self.database_url(service.name),
             amqp_url=self.service_amqp_url(service.name),
             management_url=self.observer_url(),
-            **_ways(environment),
+            **_ways(service, environment),
         )
         return replace(settings, **overrides)
 
@@ -110,7 +110,7 @@ def settings_for(service: Service, environment: Mapping[str, str] = os.environ, 
         database_url=database,
         amqp_url=amqp,
         management_url=environment.get("NILECARE_MANAGEMENT_URL"),
-        **_ways(environment),
+        **_ways(service, environment),
     )
     return replace(settings, **overrides)
 
@@ -128,17 +128,26 @@ def vhost_of(amqp_url: str) -> str:
     return unquote(urlsplit(amqp_url).path[1:]) or "/"
 
 
-def _ways(environment: Mapping[str, str]) -> dict[str, Any]:
+def _ways(service: Service, environment: Mapping[str, str]) -> dict[str, Any]:
     """The settings that are the same however the addresses are given.
 
+    NILECARE_LAB_PORT is where the lab listens, if not on its own port.
     NILECARE_OUTSIDE_CARD_PROVIDER becomes `outside["card_provider"]`.
     """
     outside = "NILECARE_OUTSIDE_"
     return {
         "host": environment.get("NILECARE_HOST", "127.0.0.1"),
+        "port": _number(environment, f"NILECARE_{service.name.upper()}_PORT"),
         "key_set": environment.get("NILECARE_KEY_SET", ""),
         "journal": environment.get("NILECARE_JOURNAL", "") in {"1", "true", "yes", "on"},
         "outside": {
             name.removeprefix(outside).lower(): value for name, value in environment.items() if name.startswith(outside)
         },
     }
+
+
+def _number(environment: Mapping[str, str], name: str) -> int | None:
+    value = environment.get(name)
+    if value and not (value.isdecimal() and int(value) < 65536):
+        raise AddressError(f"{name} is {value!r}: use a number from 0 to 65535")
+    return int(value) if value else None
