@@ -1,0 +1,19 @@
+"""Billing at work, over a database of its own, with a patient who is known to it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from services.billing.app import service
+from tests.scratch import Databases
+from tests.services.billing.given import PATIENT, patient
+from tests.services.kit import Workplace
+
+
+@pytest.fixture
+async def billing(database: Databases) -> AsyncIterator[Workplace]:
+    async with Workplace.of(service, database) as workplace:
+        await workplace.deliver(patient(PATIENT))
+        yield workplace

@@ -1,0 +1,102 @@
+"""What billing's tests begin with."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+from uuid import UUID, uuid4
+
+from contracts.clinical import EncounterDischarged, PatientChanged, PatientMerged, PatientRegistered
+from contracts.lab import LabOrderCompleted, OrderedTest
+from contracts.money import Money
+from contracts.payment import PaymentSucceeded
+from services.billing import commands
+from services.billing.rules import ImportedInvoice, ImportedLine
+from services.billing.tables import Invoice
+from tests.services.kit import Workplace
+
+PATIENT, OTHER_PATIENT, FACILITY, OTHER_FACILITY, ENCOUNTER = (uuid4() for _ in range(5))
+NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
+GLUCOSE, SODIUM = "2345-7", "2951-2"
+
+
+def usd(amount: str) -> Money:
+    return Money.of(amount)
+
+
+def patient(patient_id: UUID, *, version: int = 1, merged_into: UUID | None = None) -> PatientChanged:
+    return PatientChanged(
+        patient_id=patient_id,
+        facility_id=FACILITY,
+        medical_record_number="MRN-1",
+        full_name="Nour Hassan",
+        birth_date=date(1980, 5, 1),
+        sex="female",
+        status="merged" if merged_into else "active",
+        merged_into=merged_into,
+        state_version=version,
+    )
+
+
+def registered(patient_id: UUID) -> PatientRegistered:
+    return PatientRegistered(patient_id=patient_id, facility_id=FACILITY, registered_at=NOON)
+
+
+def merged(patient_id: UUID, into: UUID) -> PatientMerged:
+    return PatientMerged(patient_id=patient_id, into_patient_id=into, facility_id=FACILITY, merged_at=NOON)
+
+
+def completed(
+    *codes: str, patient_id: UUID = PATIENT, encounter_id: UUID | None = None, at: datetime = NOON
+) -> LabOrderCompleted:
+    return LabOrderCompleted(
+        order_id=uuid4(),
+        patient_id=patient_id,
+        facility_id=FACILITY,
+        encounter_id=encounter_id,
+        tests=tuple(OrderedTest(code=code, name=f"Test {code}") for code in codes),
+        completed_at=at,
+    )
+
+
+def discharged(encounter_id: UUID = ENCOUNTER, patient_id: UUID = PATIENT) -> EncounterDischarged:
+    return EncounterDischarged(encounter_id=encounter_id, patient_id=patient_id, facility_id=FACILITY, discharged_at=NOON)
+
+
+def paid(amount: str, *, invoice_id: UUID | None = None, patient_id: UUID = PATIENT, currency: str = "USD") -> PaymentSucceeded:
+    return PaymentSucceeded(
+        payment_id=uuid4(),
+        invoice_id=invoice_id,
+        patient_id=patient_id,
+        facility_id=FACILITY,
+        amount=Money.of(amount, currency),
+        method="cash",
+        succeeded_at=NOON,
+    )
+
+
+async def priced(billing: Workplace, code: str, amount: str, *, since: date = date(2026, 1, 1)) -> None:
+    async with billing.transaction() as session:
+        await commands.set_price(session, facility_id=FACILITY, code=code, price=usd(amount), effective_from=since)
+
+
+async def invoiced(
+    billing: Workplace, *amounts: str, reference: str | None = None, due_on: date | None = None, patient_id: UUID = PATIENT
+) -> Invoice:
+    """An issued invoice with a line for each amount, of which the first is paid first."""
+    lines = tuple(
+        ImportedLine(code=f"line-{at}", description="", amount=usd(amount), priority=at) for at, amount in enumerate(amounts)
+    )
+    imported = ImportedInvoice(
+        external_reference=reference or str(uuid4()),
+        patient_id=patient_id,
+        facility_id=FACILITY,
+        lines=lines,
+        due_on=due_on,
+    )
+    async with billing.transaction() as session:
+        return await commands.import_invoice(session, imported)
+
+
+async def invoice_of(billing: Workplace, invoice_id: UUID) -> Invoice:
+    async with billing.transaction() as session:
+        return await Invoice.locked(session, invoice_id)
