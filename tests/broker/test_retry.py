@@ -138,6 +138,19 @@ async def test_a_message_behind_another_is_not_tried(desk: Desk) -> None:
     assert await desk.effects("a") == []
 
 
+async def test_a_woken_message_waits_for_those_before_it(desk: Desk) -> None:
+    """A message that became due behind an open one is neither tried nor counted as tried until its turn comes."""
+    await desk.fail("a", 1, Later("busy"))
+    await desk.fail("a", 2, Later("busy"))
+    async with desk.database.transaction() as session:
+        await session.execute(text("UPDATE backbone.failed_message SET due_at = due_at - interval '1 h' WHERE sequence = 2"))
+    assert await desk.loop.run_once() is False
+    assert (await desk.effects("a"), await desk.count(attempt)) == ([], 0)
+    an_hour_later()
+    await desk.run()
+    assert await desk.effects("a") == [1, 2]
+
+
 async def test_newer_messages_wait_for_newer_code(desk: Desk) -> None:
     """A message of an unknown version waits, however much time passes, until code that reads it runs."""
     await desk.fail("a", 1, Newer("v3"), version=3)
