@@ -38,7 +38,7 @@ def up() -> None:
     except StackError as failure:
         raise click.ClickException(str(failure)) from None
     for service in development.services:
-        click.echo(f"{service.name:<12} {development.service_url(service)}/docs")
+        click.echo(f"{service.name:<12} {development.service_url(service)}/api/v1")
     click.echo(f"\nTo use the nilecare command on it: set -a; . {development.file.relative_to(LOCAL.parent)}; set +a")
 
 

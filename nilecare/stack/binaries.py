@@ -30,10 +30,12 @@ class Binaries:
     def start(cls, home: Home, servers: Servers | None = None, *, durable: bool) -> Binaries:
         """Starts both, at the addresses in `servers` or at fresh ones.
 
-        Ports that somebody takes between the choice and the start cost another try, with others.
+        Fresh servers begin with nothing; ports that somebody takes between the choice and the start cost another try.
         """
         programs = _programs()
         for attempt in range(1, _ATTEMPTS + 1):
+            if servers is None:
+                home.clear()
             binaries = cls(home, *programs, servers or Servers.fresh(), durable=durable)
             try:
                 binaries._start_both()
@@ -54,7 +56,7 @@ class Binaries:
         """Ends both."""
         with ThreadPoolExecutor() as pool:
             for server in (self.postgres, self.rabbitmq):
-                pool.submit(server.stop if orderly else server.kill)
+                pool.submit(server.stop if orderly else server.discard)
 
 
 def _programs() -> tuple[Path, Path]:

@@ -64,7 +64,7 @@ class Home:
         """
         account = pwd.getpwnam(user)
         inside = self.folder / name
-        if _may_enter(self.folder, account):
+        if may_enter(self.folder, account):
             inside.mkdir(exist_ok=True)
         else:
             outside = _outside(self.folder) / name
@@ -89,7 +89,8 @@ class Home:
         self._lock.close()
 
 
-def _may_enter(folder: Path, account: pwd.struct_passwd) -> bool:
+def may_enter(folder: Path, account: pwd.struct_passwd) -> bool:
+    """Whether an account can enter a folder: it and every one above must let it through."""
     return all(_allows(level.stat(), account) for level in (folder, *folder.parents))
 
 

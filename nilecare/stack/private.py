@@ -63,7 +63,7 @@ class PrivateServer(ABC):
         try:
             wait_until(self.answers, what=self.name, alive=lambda: self.running, seconds=self.patience)
         except StackError as failure:
-            self.kill()
+            self.discard()
             raise StackError(f"{failure}; its log, {self.log}, ends with:\n{_tail(self.log)}") from None
 
     def stop(self) -> None:
@@ -78,6 +78,10 @@ class PrivateServer(ABC):
 
     def kill(self) -> None:
         """kill -9 of all its processes."""
+        self.discard()
+
+    def discard(self) -> None:
+        """Ends it at once, when nobody will want what it stores."""
         if self._process is not None:
             processes.kill(processes.family(self._process))
             self._process = None

@@ -34,7 +34,7 @@ class Running(Protocol):
         """Ends both."""
 
 
-_SOURCES: dict[str, Callable[..., Running]] = {"containers": Containers.start, "binaries": Binaries.start}
+SOURCES: dict[str, Callable[..., Running]] = {"containers": Containers.start, "binaries": Binaries.start}
 
 
 class Stack:
@@ -91,7 +91,6 @@ class Stack:
         """Finds or starts the servers. Raises StackError with the choices when there are none."""
         self._home = Home.take(self.name)
         try:
-            self._home.clear()
             self._servers = None if self._own else Servers.given()
             if self._servers is None:
                 self._running = _start(self._home, durable=self._durable)
@@ -137,10 +136,10 @@ def start_stack(name: str, *, own: bool = False, durable: bool = False) -> Stack
 
 def _start(home: Home, *, durable: bool) -> Running:
     wanted = os.environ.get(SOURCE)
-    if wanted is not None and wanted not in _SOURCES:
-        raise StackError(f"{SOURCE} is {wanted!r}: it can be {' or '.join(_SOURCES)}")
+    if wanted is not None and wanted not in SOURCES:
+        raise StackError(f"{SOURCE} is {wanted!r}: it can be {' or '.join(SOURCES)}")
     refusals: list[str] = []
-    for name, start in _SOURCES.items():
+    for name, start in SOURCES.items():
         if wanted in (None, name):
             try:
                 return start(home, durable=durable)
