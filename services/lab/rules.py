@@ -37,7 +37,8 @@ ORDER_MOVES: Mapping[OrderStatus, frozenset[OrderStatus]] = {
     "collected": frozenset({"in_process", "on_hold", "cancelled"}),
     "in_process": frozenset({"partial", "completed", "on_hold", "cancelled"}),
     "partial": frozenset({"completed", "on_hold"}),
-    "on_hold": frozenset({"ordered", "collected", "in_process", "partial", "cancelled"}),
+    # From here only `order_resumed` leads back, and to nowhere but the state it was put on hold in.
+    "on_hold": frozenset({"cancelled"}),
     "completed": frozenset(),
     "cancelled": frozenset(),
 }
@@ -88,6 +89,13 @@ def result_moved(status: ResultStatus, to: ResultStatus) -> ResultStatus:
     if to not in RESULT_MOVES[status]:
         raise ResultCannotBecome(status=status, asked=to)
     return to
+
+
+def order_resumed(status: OrderStatus, held_from: OrderStatus | None) -> OrderStatus:
+    """The state that an order on hold returns to. Raises OrderCannotBecome."""
+    if status != "on_hold" or held_from is None:
+        raise OrderCannotBecome(status=status, asked="resumed")
+    return held_from
 
 
 def order_after_collection(status: OrderStatus) -> OrderStatus:

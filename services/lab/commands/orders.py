@@ -19,7 +19,6 @@ from contracts.lab import (
 )
 from services.lab import rules
 from services.lab.commands.catalogue import offered_tests
-from services.lab.errors import OrderCannotBecome
 from services.lab.replicas import PatientReference
 from services.lab.tables import LabOrder, OrderLine, Sample
 
@@ -91,9 +90,7 @@ async def hold_order(session: AsyncSession, order_id: UUID, *, reason: str) -> L
 async def resume_order(session: AsyncSession, order_id: UUID) -> LabOrder:
     """Goes on with an order that was on hold, from where it was. Raises NotFound, OrderCannotBecome."""
     order = await working_on(session, order_id)
-    if order.held_from is None:
-        raise OrderCannotBecome(status=order.status, asked="resumed")
-    order.become(order.held_from)
+    order.status = rules.order_resumed(order.status, order.held_from)
     order.held_from = order.reason = None
     return order
 
