@@ -145,7 +145,9 @@ class Failures:
     ) -> Verdict | None:
         """Writes down that a kept message failed once more; None when it is gone. The caller has locked the key."""
         here = failed_message.c.position == position
-        row = (await session.execute(select(failed_message.c.attempts, failed_message.c.id).where(here))).one_or_none()
+        # Locked before its attempts are, as whoever takes it up does.
+        kept = select(failed_message.c.attempts, failed_message.c.id).where(here).with_for_update()
+        row = (await session.execute(kept)).one_or_none()
         if row is None:
             return None
         attempts = row.attempts + 1
@@ -203,11 +205,11 @@ async def close(
     The caller has locked the key. False when the inbox knew it already.
     """
     fresh = True
+    await session.execute(failed_message.delete().where(failed_message.c.position == position))
     if id_ is not None:
         row = upsert(inbox).values(id=id_, subscription=subscription, key=key, flow=flow)
         fresh = (await session.execute(row.on_conflict_do_nothing().returning(inbox.c.id))).scalar() is not None
         await forget_attempts(session, subscription, id_)
-    await session.execute(failed_message.delete().where(failed_message.c.position == position))
     await session.execute(PROMOTE, {"subscription": subscription, "key": key, "now": clock.now()})
     await session.execute(RELEASE, {"subscription": subscription, "key": key})
     return fresh
