@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from broker._replicas import Replica
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Service:
     """Everything the backbone knows about a service. `app.py` of each service holds one, named `service`."""
 
