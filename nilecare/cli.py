@@ -14,6 +14,7 @@ COMMANDS = {
     "event-map": ("nilecare.event_map:command", "Generate docs/event-map.md, or check that it is fresh."),
     "provision": ("nilecare.provision:command", "Set up accounts, databases, tables and topology."),
     "run": ("nilecare.run:command", "Run services."),
+    "simulator": ("nilecare.simulator:command", "Run a card provider that is none, for development."),
     "status": ("nilecare.status:command", "See how every service and its messages are."),
     "token": ("nilecare.token:command", "Print a token for development."),
     "topology": ("nilecare.topology:group", "Show, apply and compare what RabbitMQ should hold."),

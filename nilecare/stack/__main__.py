@@ -38,7 +38,7 @@ def up() -> None:
     except StackError as failure:
         raise click.ClickException(str(failure)) from None
     for service in development.services:
-        click.echo(f"{service.name:<12} {development.service_url(service)}/api/v1")
+        click.echo(f"{service.name:<12} {development.url(service.name)}/api/v1")
     click.echo(f"\nTo use the nilecare command on it: set -a; . {development.file.relative_to(LOCAL.parent)}; set +a")
 
 
@@ -68,7 +68,7 @@ def _way(development: Development) -> Bare | Compose:
 
 
 def _wait_until_ready(development: Development) -> None:
-    waiting = {service.name: development.service_url(service) for service in development.services}
+    waiting = {service.name: development.url(service.name) for service in development.services}
     deadline = time.monotonic() + _PATIENCE
     while waiting:
         waiting = {name: url for name, url in waiting.items() if not _is_ready(url)}

@@ -7,7 +7,7 @@ import sys
 
 from nilecare.stack import processes
 from nilecare.stack.binaries import Binaries
-from nilecare.stack.development import Development
+from nilecare.stack.development import CARD_PROVIDER_PORT, Development
 from nilecare.stack.errors import StackError
 from nilecare.stack.home import CHECKOUT, Home
 from nilecare.stack.servers import Servers
@@ -31,15 +31,20 @@ class Bare:
         self.development.use(servers)
         self.development.save()
         self._provision()
-        services = home.path("services")
+        self._spawn(home, "services", "run", "--all")
+        port = self.development.values[CARD_PROVIDER_PORT]
+        webhook = f"{self.development.url('payment')}/api/v1/webhooks/card"
+        self._spawn(home, "card-provider", "simulator", "--port", port, "--webhook-url", webhook)
+        home.give_back()
+
+    def _spawn(self, home: Home, name: str, *arguments: str) -> None:
         processes.spawn(
-            [sys.executable, "-m", "nilecare.cli", "run", "--all"],
-            home=services,
+            [sys.executable, "-m", "nilecare.cli", *arguments],
+            home=home.path("services"),
             cwd=CHECKOUT,
-            log=home.folder / "services.log",
+            log=home.folder / f"{name}.log",
             environment=self.development.values,
         )
-        home.give_back()
 
     def _provision(self) -> None:
         command = [sys.executable, "-m", "nilecare.cli", "provision"]

@@ -16,8 +16,10 @@ from nilecare.addresses import Platform
 from nilecare.stack.home import CHECKOUT, LOCAL
 from nilecare.stack.ports import free_ports, is_free
 from nilecare.stack.servers import Servers
+from nilecare.token import development_key_set
 
 FILE = LOCAL / ".env"
+CARD_PROVIDER_PORT = "CARD_PROVIDER_PORT"
 _SERVER_PORTS = ("POSTGRES_PORT", "AMQP_PORT", "MANAGEMENT_PORT")
 
 
@@ -29,13 +31,13 @@ class Development:
         self.file = file
         self.values = _read(file)
         self.values.setdefault("COMPOSE_PROJECT_NAME", f"nilecare-{sha256(bytes(CHECKOUT)).hexdigest()[:8]}")
-        for name in ("NILECARE_SECRET", "SERVERS_PASSWORD"):
+        for name in ("NILECARE_SECRET", "SERVERS_PASSWORD", "NILECARE_OUTSIDE_CARD_PROVIDER_SECRET"):
             self.values.setdefault(name, secrets.token_hex(16))
 
     def choose_ports(self, *, ours: Callable[[str], bool] = lambda _: False) -> None:
         """Sees to a port for everything that listens: the one of last time, or a service's own, when it is free (or `ours`)."""
         preferred = {port_variable(service.name): service.port for service in self.services}
-        for name in (*_SERVER_PORTS, *preferred):
+        for name in (*_SERVER_PORTS, CARD_PROVIDER_PORT, *preferred):
             port = int(self.values.get(name) or preferred.get(name, 0))
             taken = not port or not (ours(name) or is_free(port))
             self.values[name] = str(free_ports(1)[0] if taken else port)
@@ -50,13 +52,15 @@ class Development:
         ports = (int(self.values[name]) for name in _SERVER_PORTS)
         return Servers.local(*ports, password=self.values["SERVERS_PASSWORD"])
 
-    def service_url(self, service: Service) -> str:
+    def url(self, service: str) -> str:
         """Where the service's API is."""
-        return f"http://127.0.0.1:{self.values[port_variable(service.name)]}"
+        return f"http://127.0.0.1:{self.values[port_variable(service)]}"
 
     def save(self) -> None:
         """Writes the file, readable by its owner alone, with each account's password as it follows from the secret."""
         platform = Platform.from_environment(self.values)
+        self.values["NILECARE_KEY_SET"] = development_key_set()
+        self.values["NILECARE_OUTSIDE_CARD_PROVIDER"] = f"http://127.0.0.1:{self.values[CARD_PROVIDER_PORT]}"
         for service in self.services:
             self.values[f"{service.name.upper()}_PASSWORD"] = platform.password(platform.account(service.name))
         self.file.parent.mkdir(exist_ok=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import hashlib
 import os
@@ -85,7 +86,9 @@ class Home:
         self.folder.mkdir(exist_ok=True)
 
     def give_back(self) -> None:
-        """Lets the next one have it."""
+        """Lets the next one have it; a folder with nothing in it goes."""
+        with contextlib.suppress(OSError):
+            self.folder.rmdir()
         self._lock.close()
 
 
