@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,6 +15,9 @@ from broker._clock import clock
 from broker._dead_letters import tally
 from broker._subscriptions import Subscription
 from broker._tables import failed_message, outbox
+
+PATIENCE = 5.0
+"""Seconds that the database has for an answer."""
 
 STATES = ("retrying", "waiting", "held", "dead")
 SECONDS = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
@@ -33,6 +37,7 @@ class Metrics:
         self._relayed = Counter("outbox_relayed", "Events confirmed by the broker", **own)
         self._returned = Counter("outbox_returned", "Events that reached no queue though one subscribes", ["type"], **own)
         self._confirm = Histogram("outbox_confirm_seconds", "From sending to the broker's confirm", buckets=SECONDS, **own)
+        self._up = Gauge("database_up", "Whether the database answered when these metrics were asked for", **own)
         self._depth = Gauge("outbox_depth_events", "Events that wait to be relayed", **own)
         self._age = Gauge("outbox_oldest_age_seconds", "Age of the oldest event that waits to be relayed", **own)
         by = ["subscription"]
@@ -76,11 +81,19 @@ class Metrics:
             self._lag.labels(subscription.name).set(max(0.0, behind.total_seconds()))
 
     async def exposition(self, engine: AsyncEngine) -> bytes:
-        """All metrics in Prometheus' text format. What stands in the database is read now."""
-        async with engine.connect() as connection:
-            depth, age = await outbox_backlog(connection)
-            failed = await failed_by_state(connection)
-            dead = [each for each in await tally(connection) if each.state == "dead"]
+        """All metrics in Prometheus' text format. What stands in the database is read now, or left as it was if it is gone."""
+        try:
+            async with asyncio.timeout(PATIENCE), engine.connect() as connection:
+                await self._look(connection)
+            self._up.set(1)
+        except Exception:
+            self._up.set(0)
+        return generate_latest(self.registry)
+
+    async def _look(self, connection: AsyncConnection) -> None:
+        depth, age = await outbox_backlog(connection)
+        failed = await failed_by_state(connection)
+        dead = [each for each in await tally(connection) if each.state == "dead"]
         self._depth.set(depth)
         self._age.set(age)
         self._failed.clear()
@@ -89,7 +102,6 @@ class Metrics:
         self._blocking.clear()
         for each in dead:
             self._blocking.labels(each.subscription).set(each.blocking)
-        return generate_latest(self.registry)
 
 
 async def outbox_backlog(connection: AsyncConnection) -> tuple[int, float]:

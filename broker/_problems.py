@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from http import HTTPStatus
+from socket import gaierror
 from typing import Any
 
 import structlog
@@ -134,7 +135,7 @@ def install(app: FastAPI) -> None:
         (RequestValidationError, _invalid),
         (DBAPIError, _database),
         (PoolTimeout, _later),
-        (ConnectionError, _later),
+        *((lost, _later) for lost in (ConnectionError, TimeoutError, gaierror)),
     ]
     for error, handler in handlers:
         app.add_exception_handler(error, handler)

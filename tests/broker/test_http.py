@@ -235,6 +235,7 @@ async def test_no_database(client: httpx.AsyncClient, app: FastAPI) -> None:
         problem(await lost.get("/health/ready"), 503)
         problem(await lost.get("/health/messaging"), 503)
         assert (await lost.get("/health/live")).status_code == 200
+        assert "nilecare_database_up 0.0" in (await lost.get("/metrics")).text
     await gone.close()
 
 

@@ -1,4 +1,4 @@
-"""Two services at work in one process, from a request to the other one's effect, with the broker there and not there."""
+"""Two services at work in one process, from a request to the other one's effect, with their servers there and not there."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import signal
 import socket
 import types
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -82,11 +83,11 @@ PLATFORM = [publishing, kitchen]
 
 
 class Pair:
-    """The ward and the kitchen on real servers; the broker is reached by way of a proxy that can be cut."""
+    """The ward and the kitchen on real servers, which they reach by way of proxies that can be cut."""
 
-    def __init__(self, settings: dict[str, Settings], proxy: Proxy) -> None:
+    def __init__(self, settings: dict[str, Settings], broker: Proxy, databases: dict[str, Proxy]) -> None:
         self.settings = settings
-        self.proxy = proxy
+        self.broker, self.databases = broker, databases
         self.running: list[Runtime] = []
 
     async def start(self, service: Service) -> Runtime:
@@ -107,18 +108,20 @@ async def pair(servers: Servers, database: Databases, vhost: VirtualHosts) -> As
     amqp_url = await vhost()
     async with Management(servers.management_url, urlsplit(amqp_url).path[1:]) as management:
         await apply(management, Topology.of(PLATFORM))
-    async with Proxy(amqp_url) as proxy:
-        settings = {}
+    async with AsyncExitStack() as stack:
+        broker = await stack.enter_async_context(Proxy(amqp_url))
+        databases, settings = {}, {}
         for service, create in ((publishing, CREATE), (kitchen, CREATE_MEAL)):
             url = await database()
             engine = engine_for(url)
             async with engine.begin() as connection:
                 await connection.execute(text(create))
             await engine.dispose()
+            databases[service.name] = proxy = await stack.enter_async_context(Proxy(url))
             settings[service.name] = Settings(
-                database_url=url, amqp_url=proxy.url, port=0, key_set=key_set_of(KEY), pool_size=4
+                database_url=proxy.url, amqp_url=broker.url, port=0, key_set=key_set_of(KEY), pool_size=4
             )
-        pair = Pair(settings, proxy)
+        pair = Pair(settings, broker, databases)
         yield pair
         await pair.stop()
 
@@ -169,13 +172,35 @@ async def test_from_request_to_effect(pair: Pair) -> None:
 
 async def test_without_the_broker(pair: Pair) -> None:
     """Services start and take commands while the broker is away; its return brings the effects, with nobody's help."""
-    pair.proxy.refuse()
+    pair.broker.refuse()
     ward_runtime, kitchen_runtime = await pair.start(publishing), await pair.start(kitchen)
     async with client_of(ward_runtime) as client:
         booked = [await book(client) for _ in range(3)]
         assert (await client.get("/health/ready")).status_code == 200
         assert (await client.get("/health/messaging")).status_code == 503
-        pair.proxy.refuse(False)
+        pair.broker.refuse(False)
+        await until(are(booked, meals(kitchen_runtime)))
+
+
+async def test_without_the_databases(pair: Pair) -> None:
+    """Services start while their databases are away, are not ready until they come, and lose nothing when they go again."""
+    for proxy in pair.databases.values():
+        proxy.refuse()
+    ward_runtime, kitchen_runtime = await pair.start(publishing), await pair.start(kitchen)
+    async with client_of(ward_runtime) as client:
+        assert (await client.get("/health/ready")).status_code == 503
+        pair.databases["ward"].refuse(False)
+
+        async def is_ready() -> bool:
+            return (await client.get("/health/ready")).status_code == 200
+
+        await until(is_ready)
+        booked = [await book(client)]
+        pair.databases["kitchen"].refuse(False)
+        await until(are(booked, meals(kitchen_runtime)))
+        pair.databases["kitchen"].refuse()
+        booked += [await book(client) for _ in range(3)]
+        pair.databases["kitchen"].refuse(False)
         await until(are(booked, meals(kitchen_runtime)))
 
 
@@ -199,7 +224,7 @@ async def test_a_stop_with_the_broker_away(pair: Pair) -> None:
     runtime = await pair.start(publishing)
     async with client_of(runtime) as client:
         await book(client)
-        pair.proxy.refuse()
+        pair.broker.refuse()
         await book(client)
     async with asyncio.timeout(20):
         await runtime.stop()
