@@ -55,14 +55,14 @@ class Person(Protocol):
 def patient_moved(status: PatientStatus, to: PatientStatus) -> PatientStatus:
     """The state after the move. Raises PatientCannotBecome."""
     if to not in PATIENT_MOVES[status]:
-        raise PatientCannotBecome(status=status, asked=to)
+        raise PatientCannotBecome(state=status, asked=to)
     return to
 
 
 def encounter_moved(status: EncounterStatus, to: EncounterStatus) -> EncounterStatus:
     """The state after the move. Raises EncounterCannotBecome."""
     if to not in ENCOUNTER_MOVES[status]:
-        raise EncounterCannotBecome(status=status, asked=to)
+        raise EncounterCannotBecome(state=status, asked=to)
     return to
 
 

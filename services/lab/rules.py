@@ -73,28 +73,28 @@ IDENTIFIERS = frozenset({"medical_record_number", "full_name", "birth_date"})
 def order_moved(status: OrderStatus, to: OrderStatus) -> OrderStatus:
     """The state after the move. Raises OrderCannotBecome."""
     if to not in ORDER_MOVES[status]:
-        raise OrderCannotBecome(status=status, asked=to)
+        raise OrderCannotBecome(state=status, asked=to)
     return to
 
 
 def sample_moved(status: SampleStatus, to: SampleStatus) -> SampleStatus:
     """The state after the move. Raises SampleCannotBecome."""
     if to not in SAMPLE_MOVES[status]:
-        raise SampleCannotBecome(status=status, asked=to)
+        raise SampleCannotBecome(state=status, asked=to)
     return to
 
 
 def result_moved(status: ResultStatus, to: ResultStatus) -> ResultStatus:
     """The state after the move. Raises ResultCannotBecome."""
     if to not in RESULT_MOVES[status]:
-        raise ResultCannotBecome(status=status, asked=to)
+        raise ResultCannotBecome(state=status, asked=to)
     return to
 
 
 def order_resumed(status: OrderStatus, held_from: OrderStatus | None) -> OrderStatus:
     """The state that an order on hold returns to. Raises OrderCannotBecome."""
     if status != "on_hold" or held_from is None:
-        raise OrderCannotBecome(status=status, asked="resumed")
+        raise OrderCannotBecome(state=status, asked="resumed")
     return held_from
 
 
@@ -130,7 +130,7 @@ def check_cancellable(tests: Iterable[TestStatus]) -> None:
 def check_recollectable(status: OrderStatus) -> None:
     """Only for an order that is still worked on a new sample is taken. Raises OrderCannotBecome."""
     if status not in OPEN_ORDERS:
-        raise OrderCannotBecome(status=status, asked="recollected")
+        raise OrderCannotBecome(state=status, asked="recollected")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

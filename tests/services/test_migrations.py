@@ -13,7 +13,6 @@ from nilecare.platform import services
 from tests.scratch import Databases
 from tests.services.kit import migrations_of
 
-
 VERSIONS = {"backbone_version", "service_version"}
 """Alembic's own tables."""
 

@@ -91,7 +91,7 @@ def test_no_sample_is_taken_for_an_order_that_is_not_open(status: OrderStatus) -
     """OrderCannotBecome, which names the state."""
     with pytest.raises(errors.OrderCannotBecome) as refused:
         rules.order_after_collection(status)
-    assert refused.value.facts["status"] == status
+    assert refused.value.facts["state"] == status
 
 
 def test_an_order_on_hold_returns_to_where_it_was() -> None:

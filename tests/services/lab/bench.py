@@ -1,0 +1,104 @@
+"""What most tests of the lab begin with: tests in the catalogue, a patient, an order, a sample."""
+
+from __future__ import annotations
+
+from datetime import date
+from decimal import Decimal
+from typing import Any
+from uuid import UUID, uuid4
+
+from contracts.clinical import PatientChanged
+from services.lab import commands
+from services.lab.commands import Measured
+from services.lab.rules import GivenRange, Limits
+from tests.services.kit import Workplace
+
+FACILITY = uuid4()
+POTASSIUM, GLUCOSE, KETONES = "2823-3", "2345-7", "2514-8"
+LABEL = {"medical_record_number": "M-1", "full_name": "Amal Haddad"}
+
+
+def limits(low: str, high: str, danger_low: str | None = None, danger_high: str | None = None) -> Limits:
+    dangers = [Decimal(danger) if danger else None for danger in (danger_low, danger_high)]
+    return Limits(low=Decimal(low), high=Decimal(high), danger_low=dangers[0], danger_high=dangers[1])
+
+
+async def catalogue(lab: Workplace) -> None:
+    """Three tests: potassium with dangers and a range for children, glucose with a molar mass, ketones as a text."""
+    adults = GivenRange(age_from=18, limits=limits("3.5", "5.0", "2.5", "6.5"))
+    children = GivenRange(age_to=18, limits=limits("3.4", "4.7"))
+    glucose = GivenRange(limits=limits("70", "115"))
+    async with lab.transaction() as session:
+        await commands.define_test(session, POTASSIUM, name="Potassium", unit="mmol/L", ranges=[adults, children])
+        await commands.define_test(
+            session, GLUCOSE, name="Glucose", unit="mg/dL", ranges=[glucose], molar_mass=Decimal("180.156")
+        )
+        await commands.define_test(session, KETONES, name="Ketones", unit="{presence}", normal_text="negative")
+
+
+def patient(patient_id: UUID | None = None, *, version: int = 1, **fields: Any) -> PatientChanged:
+    known = {
+        "facility_id": FACILITY,
+        "medical_record_number": "M-1",
+        "full_name": "Amal Haddad",
+        "birth_date": date(1980, 5, 17),
+        "sex": "female",
+        "status": "active",
+    }
+    return PatientChanged(**{**known, "patient_id": patient_id or uuid4(), "state_version": version, **fields})
+
+
+async def known_patient(lab: Workplace, **fields: Any) -> UUID:
+    """A patient whose reference has arrived."""
+    state = patient(**fields)
+    await lab.deliver(state)
+    return state.patient_id
+
+
+async def merge(lab: Workplace, patient_id: UUID, into: UUID) -> None:
+    """The reference of a patient comes to say that it was merged."""
+    await lab.deliver(patient(patient_id, version=2, status="merged", merged_into=into))
+
+
+async def placed(lab: Workplace, patient_id: UUID, *tests: str, encounter_id: UUID | None = None) -> UUID:
+    """An order; for potassium when not said for what."""
+    async with lab.transaction() as session:
+        order = await commands.place_order(
+            session, patient_id=patient_id, tests=tests or (POTASSIUM,), encounter_id=encounter_id
+        )
+    return order.order_id
+
+
+async def received(lab: Workplace, order_id: UUID, *tests: str) -> UUID:
+    """A sample in the lab for some tests of an order; for all of them when not said for which."""
+    async with lab.transaction() as session:
+        sample = await commands.collect_sample(session, order_id, label=LABEL, test_codes=tests or None)
+        await commands.send_sample(session, sample.sample_id)
+        await commands.receive_sample(session, sample.sample_id)
+    return sample.sample_id
+
+
+async def accepted(lab: Workplace, order_id: UUID, *tests: str) -> UUID:
+    """A sample that can be measured."""
+    sample_id = await received(lab, order_id, *tests)
+    async with lab.transaction() as session:
+        await commands.accept_sample(session, sample_id)
+    return sample_id
+
+
+def mmol(value: str) -> Measured:
+    return Measured(value=Decimal(value), unit="mmol/L")
+
+
+async def entered(lab: Workplace, order_id: UUID, measured: Measured, test: str = POTASSIUM) -> UUID:
+    """A result that nobody has verified yet."""
+    async with lab.transaction() as session:
+        return (await commands.enter_result(session, order_id, test, measured)).result_id
+
+
+async def verified(lab: Workplace, order_id: UUID, measured: Measured, test: str = POTASSIUM) -> UUID:
+    """A result that was released."""
+    result_id = await entered(lab, order_id, measured, test)
+    async with lab.transaction() as session:
+        await commands.verify_result(session, result_id)
+    return result_id

@@ -1,0 +1,198 @@
+"""The lab over HTTP: the real application on a real database."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID, uuid4
+
+import httpx
+import pytest
+
+from contracts.lab import LabOrderPlaced
+from tests.services.kit import Workplace
+from tests.services.lab.bench import FACILITY, GLUCOSE, LABEL, POTASSIUM, catalogue, known_patient, patient
+
+ROLES = ("clinician", "technician", "pathologist", "lab_manager")
+
+
+@pytest.fixture
+async def staff(lab: Workplace) -> httpx.AsyncClient:
+    await catalogue(lab)
+    return lab.client(*ROLES, at=FACILITY)
+
+
+def created(response: httpx.Response, name: str) -> str:
+    assert response.status_code == 201, response.text
+    return str(response.json()[name])
+
+
+def rule_of(response: httpx.Response, status: int) -> str:
+    assert response.status_code == status, response.text
+    assert response.headers["content-type"] == "application/problem+json"
+    assert "Amal" not in response.text
+    return str(response.json()["type"]).removeprefix("urn:nilecare:")
+
+
+async def ordered(staff: httpx.AsyncClient, patient_id: UUID, *tests: str) -> str:
+    asked = {"patient_id": str(patient_id), "tests": tests or [POTASSIUM]}
+    return created(await staff.post("/lab-orders", json=asked), "order_id")
+
+
+async def sampled(staff: httpx.AsyncClient, order_id: str) -> str:
+    sample_id = created(await staff.post(f"/lab-orders/{order_id}/samples", json={"label": LABEL}), "sample_id")
+    await staff.post(f"/samples/{sample_id}/send")
+    reply = await staff.post(f"/samples/{sample_id}/receive", json={})
+    assert reply.json()["status"] == "received"
+    return sample_id
+
+
+async def resulted(staff: httpx.AsyncClient, order_id: str) -> str:
+    await staff.post(f"/samples/{await sampled(staff, order_id)}/accept")
+    asked = {"test_code": POTASSIUM, "value": "6.8", "unit": "mmol/L"}
+    result_id = created(await staff.post(f"/lab-orders/{order_id}/results", json=asked), "result_id")
+    assert (await staff.post(f"/lab-results/{result_id}/verify", json={})).status_code == 200
+    return result_id
+
+
+async def test_from_order_to_corrected_result(lab: Workplace, staff: httpx.AsyncClient) -> None:
+    """Order, sample, result, correction: each shows its state, and what the result said before can be read."""
+    order_id = await ordered(staff, await known_patient(lab))
+    result_id = await resulted(staff, order_id)
+    result = (await staff.get(f"/lab-results/{result_id}")).json()
+    assert (result["value"], result["flag"], result["is_critical"], result["status"]) == ("6.8", "HH", True, "final")
+    assert (await staff.get(f"/lab-orders/{order_id}")).json()["status"] == "completed"
+    correction = {"value": "4.8", "unit": "mmol/L", "reason": "haemolysed"}
+    corrected = await staff.post(f"/lab-results/{result_id}/correct", json=correction)
+    assert (corrected.json()["value"], corrected.json()["flag"]) == ("4.8", None)
+    [before] = (await staff.get(f"/lab-results/{result_id}/corrections")).json()["items"]
+    assert (before["previous_value"], before["reason"]) == ("6.8", "haemolysed")
+    assert [item["result_id"] for item in (await staff.get(f"/lab-orders/{order_id}/results")).json()["items"]] == [result_id]
+
+
+async def test_a_patient_who_has_not_arrived_is_worth_another_try(lab: Workplace, staff: httpx.AsyncClient) -> None:
+    """409 not-yet with Retry-After, until the reference is there; then the same request places the order."""
+    state = patient()
+    asked = {"patient_id": str(state.patient_id), "tests": [POTASSIUM]}
+    key = {"Idempotency-Key": "order-1"}
+    early = await staff.post("/lab-orders", json=asked, headers=key)
+    assert rule_of(early, 409) == "not-yet"
+    assert early.headers["Retry-After"]
+    await lab.deliver(state)
+    order_id = created(await staff.post("/lab-orders", json=asked, headers=key), "order_id")
+    assert created(await staff.post("/lab-orders", json=asked, headers=key), "order_id") == order_id
+    assert len(await lab.published(LabOrderPlaced)) == 1
+
+
+async def test_a_draft_is_sent_held_resumed_and_cancelled(lab: Workplace, staff: httpx.AsyncClient) -> None:
+    """Each step shows the new state."""
+    asked = {"patient_id": str(await known_patient(lab)), "tests": [POTASSIUM]}
+    address = f"/lab-orders/{created(await staff.post('/lab-orders/drafts', json=asked), 'order_id')}"
+    why = {"reason": "patient asks"}
+    steps = [("send", None), ("hold", why), ("resume", None), ("cancel", why)]
+    states = [(await staff.post(f"{address}/{step}", json=body)).json()["status"] for step, body in steps]
+    assert states == ["ordered", "on_hold", "ordered", "cancelled"]
+
+
+async def test_a_rejected_sample_gives_the_order_for_a_new_one(lab: Workplace, staff: httpx.AsyncClient) -> None:
+    """The reply is the new order, which names the first one; a reason that is none is refused."""
+    order_id = await ordered(staff, await known_patient(lab))
+    sample_id = await sampled(staff, order_id)
+    assert rule_of(await staff.post(f"/samples/{sample_id}/reject", json={"reason": "ugly"}), 422) == "invalid"
+    again = await staff.post(f"/samples/{sample_id}/reject", json={"reason": "clotted"})
+    assert created(again, "recollects") == order_id
+    [sample] = (await staff.get(f"/lab-orders/{order_id}/samples")).json()["items"]
+    assert (sample["status"], sample["rejection_reason"]) == ("rejected", "clotted")
+
+
+async def test_a_label_with_one_identifier_is_refused_by_name(lab: Workplace, staff: httpx.AsyncClient) -> None:
+    """SampleNeedsTwoIdentifiers, and SampleLabelDoesNotMatchThePatient, without saying who it is."""
+    address = f"/lab-orders/{await ordered(staff, await known_patient(lab))}/samples"
+    one = await staff.post(address, json={"label": {"full_name": LABEL["full_name"]}})
+    assert rule_of(one, 422) == "rule:SampleNeedsTwoIdentifiers"
+    other = await staff.post(address, json={"label": LABEL | {"birth_date": "1999-01-01"}})
+    assert rule_of(other, 409) == "rule:SampleLabelDoesNotMatchThePatient"
+
+
+async def test_orders_come_in_pages(lab: Workplace, staff: httpx.AsyncClient) -> None:
+    """The newest first, each once; of one patient or in one state where asked for."""
+    patient_id, other = await known_patient(lab), await known_patient(lab)
+    placed = [await ordered(staff, patient_id) for _ in range(3)]
+    await ordered(staff, other)
+    first = (await staff.get("/lab-orders", params={"limit": 2, "patient_id": str(patient_id)})).json()
+    more = {"limit": 2, "patient_id": str(patient_id), "cursor": first["next"]}
+    second = (await staff.get("/lab-orders", params=more)).json()
+    assert [item["order_id"] for item in first["items"] + second["items"]] == placed[::-1]
+    assert second["next"] is None
+    assert (await staff.get("/lab-orders", params={"status": "cancelled"})).json()["items"] == []
+
+
+async def test_the_catalogue_is_kept_by_its_manager(lab: Workplace, staff: httpx.AsyncClient) -> None:
+    """A definition can be read as it was given; broken ranges are refused by name."""
+    ranges: list[dict[str, Any]] = [{"sex": "female", "low": "12", "high": "16", "danger_low": "5", "danger_high": "22"}]
+    asked = {"name": "Haemoglobin", "unit": "g/dL", "ranges": ranges}
+    assert (await staff.put("/lab-tests/718-7", json=asked)).status_code == 200
+    shown = (await staff.get("/lab-tests/718-7")).json()
+    assert (shown["unit"], shown["ranges"][0]["danger_high"], shown["active"]) == ("g/dL", "22", True)
+    twice = await staff.put("/lab-tests/718-7", json=asked | {"ranges": ranges * 2})
+    assert rule_of(twice, 422) == "rule:ReferenceRangesOverlap"
+    codes = [item["code"] for item in (await staff.get("/lab-tests")).json()["items"]]
+    assert codes == sorted([*codes])
+    assert "718-7" in codes
+
+
+async def test_another_facility_sees_nothing(lab: Workplace, staff: httpx.AsyncClient) -> None:
+    """For a token of another facility nothing of this one exists: the answer is that for a random id."""
+    order_id = await ordered(staff, await known_patient(lab), POTASSIUM, GLUCOSE)
+    result_id = await resulted(staff, order_id)
+    [sample] = (await staff.get(f"/lab-orders/{order_id}/samples")).json()["items"]
+    patient_id = str(await known_patient(lab))
+    stranger = lab.client(*ROLES, at=uuid4())
+    nowhere = await stranger.get(f"/lab-orders/{uuid4()}")
+    tries = [
+        await stranger.get(f"/lab-orders/{order_id}"),
+        await stranger.post(f"/lab-orders/{order_id}/cancel", json={"reason": "no"}),
+        await stranger.get(f"/lab-orders/{order_id}/results"),
+        await stranger.get(f"/lab-results/{result_id}"),
+        await stranger.post(f"/lab-results/{result_id}/correct", json={"text_value": "x", "reason": "no"}),
+        await stranger.post(f"/samples/{sample['sample_id']}/store"),
+        await stranger.post("/lab-orders", json={"patient_id": patient_id, "tests": [POTASSIUM]}),
+    ]
+    assert [(reply.status_code, reply.json()) for reply in tries] == [(404, nowhere.json())] * len(tries)
+    assert (await stranger.get("/lab-orders")).json()["items"] == []
+
+
+async def test_each_role_does_its_own(lab: Workplace, staff: httpx.AsyncClient) -> None:
+    """A technician orders nothing and verifies nothing, a clinician receives no sample and defines no test."""
+    order_id = await ordered(staff, await known_patient(lab))
+    technician, clinician = lab.client("technician", at=FACILITY), lab.client("clinician", at=FACILITY)
+    sample_id = created(await clinician.post(f"/lab-orders/{order_id}/samples", json={"label": LABEL}), "sample_id")
+    tries = [
+        await technician.post("/lab-orders", json={"patient_id": str(uuid4()), "tests": [POTASSIUM]}),
+        await technician.post(f"/lab-results/{uuid4()}/verify", json={}),
+        await clinician.post(f"/samples/{sample_id}/receive", json={}),
+        await clinician.put(f"/lab-tests/{POTASSIUM}", json={"name": "K", "unit": "mmol/L"}),
+    ]
+    assert [reply.status_code for reply in tries] == [403] * len(tries)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"value": "NaN"},
+        {"value": "1e999"},
+        {"value": "much"},
+        {"value": "1", "text_value": "x"},
+        {"value": None},
+        {"unit": "pinches"},
+        {"unit": "mg/dL"},
+        {"unit": None},
+        {"colour": "red"},
+    ],
+)
+async def test_bad_values_are_a_clear_problem(lab: Workplace, staff: httpx.AsyncClient, fields: dict[str, Any]) -> None:
+    """422, by the name of the rule or of the field, and no result is kept."""
+    order_id = await ordered(staff, await known_patient(lab))
+    await staff.post(f"/samples/{await sampled(staff, order_id)}/accept")
+    asked = {"test_code": POTASSIUM, "value": "4", "unit": "mmol/L"} | fields
+    rule_of(await staff.post(f"/lab-orders/{order_id}/results", json=asked), 422)
+    assert (await staff.get(f"/lab-orders/{order_id}/results")).json()["items"] == []

@@ -1,0 +1,210 @@
+"""Orders, on a real database, and what the lab says of them."""
+
+from __future__ import annotations
+
+from uuid import UUID, uuid4
+
+import pytest
+
+from broker import NotFound, NotYet, clock
+from contracts.clinical import EncounterCancelled, PatientMerged
+from contracts.lab import LabOrderCancelled, LabOrderCompleted, LabOrderPlaced, LabTestChanged
+from services.lab import commands, errors
+from services.lab.replicas import PatientReference
+from services.lab.rules import GivenRange
+from services.lab.tables import LabOrder, LabTest
+from tests.services.kit import Workplace
+from tests.services.lab.bench import (
+    FACILITY,
+    GLUCOSE,
+    LABEL,
+    POTASSIUM,
+    accepted,
+    catalogue,
+    entered,
+    known_patient,
+    limits,
+    merge,
+    mmol,
+    patient,
+    placed,
+    received,
+    verified,
+)
+
+
+@pytest.fixture(autouse=True)
+async def filled(lab: Workplace) -> None:
+    await catalogue(lab)
+
+
+async def order_of(lab: Workplace, order_id: UUID) -> LabOrder:
+    async with lab.transaction() as session:
+        return await LabOrder.seen(session, order_id)
+
+
+async def test_the_catalogue_is_published(lab: Workplace) -> None:
+    """Each test's state leaves with its definition, and again with a change; its ranges are replaced as a whole."""
+    async with lab.transaction() as session:
+        anybody = GivenRange(limits=limits("3.6", "5.1"))
+        await commands.define_test(session, POTASSIUM, name="K", unit="mmol/L", ranges=[anybody], active=False)
+    states = [state for state in await lab.published(LabTestChanged) if state.code == POTASSIUM]
+    assert [(state.name, state.active) for state in states] == [("Potassium", True), ("K", False)]
+    async with lab.transaction() as session:
+        assert len((await LabTest.seen(session, POTASSIUM)).ranges) == 1
+
+
+async def test_a_placed_order_is_announced(lab: Workplace) -> None:
+    """lab.order.placed names patient, facility and tests; the facility is the patient's."""
+    patient_id = await known_patient(lab)
+    order_id = await placed(lab, patient_id, GLUCOSE, POTASSIUM)
+    [event] = await lab.published(LabOrderPlaced)
+    assert (event.order_id, event.patient_id, event.facility_id) == (order_id, patient_id, FACILITY)
+    assert [test.name for test in event.tests] == ["Glucose", "Potassium"]
+
+
+async def test_a_draft_is_nobodys_business_until_it_is_sent(lab: Workplace) -> None:
+    """Neither a draft nor giving it up is announced; sending it is."""
+    patient_id = await known_patient(lab)
+    async with lab.transaction() as session:
+        given_up = await commands.draft_order(session, patient_id=patient_id, tests=[POTASSIUM])
+        kept = await commands.draft_order(session, patient_id=patient_id, tests=[POTASSIUM])
+    async with lab.transaction() as session:
+        await commands.cancel_order(session, given_up.order_id, reason="second thoughts")
+    assert await lab.published(LabOrderPlaced) == []
+    async with lab.transaction() as session:
+        await commands.send_order(session, kept.order_id)
+    assert [event.order_id for event in await lab.published(LabOrderPlaced)] == [kept.order_id]
+    assert await lab.published(LabOrderCancelled) == []
+
+
+async def test_an_order_for_a_patient_who_has_not_arrived_waits(lab: Workplace) -> None:
+    """NotYet, until the reference is there; then the same order is placed."""
+    state = patient()
+    with pytest.raises(NotYet) as waits:
+        await placed(lab, state.patient_id)
+    assert (waits.value.replica, waits.value.key) == (PatientReference, str(state.patient_id))
+    await lab.deliver(state)
+    await placed(lab, state.patient_id)
+
+
+async def test_a_test_that_is_not_offered(lab: Workplace) -> None:
+    """TestIsNotOffered, for one that the catalogue does not have and for one that is no longer active."""
+    patient_id = await known_patient(lab)
+    with pytest.raises(errors.TestIsNotOffered):
+        await placed(lab, patient_id, "1-8")
+    async with lab.transaction() as session:
+        await commands.define_test(session, GLUCOSE, name="Glucose", unit="mg/dL", active=False)
+    with pytest.raises(errors.TestIsNotOffered):
+        await placed(lab, patient_id, GLUCOSE)
+
+
+async def test_an_order_names_a_test_once(lab: Workplace) -> None:
+    """OrderNamesATestTwice."""
+    with pytest.raises(errors.OrderNamesATestTwice):
+        await placed(lab, await known_patient(lab), POTASSIUM, POTASSIUM)
+
+
+async def test_a_cancelled_order_is_announced_and_takes_no_sample(lab: Workplace) -> None:
+    """lab.order.cancelled with the reason; afterwards OrderCannotBecome."""
+    order_id = await placed(lab, await known_patient(lab))
+    async with lab.transaction() as session:
+        await commands.cancel_order(session, order_id, reason="not needed")
+    assert [event.reason for event in await lab.published(LabOrderCancelled)] == ["not needed"]
+    with pytest.raises(errors.OrderCannotBecome):
+        await received(lab, order_id)
+
+
+async def test_an_order_with_results_is_not_cancelled(lab: Workplace) -> None:
+    """OrderHasResultsAlready, once one of its results was released."""
+    order_id = await placed(lab, await known_patient(lab), POTASSIUM, GLUCOSE)
+    await accepted(lab, order_id)
+    await verified(lab, order_id, mmol("4"))
+    with pytest.raises(errors.OrderHasResultsAlready):
+        async with lab.transaction() as session:
+            await commands.cancel_order(session, order_id, reason="too late")
+
+
+async def test_nothing_happens_to_an_order_on_hold(lab: Workplace) -> None:
+    """No sample is taken and no result released until it is resumed, in the state it was in."""
+    order_id = await placed(lab, await known_patient(lab), POTASSIUM, GLUCOSE)
+    await accepted(lab, order_id, POTASSIUM)
+    result_id = await entered(lab, order_id, mmol("4"))
+    async with lab.transaction() as session:
+        await commands.hold_order(session, order_id, reason="insurance asks")
+    with pytest.raises(errors.OrderCannotBecome):
+        async with lab.transaction() as session:
+            await commands.verify_result(session, result_id)
+    with pytest.raises(errors.OrderCannotBecome):
+        async with lab.transaction() as session:
+            await commands.collect_sample(session, order_id, label=LABEL)
+    async with lab.transaction() as session:
+        assert (await commands.resume_order(session, order_id)).status == "in_process"
+
+
+async def test_an_order_is_completed_with_its_last_result(lab: Workplace) -> None:
+    """It is partial after the first, and completed, once, with every test that has a result."""
+    order_id = await placed(lab, await known_patient(lab), POTASSIUM, GLUCOSE)
+    await accepted(lab, order_id)
+    await verified(lab, order_id, mmol("4"))
+    assert (await order_of(lab, order_id)).status == "partial"
+    assert await lab.published(LabOrderCompleted) == []
+    await verified(lab, order_id, mmol("5.5"), GLUCOSE)
+    [event] = await lab.published(LabOrderCompleted)
+    assert [test.code for test in event.tests] == [POTASSIUM, GLUCOSE]
+
+
+async def test_a_merge_repoints_open_orders(lab: Workplace) -> None:
+    """Open orders become those of the patient who lives on; an order that is over stays as it was."""
+    merged, survivor = await known_patient(lab), await known_patient(lab)
+    over, open_ = await placed(lab, merged), await placed(lab, merged)
+    await accepted(lab, over)
+    await verified(lab, over, mmol("4"))
+    event = PatientMerged(patient_id=merged, into_patient_id=survivor, facility_id=FACILITY, merged_at=clock.now())
+    await lab.deliver(event)
+    assert (await order_of(lab, open_)).patient_id == survivor
+    assert (await order_of(lab, over)).patient_id == merged
+
+
+async def test_a_merge_into_a_patient_who_has_not_arrived_waits(lab: Workplace) -> None:
+    """NotYet for the reference of the one that lives on."""
+    merged, survivor = await known_patient(lab), uuid4()
+    event = PatientMerged(patient_id=merged, into_patient_id=survivor, facility_id=FACILITY, merged_at=clock.now())
+    with pytest.raises(NotYet) as waits:
+        await lab.deliver(event)
+    assert waits.value.key == str(survivor)
+
+
+async def test_commands_follow_the_redirect(lab: Workplace) -> None:
+    """Whoever still names the merged patient gets an order, and a completion, for the one that lives on."""
+    merged, survivor = await known_patient(lab), await known_patient(lab)
+    before = await placed(lab, merged)
+    await merge(lab, merged, survivor)
+    after = await placed(lab, merged)
+    assert (await order_of(lab, after)).patient_id == survivor
+    await accepted(lab, before)
+    await verified(lab, before, mmol("4"))
+    assert [event.patient_id for event in await lab.published(LabOrderCompleted)] == [survivor]
+
+
+async def test_a_cancelled_encounter_takes_its_orders_along(lab: Workplace) -> None:
+    """Its open orders are cancelled; those that have results, and those of other encounters, go on."""
+    patient_id, encounter_id = await known_patient(lab), uuid4()
+    gone = await placed(lab, patient_id, encounter_id=encounter_id)
+    begun = await placed(lab, patient_id, POTASSIUM, GLUCOSE, encounter_id=encounter_id)
+    other = await placed(lab, patient_id, encounter_id=uuid4())
+    await accepted(lab, begun)
+    await verified(lab, begun, mmol("4"))
+    await lab.deliver(
+        EncounterCancelled(encounter_id=encounter_id, patient_id=patient_id, facility_id=FACILITY, cancelled_at=clock.now())
+    )
+    assert [(await order_of(lab, order)).status for order in (gone, begun, other)] == ["cancelled", "partial", "ordered"]
+    assert [event.order_id for event in await lab.published(LabOrderCancelled)] == [gone]
+
+
+async def test_nobodys_order_is_not_found(lab: Workplace) -> None:
+    """NotFound for ids that do not exist."""
+    async with lab.transaction() as session:
+        for command in (commands.send_order, commands.resume_order, commands.accept_sample, commands.verify_result):
+            with pytest.raises(NotFound):
+                await command(session, uuid4())
