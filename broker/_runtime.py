@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,8 +39,9 @@ from broker.errors import DeclarationError
 
 log = structlog.get_logger("nilecare.runtime")
 
-PATIENCE = 20.0
-"""Seconds that a service has to stop. What is not done then is done after the next start: nothing is lost."""
+WORK, LOOPS, RELAY = 10.0, 4.0, 6.0
+"""Seconds to stop for the work in hand, the loops and the relay: 20 in all. What is not done then is broken off, undone and
+done after the next start."""
 
 
 class Runtime:
@@ -94,19 +95,10 @@ class Runtime:
         log.info("service.started", service=self.service.name, port=self.port)
 
     async def stop(self) -> None:
-        """Ends requests and batches in hand, then the loops, the relay last; takes `PATIENCE` seconds at most."""
-        steps: list[Callable[[], Coroutine[Any, Any, Any]]] = [
-            self._listener.stop,
-            self._broker.stop,
-            self._stop_loops,
-            self.relay.stop,
-        ]
-        try:
-            async with asyncio.timeout(PATIENCE):
-                for step in steps:
-                    await self._step(step)
-        except TimeoutError:
-            log.warning("service.stopped_late", service=self.service.name, seconds=PATIENCE)
+        """Ends requests and batches in hand, then the loops, the relay last: it has what they published."""
+        await asyncio.gather(self._stop(self._listener.stop, WORK), self._stop(self._broker.stop, WORK))
+        await asyncio.gather(*(self._stop(loop.stop, LOOPS) for loop in self._loops))
+        await self._stop(self.relay.stop, RELAY)
         await self.database.close()
         log.info("service.stopped", service=self.service.name)
 
@@ -150,12 +142,11 @@ class Runtime:
         else:
             self._notifier.wake()
 
-    async def _stop_loops(self) -> None:
-        await asyncio.gather(*(loop.stop() for loop in self._loops))
-
-    async def _step(self, step: Callable[[], Coroutine[Any, Any, Any]]) -> None:
+    async def _stop(self, step: Callable[[], Awaitable[None]], seconds: float) -> None:
+        """One part of stopping: its failure must not keep the others from it."""
         try:
-            await step()
+            async with asyncio.timeout(seconds):
+                await step()
         except Exception as failure:
             log.warning("service.stop_failed", service=self.service.name, error=type(failure).__name__)
 

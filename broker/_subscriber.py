@@ -33,6 +33,7 @@ from broker._blame import is_reachable
 from broker._consumption import PATIENCE, PREFETCH, Consumption
 from broker._database import Database
 from broker._delivery import Delivery
+from broker._handover import Handover
 from broker._intake import Intake
 from broker._service import Service
 from broker._settings import Settings
@@ -111,7 +112,13 @@ class EventBroker(RabbitBroker):
             self._connecting.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._connecting
-        await super().stop(exc_type, exc_val, exc_tb)
+        try:
+            await super().stop(exc_type, exc_val, exc_tb)
+        except asyncio.CancelledError:
+            # Broken off in mid-batch: until the connection is gone, nobody else is given the messages.
+            if self._connection is not None:
+                await self._connection.close()
+            raise
 
     async def underlay(self) -> AbstractConnection:
         """The raw aiormq connection, which is waited for as long as it takes."""
@@ -142,7 +149,7 @@ class EventSpecification(RabbitSubscriberSpecification):
 class EventSubscriber(RabbitSubscriber):
     """Consumes one subscription's queue in batches and gives them to a Processor by way of FastStream's middlewares.
 
-    Raw aiormq deliveries on a channel of its own. `stop` finishes and acknowledges the batch in hand, then closes the channel.
+    Raw aiormq deliveries on a channel of its own, once the queues of earlier names are empty. `stop` finishes and acknowledges the batch in hand, then closes the channel.
     """
 
     def __init__(
@@ -153,6 +160,7 @@ class EventSubscriber(RabbitSubscriber):
         settings: Settings,
         processor: Processor,
         *,
+        handover: Handover,
         is_ready: Callable[[], Awaitable[bool]],
         patience: float = PATIENCE,
     ) -> None:
@@ -176,7 +184,7 @@ class EventSubscriber(RabbitSubscriber):
         super().__init__(config, specification, calls)
         self._parser, self._decoder = _parse, _decode
         self._service, self._subscription = service.name, subscription.name
-        self._broker = broker
+        self._broker, self._handover = broker, handover
         self.consumption = Consumption(
             name, settings, open_=self._open, process=self._through_middlewares, is_ready=is_ready, patience=patience
         )
@@ -203,7 +211,9 @@ class EventSubscriber(RabbitSubscriber):
         )
 
     async def _open(self) -> Intake:
-        return await Intake.open(await self._broker.underlay(), self.consumption.queue, prefetch=PREFETCH)
+        connection = await self._broker.underlay()
+        await self._handover.complete(connection)
+        return await Intake.open(connection, self.consumption.queue, prefetch=PREFETCH)
 
     async def _through_middlewares(self, deliveries: Sequence[Delivery]) -> None:
         batch = Batch(self._service, self._subscription, deliveries)
@@ -233,13 +243,17 @@ def subscribers_for(
     async def is_ready() -> bool:
         return await is_reachable(database.engine)
 
+    def processor_for(subscription: Subscription) -> Processor:
+        return processor(subscription) or BatchProcessor(database, service, subscription, failures, observe=observe)
+
     subscribers = [
         EventSubscriber(
             broker,
             service,
             subscription,
             settings,
-            processor(subscription) or BatchProcessor(database, service, subscription, failures, observe=observe),
+            processor_for(subscription),
+            handover=Handover(database, service, subscription, settings, processor_for),
             is_ready=is_ready,
             patience=patience,
         )

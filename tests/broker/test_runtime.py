@@ -22,6 +22,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from broker import DeclarationError, Service, Settings, on
+from broker import _runtime as runtime_module
 from broker._alignment import apply
 from broker._database import engine_for
 from broker._management import Management
@@ -55,9 +56,14 @@ class Meal(Base):
 CREATE_MEAL = "CREATE TABLE meal (position serial PRIMARY KEY, booking_id uuid NOT NULL, trace text)"
 
 
+cooking, stove_is_hot = asyncio.Event(), asyncio.Event()
+
+
 @on(BedBooked)
 async def cook(event: BedBooked, session: AsyncSession) -> None:
-    """Cooks."""
+    """Cooks, once the stove is hot."""
+    cooking.set()
+    await stove_is_hot.wait()
     session.add(Meal(booking_id=event.booking_id))
 
 
@@ -108,6 +114,7 @@ async def pair(servers: Servers, database: Databases, vhost: VirtualHosts) -> As
     amqp_url = await vhost()
     async with Management(servers.management_url, urlsplit(amqp_url).path[1:]) as management:
         await apply(management, Topology.of(PLATFORM))
+    stove_is_hot.set()
     async with AsyncExitStack() as stack:
         broker = await stack.enter_async_context(Proxy(amqp_url))
         databases, settings = {}, {}
@@ -228,6 +235,21 @@ async def test_a_stop_with_the_broker_away(pair: Pair) -> None:
         await book(client)
     async with asyncio.timeout(20):
         await runtime.stop()
+
+
+async def test_a_stop_while_a_handler_hangs(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A handler that does not come to its end is broken off when the time to stop is over, and has its effect later, once."""
+    monkeypatch.setattr(runtime_module, "WORK", 0.5)
+    ward_runtime, kitchen_runtime = await pair.start(publishing), await pair.start(kitchen)
+    cooking.clear()
+    stove_is_hot.clear()
+    async with client_of(ward_runtime) as client:
+        booked = [await book(client)]
+    await cooking.wait()
+    async with asyncio.timeout(10):
+        await kitchen_runtime.stop()
+    stove_is_hot.set()
+    await until(are(booked, meals(await pair.start(kitchen))))
 
 
 async def test_signals(pair: Pair) -> None:
