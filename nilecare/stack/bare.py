@@ -24,12 +24,16 @@ class Bare:
     def up(self) -> None:
         """Starts (or restarts) servers and services; what they stored before is still there."""
         home = Home.take(NAME, only=True)
+        if self.development.is_new and (home.folder / "postgres").exists():
+            raise StackError(
+                f"{self.development.file} is gone, and with it the passwords of what lies in {home.folder}: remove that"
+            )
         self.development.choose_ports()
-        servers = Servers.given()
-        if servers is None:
-            servers = Binaries.start(home, self.development.local_servers, durable=True).servers
-        self.development.use(servers)
+        given = Servers.given()
+        self.development.use(given or self.development.local_servers)
         self.development.save()
+        if given is None:
+            Binaries.start(home, self.development.local_servers, durable=True)
         self._provision()
         self._spawn(home, "services", "run", "--all")
         port = self.development.values[CARD_PROVIDER_PORT]

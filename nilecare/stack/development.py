@@ -29,6 +29,7 @@ class Development:
     def __init__(self, services: Iterable[Service], file: Path = FILE) -> None:
         self.services = list(services)
         self.file = file
+        self.is_new = not file.exists()
         self.values = _read(file)
         self.values.setdefault("COMPOSE_PROJECT_NAME", f"nilecare-{sha256(bytes(CHECKOUT)).hexdigest()[:8]}")
         for name in ("NILECARE_SECRET", "SERVERS_PASSWORD", "NILECARE_OUTSIDE_CARD_PROVIDER_SECRET"):

@@ -61,7 +61,7 @@ class Home:
         """A folder that belongs to another account.
 
         That account may not be able to enter the checkout: then the folder lies under /var/tmp, named after the checkout's
-        path, with a link from here to it.
+        path, with a link from here to it. Without that link it is a leftover, and emptied.
         """
         account = pwd.getpwnam(user)
         inside = self.folder / name
@@ -69,9 +69,10 @@ class Home:
             inside.mkdir(exist_ok=True)
         else:
             outside = _outside(self.folder) / name
+            if not inside.is_symlink():
+                shutil.rmtree(outside, ignore_errors=True)
+                inside.symlink_to(outside)
             outside.mkdir(exist_ok=True)
-            inside.unlink(missing_ok=True)
-            inside.symlink_to(outside)
         os.chown(inside, account.pw_uid, account.pw_gid)
         return inside.resolve()
 

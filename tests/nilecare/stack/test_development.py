@@ -1,0 +1,61 @@
+"""What `make up` decides once stays, and nobody else may read it."""
+
+from __future__ import annotations
+
+import shlex
+import socket
+import stat
+from pathlib import Path
+
+import pytest
+
+from nilecare.platform import services
+from nilecare.stack.development import Development
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """Where the settings of this test are kept."""
+    return tmp_path / ".local" / ".env"
+
+
+def decided(file: Path) -> Development:
+    development = Development(services(), file)
+    development.choose_ports()
+    development.use(development.local_servers)
+    development.save()
+    return development
+
+
+def test_what_was_decided_stays(file: Path) -> None:
+    """Passwords, secret and ports are those of last time."""
+    assert decided(file).values == decided(file).values
+
+
+def test_only_the_owner_reads_it(file: Path) -> None:
+    """The file has passwords in it."""
+    decided(file)
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+
+
+def test_a_shell_reads_it(file: Path) -> None:
+    """Each line is an assignment that a shell and Docker Compose understand."""
+    values = decided(file).values
+    assert dict(part.split("=", 1) for part in shlex.split(file.read_text())) == values
+    assert all("\n" not in value and "$" not in value for value in values.values())
+
+
+def test_a_port_that_was_taken_since_is_replaced(file: Path) -> None:
+    """A service that cannot have its port gets another one; those that are free stay."""
+    before = decided(file)
+    with socket.create_server(("127.0.0.1", int(before.values["NILECARE_LAB_PORT"]))):
+        after = decided(file)
+    assert after.url("lab") != before.url("lab")
+    assert after.url("billing") == before.url("billing")
+
+
+def test_each_account_has_its_own_password(file: Path) -> None:
+    """Every service's password is another one, and none is the administrators'."""
+    values = decided(file).values
+    passwords = [values[f"{service.name.upper()}_PASSWORD"] for service in services()]
+    assert len({*passwords, values["SERVERS_PASSWORD"], values["NILECARE_SECRET"]}) == len(passwords) + 2
