@@ -102,15 +102,18 @@ class Delivery:
         """Believes the envelope only if the message came the way that its publisher alone can send it.
 
         Anybody may write any header; only a service's own account can write to its exchange. The default exchange is
-        open to operators alone (a shovel), for whom the envelope's own word counts. Raises Forged, and Newer for a type
-        that this code does not know.
+        open to operators alone (a shovel), for whom the envelope's own word counts. What was addressed to the queue of an
+        earlier name counts too. Raises Forged, and Newer for a type that this code does not know.
         """
         contract = subscription.contract(envelope.type)
         publisher = contract.contract.publisher if contract else envelope.source
         if self.exchange == DEFAULT_EXCHANGE:
             honest = envelope.source == publisher
         else:
-            honest = self.exchange == envelope.source == publisher and self.routing_key in (envelope.type, ADDRESSED + queue)
+            service = queue.partition(".")[0]
+            names = (subscription.name, *subscription.formerly)
+            ways = {envelope.type, *(f"{ADDRESSED}{service}.{name}" for name in names)}
+            honest = self.exchange == envelope.source == publisher and self.routing_key in ways
         if not honest:
             raise Forged(
                 f"claims to be {envelope.type} of {envelope.source} but arrived by way of exchange {self.exchange!r} "

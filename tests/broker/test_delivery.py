@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -33,6 +34,13 @@ def subscription() -> Subscription:
 def test_believes_the_publisher_and_operators(subscription: Subscription, way: dict[str, Any]) -> None:
     """A message counts by its publisher's exchange, addressed or not, and by the default exchange, which is operators'."""
     delivery_of(ENVELOPE, **way).check(ENVELOPE, subscription, QUEUE)
+
+
+def test_believes_what_was_addressed_to_an_earlier_name(subscription: Subscription) -> None:
+    """A message addressed to the queue of the subscription's earlier name counts after the rename."""
+    renamed = replace(subscription, name="enter", formerly=(subscription.name,))
+    for queue in (QUEUE, "ledger.enter"):
+        delivery_of(ENVELOPE, routing_key=f"to.{QUEUE}").check(ENVELOPE, renamed, queue)
 
 
 @pytest.mark.parametrize(
