@@ -5,6 +5,7 @@ This is the only door: services say `from broker import …`; the modules behind
 
 from broker._access import OutsideSettings, Reading, Transaction, allow, verified_by
 from broker._clock import clock
+from broker._context import Cause, caused_by, current_cause
 from broker._envelope import Envelope
 from broker._idempotency import Idempotent, Router
 from broker._outside import LEAVE, SEND_AGAIN, StoppedBeforeCall, World, ask, call, outside
@@ -39,6 +40,7 @@ __all__ = [
     "LEAVE",
     "SEND_AGAIN",
     "BackboneError",
+    "Cause",
     "DeclarationError",
     "Envelope",
     "EventTooLarge",
@@ -72,7 +74,9 @@ __all__ = [
     "allow",
     "ask",
     "call",
+    "caused_by",
     "clock",
+    "current_cause",
     "on",
     "outside",
     "publish",

@@ -72,6 +72,7 @@ class Payment(StateOwner, Base):
     provider_payment_id: Mapped[str | None]
     reference: Mapped[str | None] = mapped_column(unique=True, comment="what whoever recorded it calls it")
     decline_code: Mapped[str | None]
+    flow: Mapped[UUID] = mapped_column(comment="that began it; what its provider says of its own accord belongs there")
     initiated_at: Mapped[datetime]
     succeeded_at: Mapped[datetime | None]
 

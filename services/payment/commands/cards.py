@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from broker import call, clock, publish
+from broker import call, clock, current_cause, publish
 from contracts.money import Money
 from contracts.payment import PaymentCancelled, PaymentInitiated
 from services.payment import rules
@@ -35,6 +35,7 @@ async def initiate_card_payment(session: AsyncSession, *, invoice_id: UUID, amou
         method="card",
         status="requires_method",
         provider=CARD_PROVIDER,
+        flow=current_cause().flow,
         initiated_at=clock.now(),
     )
     session.add(payment)

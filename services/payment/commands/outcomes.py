@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from broker import call, clock, publish
+from broker import Cause, call, caused_by, clock, publish
 from contracts.payment import PaymentAuthorized, PaymentFailed, PaymentSucceeded
 from services.payment import rules
 from services.payment.commands.patients import surviving_patient
@@ -54,7 +54,7 @@ async def take_webhook(session: AsyncSession, event_id: str, type_: str, payment
     if webhook is None:
         return
     known = await session.get(Payment, payment_id)
-    is_news = known is not None and word is not None and await hear_provider(session, payment_id, word)
+    is_news = known is not None and word is not None and await _hear_in_its_flow(session, known, word)
     webhook.move("applied" if is_news else "ignored")
 
 
@@ -62,6 +62,13 @@ def succeed(session: AsyncSession, payment: Payment, at: datetime) -> None:
     """The money is ours since `at`."""
     payment.succeeded_at = at
     publish(session, PaymentSucceeded.of(payment))
+
+
+async def _hear_in_its_flow(session: AsyncSession, payment: Payment, word: rules.Word) -> bool:
+    with caused_by(Cause(flow=payment.flow)):
+        is_news = await hear_provider(session, payment.payment_id, word)
+        await session.flush()
+    return is_news
 
 
 async def _capture(session: AsyncSession, payment: Payment, provider_payment_id: str) -> None:

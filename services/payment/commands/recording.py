@@ -7,7 +7,7 @@ from uuid import uuid4
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from broker import clock
+from broker import clock, current_cause
 from services.payment import rules
 from services.payment.commands.outcomes import succeed
 from services.payment.commands.patients import surviving_patient
@@ -38,6 +38,7 @@ async def record_payment(session: AsyncSession, recorded: rules.RecordedPayment)
         method=recorded.method,
         status="processing",
         reference=recorded.reference,
+        flow=current_cause().flow,
         initiated_at=now,
     )
     session.add(payment)

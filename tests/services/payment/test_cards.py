@@ -8,7 +8,7 @@ import httpx
 import pytest
 from sqlalchemy import select
 
-from broker._tables import call
+from broker._tables import call, outbox
 from contracts.payment import PaymentAuthorized, PaymentCancelled, PaymentChanged, PaymentFailed, PaymentSucceeded
 from nilecare.simulator import CardSimulator
 from nilecare.simulator.ledger import event_of
@@ -109,6 +109,17 @@ async def test_a_webhook_may_come_before_the_answer(payment: Workplace, simulato
     begun = await initiated(payment, "40.00", "tok_webhook_first")
     await over(payment, simulator, begun.payment_id)
     assert [webhook.status for webhook in await webhooks(payment)] == ["applied", "applied"]
+
+
+async def test_what_a_webhook_changes_belongs_to_the_flow_that_began_the_payment(
+    payment: Workplace, simulator: CardSimulator
+) -> None:
+    """From the first event to the last it is one flow, whoever brought the news."""
+    begun = await initiated(payment, "40.00", "tok_webhook_first")
+    await over(payment, simulator, begun.payment_id)
+    of_payment = select(outbox.c.flow).where(outbox.c.key == str(begun.payment_id))
+    async with payment.transaction() as session:
+        assert set(await session.scalars(of_payment)) == {begun.flow}
 
 
 async def test_an_old_word_that_comes_late_changes_nothing(payment: Workplace, simulator: CardSimulator) -> None:

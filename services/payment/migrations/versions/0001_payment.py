@@ -78,6 +78,7 @@ def upgrade() -> None:
             provider_payment_id text,
             reference text,
             decline_code text,
+            flow uuid NOT NULL,
             initiated_at timestamptz NOT NULL,
             succeeded_at timestamptz,
             state_version bigint NOT NULL,
@@ -90,6 +91,7 @@ def upgrade() -> None:
     )
     op.execute("COMMENT ON COLUMN payments.invoice_id IS 'what the payer named; null is money on account'")
     op.execute("COMMENT ON COLUMN payments.reference IS 'what whoever recorded it calls it'")
+    op.execute("COMMENT ON COLUMN payments.flow IS 'that began it; what its provider says of its own accord belongs there'")
     op.execute("CREATE INDEX payments_invoice_id_idx ON payments (invoice_id)")
     op.execute("CREATE INDEX payments_patient_id_idx ON payments (patient_id)")
     op.execute("INSERT INTO payment_providers (code, name, method) VALUES ('card', 'Card provider', 'card')")
