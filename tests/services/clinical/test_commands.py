@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import date, timedelta
 from uuid import UUID, uuid4
 
@@ -186,3 +187,28 @@ async def test_nobody_is_not_found(clinical: Workplace) -> None:
         for command in (commands.arrive, commands.discharge, commands.unmerge_patient, commands.deactivate_patient):
             with pytest.raises(NotFound):
                 await command(session, uuid4())
+
+
+async def test_opposite_merges_at_once_never_redirect_in_a_circle(clinical: Workplace) -> None:
+    """Of two merges, each into the other's record, one is refused."""
+    one, other = await register(clinical, "M-1"), await register(clinical, "M-2")
+
+    async def merge(patient_id: UUID, into: UUID) -> None:
+        async with clinical.transaction() as session:
+            await commands.merge_patients(session, patient_id, into_patient_id=into)
+
+    outcomes = await asyncio.gather(merge(one, other), merge(other, one), return_exceptions=True)
+    assert [type(outcome) for outcome in outcomes if outcome is not None] == [errors.MergeTargetIsItselfMerged]
+    assert len(await clinical.published(PatientMerged)) == 1
+
+
+async def test_what_is_recorded_during_a_merge_is_not_left_behind(clinical: Workplace) -> None:
+    """However an encounter and a merge meet, the encounter ends up with the one that lives on."""
+    merged, survivor = await register(clinical, "M-1"), await register(clinical, "M-2")
+
+    async def merge() -> None:
+        async with clinical.transaction() as session:
+            await commands.merge_patients(session, merged, into_patient_id=survivor)
+
+    planned = await asyncio.gather(*(encounter_of(clinical, merged) for _ in range(4)), merge())
+    assert {await patient_of(clinical, encounter) for encounter in planned if encounter is not None} == {survivor}

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import date
 from decimal import Decimal
+from uuid import UUID
 
 import pytest
 from sqlalchemy import select
@@ -91,7 +93,8 @@ async def test_nobody_hears_of_a_result_before_it_is_verified(lab: Workplace) ->
     order_id = await placed(lab, await known_patient(lab))
     await accepted(lab, order_id)
     await entered(lab, order_id, mmol("4"))
-    assert await lab.published(LabResultAvailable) == await lab.published(LabOrderCompleted) == []
+    assert await lab.published(LabResultAvailable) == []
+    assert await lab.published(LabOrderCompleted) == []
 
 
 async def test_one_result_for_each_test(lab: Workplace) -> None:
@@ -166,3 +169,17 @@ async def test_results_after_a_merge_are_for_the_one_that_lives_on(lab: Workplac
         await commands.correct_result(session, result_id, mmol("4.1"), reason="typing error")
     assert [said.patient_id for said in await lab.published(LabResultAvailable)] == [merged, survivor]
     assert [said.patient_id for said in await lab.published(LabResultCorrected)] == [survivor]
+
+
+async def test_results_verified_at_once_complete_the_order_once(lab: Workplace) -> None:
+    """However two verifications meet, one of them sees the other: one completion, with both tests."""
+    order_id = await placed(lab, await known_patient(lab), POTASSIUM, GLUCOSE)
+    await accepted(lab, order_id)
+    results = [await entered(lab, order_id, mmol("4"), test) for test in (POTASSIUM, GLUCOSE)]
+
+    async def verify(result_id: UUID) -> None:
+        async with lab.transaction() as session:
+            await commands.verify_result(session, result_id)
+
+    await asyncio.gather(*map(verify, results))
+    assert [len(event.tests) for event in await lab.published(LabOrderCompleted)] == [2]
