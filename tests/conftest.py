@@ -63,7 +63,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    if not hasattr(config, "workerinput"):
+    # A test that runs pytest itself shares the outer run's servers.
+    if not hasattr(config, "workerinput") and KEEPER not in os.environ:
         keeper = StackKeeper()
         config.pluginmanager.register(keeper, "stack-keeper")
 
