@@ -11,6 +11,9 @@ from aiormq.abc import AbstractChannel, AbstractConnection, DeliveredMessage
 
 from broker._delivery import Delivery
 
+OPENING = 10.0
+"""Seconds that the broker may take to accept a consumer: after a crash a queue may be without a leader for a while."""
+
 CLOSING = 10.0
 """Seconds that the broker may take to confirm that a channel is closed."""
 
@@ -33,14 +36,15 @@ class Intake:
 
     @classmethod
     async def open(cls, connection: AbstractConnection, queue: str, *, prefetch: int) -> Self:
-        """Starts to consume. Raises what aiormq raises when the queue is missing, forbidden, or the connection is lost."""
+        """Starts to consume. Raises TimeoutError, or what aiormq raises: queue missing or forbidden, connection lost."""
         channel = await connection.channel(publisher_confirms=False, frame_buffer_size=FRAMES)
         intake = cls(channel)
         try:
             channel.on_consumer_cancel_callbacks.add(lambda frame: intake.interrupt())
             channel.closing.add_done_callback(lambda closed: intake.interrupt())
-            await channel.basic_qos(prefetch_count=prefetch)
-            await channel.basic_consume(queue, intake._receive)
+            async with asyncio.timeout(OPENING):
+                await channel.basic_qos(prefetch_count=prefetch)
+                await channel.basic_consume(queue, intake._receive)
         except BaseException:
             await intake.close()
             raise

@@ -18,6 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from broker._database import Database, engine_for
 from broker._subscriber import Batch, EventBroker
+from nilecare.stack import Stack
 from tests.broker.consuming import (
     QUEUE,
     Channel,
@@ -62,13 +63,13 @@ def happened(number: int) -> Happened:
     return Happened(thing=f"thing-{number % THINGS}", number=number)
 
 
-async def all_written(ledger: Ledger, count: int) -> None:
+async def all_written(ledger: Ledger, count: int, *, within: float = 30) -> None:
     """Waits until so many effects are there, and sees that each is there once, per key in order."""
 
     async def written() -> bool:
         return len(await ledger.entries()) >= count
 
-    await until(written)
+    await until(written, within=within)
     assert sorted(await ledger.entries()) == list(range(count))
     for thing in range(THINGS):
         assert await ledger.entries(f"thing-{thing}") == list(range(thing, count, THINGS))
@@ -279,9 +280,10 @@ async def test_killed_in_mid_batch(ledger: Ledger, channel: Channel) -> None:
         assert await ledger.entries(f"thing-{thing}") == list(range(thing, 300, THINGS))
 
 
+@pytest.mark.timeout(300)
 async def test_killed_again_and_again(ledger: Ledger, channel: Channel, kills: Callable[[int], int]) -> None:
     """Of two copies one is always killed while it works; the other goes on, and nothing is lost, doubled or reordered."""
-    rounds, step = kills(20), 100
+    rounds, step = kills(20), 50
     await channel.publish(*(envelope_of(happened(number)) for number in range(rounds * step)))
     copies = deque([await spawn(ledger, channel), await spawn(ledger, channel)])
     for round_ in range(rounds):
@@ -289,15 +291,39 @@ async def test_killed_again_and_again(ledger: Ledger, channel: Channel, kills: C
         async def advanced(least: int = round_ * step) -> bool:
             return await ledger.inbox() > least
 
-        await until(advanced)
+        await until(advanced, within=60)
         copies.append(await spawn(ledger, channel))
         oldest = copies.popleft()
         oldest.kill()
         await oldest.wait()
-    await all_written(ledger, rounds * step)
+    await all_written(ledger, rounds * step, within=60)
     for copy in copies:
         copy.kill()
         await copy.wait()
+
+
+@pytest.mark.parametrize("victim", ["rabbitmq", "postgres"])
+async def test_servers_killed_under_load(own_stack: Stack, victim: str, kills: Callable[[int], int]) -> None:
+    """When a server is killed while two copies consume, they come back by themselves; nothing is lost, doubled or reordered."""
+    server, rounds, step = getattr(own_stack, victim), kills(1), 300
+    databases, hosts = Databases(own_stack.servers.postgres_url), VirtualHosts(own_stack.servers)
+    ledger = await Ledger.at(await databases())
+    channel = await Channel(await hosts()).open()
+    await channel.publish(*(envelope_of(happened(number)) for number in range((rounds + 1) * step)))
+    copies = [consumer(ledger, channel.amqp_url, service_with(), batch=10) for _ in range(2)]
+    async with running(copies[0]), running(copies[1]):
+        for round_ in range(rounds):
+
+            async def advanced(least: int = round_ * step) -> bool:
+                return await ledger.inbox() > least
+
+            await until(advanced, within=90)
+            await asyncio.to_thread(server.kill)
+            await asyncio.to_thread(server.start)
+        await all_written(ledger, (rounds + 1) * step, within=90)
+    await ledger.database.close()
+    await databases.drop()
+    await hosts.drop()
 
 
 async def test_a_killer_costs_one_dead_letter(ledger: Ledger, channel: Channel) -> None:
