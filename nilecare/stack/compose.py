@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 
@@ -28,7 +29,7 @@ class Compose:
 
     def up(self) -> None:
         """Builds the image and starts everything; provisioning is over when this returns."""
-        running = bool(self._run("ps", "--quiet", capture=True))
+        running = self.development.file.exists() and bool(self._run("ps", "--quiet", capture=True))
         self.development.choose_ports(ours=lambda _: running)
         self.development.use(self.development.local_servers)
         self.development.save()
@@ -40,8 +41,10 @@ class Compose:
             self._run("down", "--remove-orphans", capture=True)
 
     def _run(self, *arguments: str, capture: bool = False) -> str:
-        settings = ["--env-file", str(self.development.file)] if self.development.file.exists() else []
-        done = subprocess.run([*self._command, *settings, *arguments], capture_output=capture, text=True, check=False)
+        command = [*self._command, "--env-file", str(self.development.file), *arguments]
+        # Compose lets a variable of the environment win over the file.
+        environment = {name: value for name, value in os.environ.items() if name not in self.development.values}
+        done = subprocess.run(command, env=environment, capture_output=capture, text=True, check=False)
         if done.returncode:
             raise StackError(f"docker compose {arguments[0]} failed" + (f": {done.stderr.strip()}" if capture else ""))
         return (done.stdout or "").strip()
