@@ -15,10 +15,16 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from broker import Envelope, Service, Settings, clock
+from broker._batch import BatchProcessor
+from broker._context import uuid7
 from broker._database import Database, engine_for
+from broker._delivery import Delivery
+from broker._failures import Failures
 from broker._http import application
 from broker._invocation import Invocation
-from broker._tables import outbox
+from broker._replica_processor import ReplicaProcessor, replica_fed_by
+from broker._retry import RetryLoop
+from broker._tables import failed_message, outbox
 from broker._tokens import issue_token, key_set_of, new_key
 from contracts.event import Event, StateEvent
 from tests.scratch import Databases
@@ -63,13 +69,34 @@ class Workplace:
 
     async def deliver(self, event: Event, *, id_: UUID | None = None) -> UUID:
         """Hands `event` to every subscription that wants it, each in a transaction of its own; gives the message's id."""
-        envelope = _envelope(event, id_ or uuid4())
+        envelope = envelope_of(event, id_ or uuid4())
         wanted = [subscription for subscription in self.service.subscriptions if subscription.contract(envelope.type)]
         assert wanted, f"{self.service.name} does not subscribe to {envelope.type}"
         for subscription in wanted:
             async with self.transaction() as session:
                 await Invocation(self.service, subscription).invoke(session, envelope)
         return envelope.id
+
+    async def arrive(self, event: Event) -> None:
+        """The broker delivers `event`: it takes effect, or is kept with its failure."""
+        envelope = envelope_of(event, uuid7())
+        failures = Failures(self.service)
+        for subscription in self.service.subscriptions:
+            if subscription.contract(envelope.type):
+                kind = ReplicaProcessor if replica_fed_by(self.service, subscription) else BatchProcessor
+                await kind(self.database, self.service, subscription, failures).process([delivery_of(envelope)])
+
+    async def kept(self) -> list[tuple[str, str | None]]:
+        """The messages that wait or are dead: state, and the key they wait for."""
+        query = select(failed_message.c.state, failed_message.c.waits_key).order_by(failed_message.c.position)
+        async with self.database.engine.connect() as connection:
+            return [(row.state, row.waits_key) for row in await connection.execute(query)]
+
+    async def retry(self) -> None:
+        """Tries what is due, until nothing is."""
+        loop = RetryLoop(self.database, self.service, Failures(self.service))
+        while await loop.run_once():
+            pass
 
     def client(self, *roles: str, at: UUID | None) -> httpx.AsyncClient:
         """A client with a token for these roles at one facility; at every one, when `at` is None."""
@@ -80,7 +107,23 @@ class Workplace:
         return httpx.AsyncClient(transport=transport, base_url="http://service/api/v1", headers=headers)
 
 
-def _envelope(event: Event, id_: UUID) -> Envelope:
+def delivery_of(envelope: Envelope) -> Delivery:
+    """The envelope as the broker delivers it."""
+    properties = envelope.properties(envelope.source)
+    return Delivery(
+        exchange=envelope.source,
+        routing_key=envelope.type,
+        tag=1,
+        message_id=properties.message_id,
+        user_id=envelope.source,
+        headers=properties.headers or {},
+        body=envelope.body,
+    )
+
+
+def envelope_of(event: Event, id_: UUID) -> Envelope:
+    """The message that would bring `event`, under this id."""
+    """The event as its publisher sends it."""
     return Envelope(
         id=id_,
         type=event.contract.name,
