@@ -26,10 +26,13 @@ from tests.services.kit import Workplace
 FACILITY = uuid4()
 
 
-async def register(clinical: Workplace, number: str = "M-1", *, facility_id: UUID = FACILITY) -> UUID:
+async def register(
+    clinical: Workplace, number: str = "M-1", *, facility_id: UUID = FACILITY, patient_id: UUID | None = None
+) -> UUID:
     async with clinical.transaction() as session:
         patient = await commands.register_patient(
             session,
+            patient_id=patient_id,
             facility_id=facility_id,
             medical_record_number=number,
             full_name="Amal Haddad",

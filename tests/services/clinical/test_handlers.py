@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import UUID, uuid4
@@ -13,7 +14,7 @@ from broker import clock
 from contracts.billing import InvoicePaid
 from contracts.lab import LabResultAvailable, LabResultCorrected
 from contracts.money import Money
-from services.clinical import commands, errors
+from services.clinical import commands
 from services.clinical.tables import PaidInvoiceEntry, ResultEntry
 from tests.services.clinical.test_commands import FACILITY, register
 from tests.services.kit import Workplace
@@ -90,24 +91,17 @@ async def test_a_result_for_a_merged_patient_goes_to_the_one_that_lives_on(clini
     assert (entry.patient_id, entry.recorded_for) == (survivor, merged)
 
 
-async def test_a_result_for_an_unknown_patient_is_tried_again(clinical: Workplace) -> None:
-    """PatientIsNotKnownYet, which time heals: the same message takes effect once the patient is registered."""
+async def test_a_result_for_an_unknown_patient_waits(clinical: Workplace, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is tried again until the patient is registered, and then takes effect by itself, once."""
+    monkeypatch.setattr(clock, "shift", timedelta())
     patient_id = uuid4()
-    result = LabResultAvailable(**said(patient_id))
-    with pytest.raises(errors.PatientIsNotKnownYet):
-        await clinical.deliver(result)
-    async with clinical.transaction() as session:
-        await commands.register_patient(
-            session,
-            patient_id=patient_id,
-            facility_id=FACILITY,
-            medical_record_number="M-9",
-            full_name="Late Comer",
-            birth_date=clock.now().date(),
-            sex="unknown",
-        )
-    await clinical.deliver(result)
+    await clinical.arrive(LabResultAvailable(**said(patient_id)))
+    assert await clinical.kept() == [("retrying", None)]
+    await register(clinical, patient_id=patient_id)
+    clock.shift = timedelta(hours=1)
+    await clinical.retry()
     assert [entry.patient_id for entry in await entries(clinical)] == [patient_id]
+    assert await clinical.kept() == []
 
 
 async def test_a_paid_invoice_is_in_the_record(clinical: Workplace) -> None:

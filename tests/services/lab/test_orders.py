@@ -167,12 +167,17 @@ async def test_a_merge_repoints_open_orders(lab: Workplace) -> None:
 
 
 async def test_a_merge_into_a_patient_who_has_not_arrived_waits(lab: Workplace) -> None:
-    """NotYet for the reference of the one that lives on."""
-    merged, survivor = await known_patient(lab), uuid4()
-    event = PatientMerged(patient_id=merged, into_patient_id=survivor, facility_id=FACILITY, merged_at=clock.now())
-    with pytest.raises(NotYet) as waits:
-        await lab.deliver(event)
-    assert waits.value.key == str(survivor)
+    """It waits for the reference of the one that lives on, and takes effect by itself when that arrives."""
+    merged, survivor = await known_patient(lab), patient()
+    order_id = await placed(lab, merged)
+    await lab.arrive(
+        PatientMerged(patient_id=merged, into_patient_id=survivor.patient_id, facility_id=FACILITY, merged_at=clock.now())
+    )
+    assert await lab.kept() == [("waiting", str(survivor.patient_id))]
+    await lab.arrive(survivor)
+    await lab.retry()
+    assert (await order_of(lab, order_id)).patient_id == survivor.patient_id
+    assert await lab.kept() == []
 
 
 async def test_commands_follow_the_redirect(lab: Workplace) -> None:
