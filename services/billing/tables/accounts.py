@@ -1,0 +1,53 @@
+"""Whom billing is about: patients' accounts, and encounters that are billed for."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Self
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import Mapped, mapped_column
+
+from broker import clock
+from services.billing.tables.base import Base
+
+
+class BillingAccount(Base):
+    """A patient's account. One that was merged points to where everything of it went."""
+
+    __tablename__ = "billing_accounts"
+
+    patient_id: Mapped[UUID] = mapped_column(primary_key=True)
+    facility_id: Mapped[UUID]
+    merged_into: Mapped[UUID | None]
+    opened_at: Mapped[datetime]
+
+    @classmethod
+    async def opened(cls, session: AsyncSession, patient_id: UUID, facility_id: UUID, *, alone: bool = False) -> Self:
+        """The patient's account, opened if there is none yet.
+
+        It is locked so that the patient cannot be merged meanwhile; `alone` keeps everybody else out, to merge.
+        """
+        row = {"patient_id": patient_id, "facility_id": facility_id, "opened_at": clock.now()}
+        await session.execute(insert(cls).values(row).on_conflict_do_nothing())
+        query = select(cls).where(cls.patient_id == patient_id).with_for_update(read=not alone)
+        return (await session.scalars(query.execution_options(populate_existing=True))).one()
+
+
+class EncounterBill(Base):
+    """An encounter that is billed for: the lock under which its charges come in and are invoiced."""
+
+    __tablename__ = "encounter_bills"
+
+    encounter_id: Mapped[UUID] = mapped_column(primary_key=True)
+    discharged_at: Mapped[datetime | None]
+
+    @classmethod
+    async def locked(cls, session: AsyncSession, encounter_id: UUID) -> Self:
+        """The row of an encounter, made if there is none yet, for this transaction alone."""
+        await session.execute(insert(cls).values(encounter_id=encounter_id).on_conflict_do_nothing())
+        query = select(cls).where(cls.encounter_id == encounter_id).with_for_update()
+        return (await session.scalars(query.execution_options(populate_existing=True))).one()

@@ -1,0 +1,80 @@
+"""Prices, and what services given to patients cost."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+from decimal import Decimal
+from typing import Self, cast
+from uuid import UUID, uuid4
+
+from sqlalchemy import Index, UniqueConstraint, select
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import Mapped, mapped_column
+
+from contracts.money import Money
+from services.billing.tables.base import Base
+
+
+class ChargeMasterPrice(Base):
+    """What a service costs at a facility, from a day on: until the next price begins, or `effective_to`."""
+
+    __tablename__ = "charge_master"
+    __table_args__ = (UniqueConstraint("facility_id", "code", "effective_from"),)
+
+    price_id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
+    facility_id: Mapped[UUID]
+    code: Mapped[str]
+    amount: Mapped[Decimal]
+    currency: Mapped[str]
+    effective_from: Mapped[date]
+    effective_to: Mapped[date | None]
+
+    @property
+    def price(self) -> Money:
+        """For one unit."""
+        return Money(amount=self.amount, currency=self.currency)
+
+
+class Charge(Base):
+    """One service given to a patient, to be invoiced once it has a price: unpriced → open → invoiced."""
+
+    __tablename__ = "charges"
+
+    charge_id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
+    source_event_id: Mapped[UUID] = mapped_column(index=True, comment="the event that caused it; the inbox keeps it single")
+    position: Mapped[int] = mapped_column(comment="of the test in its order")
+    order_id: Mapped[UUID]
+    encounter_id: Mapped[UUID | None] = mapped_column(index=True)
+    patient_id: Mapped[UUID] = mapped_column(index=True)
+    facility_id: Mapped[UUID]
+    code: Mapped[str]
+    description: Mapped[str]
+    service_date: Mapped[date]
+    status: Mapped[str]
+    amount: Mapped[Decimal | None]
+    currency: Mapped[str | None]
+
+    @property
+    def price(self) -> Money:
+        """What it costs, once it is priced."""
+        return Money(amount=cast("Decimal", self.amount), currency=cast("str", self.currency))
+
+    @classmethod
+    async def open_ones(
+        cls, session: AsyncSession, patient_id: UUID, facility_id: UUID, encounter_id: UUID | None
+    ) -> Sequence[Self]:
+        """What can be invoiced of a patient's encounter, or outside any, locked, in the order of an invoice's lines."""
+        of_visit = [cls.encounter_id.is_not_distinct_from(encounter_id), cls.status == "open"]
+        query = select(cls).where(cls.patient_id == patient_id, cls.facility_id == facility_id, *of_visit)
+        in_order = query.order_by(cls.service_date, cls.order_id, cls.position)
+        return (await session.scalars(in_order.with_for_update())).all()
+
+    def price_at(self, price: Money | None) -> None:
+        """Gives it a price, which opens it; without one it stays unpriced."""
+        self.status = "unpriced" if price is None else "open"
+        self.amount = None if price is None else price.amount
+        self.currency = None if price is None else price.currency
+
+
+Index("charges_unpriced_idx", Charge.facility_id, Charge.code, postgresql_where=Charge.status == "unpriced")
