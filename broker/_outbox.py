@@ -31,6 +31,7 @@ JOURNAL = """
     FROM gone
     ON CONFLICT (id) DO NOTHING
 """
+DRAWN = "SELECT CASE WHEN is_called THEN last_value ELSE last_value - 1 END FROM backbone.outbox_position"
 HORIZON = "SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint"
 SETTLED = """
     SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint AS oldest_running,
@@ -103,7 +104,7 @@ class Outbox:
 
     async def _raise_low_water(self) -> None:
         if self._candidate is None:
-            drawn = await self._reader.fetchval("SELECT last_value FROM backbone.outbox_position")
+            drawn = await self._reader.fetchval(DRAWN)
             self._candidate = (drawn, await self._reader.fetchval(HORIZON))
             return
         drawn, horizon = self._candidate

@@ -172,6 +172,15 @@ async def test_the_low_water_position_follows_what_is_gone(post: Post) -> None:
     assert (await post.outbox()).low_water == 50
 
 
+async def test_the_very_first_event_is_not_passed_by(post: Post) -> None:
+    """A relay that was there before anything was ever published sees the first position too."""
+    outbox = await post.outbox()
+    for _ in range(4):
+        await outbox.tidy()
+    await post.publish(Moved(parcel_id=uuid4(), step=1))
+    assert [row.position for row in await outbox.oldest(10)] == [1]
+
+
 async def test_a_table_of_deleted_rows_is_emptied_under_an_old_snapshot(post: Post) -> None:
     """Although vacuum may not clean for an old reader, the children of the outbox take turns and are truncated."""
     old = await post.connect()
