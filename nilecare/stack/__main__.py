@@ -17,7 +17,6 @@ from nilecare.stack.containers import remove_containers
 from nilecare.stack.development import Development
 from nilecare.stack.errors import StackError, Unavailable
 from nilecare.stack.home import LOCAL
-from nilecare.stack.servers import Servers
 from nilecare.stack.start import SOURCE
 
 _PATIENCE = 120.0
@@ -59,7 +58,7 @@ def down() -> None:
 
 
 def _way(development: Development) -> Bare | Compose:
-    if Servers.given() is None and os.environ.get(SOURCE) != "binaries":
+    if development.given_servers() is None and os.environ.get(SOURCE) != "binaries":
         try:
             Compose.require()
         except Unavailable:

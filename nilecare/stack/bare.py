@@ -10,7 +10,6 @@ from nilecare.stack.binaries import Binaries
 from nilecare.stack.development import CARD_PROVIDER_PORT, Development
 from nilecare.stack.errors import StackError
 from nilecare.stack.home import CHECKOUT, Home
-from nilecare.stack.servers import Servers
 
 NAME = "up"
 
@@ -28,8 +27,8 @@ class Bare:
             raise StackError(
                 f"{self.development.file} is gone, and with it the passwords of what lies in {home.folder}: remove that"
             )
+        given = self.development.given_servers()
         self.development.choose_ports()
-        given = Servers.given()
         self.development.use(given or self.development.local_servers)
         self.development.save()
         if given is None:

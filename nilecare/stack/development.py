@@ -47,6 +47,12 @@ class Development:
         """Takes these servers, wherever they are."""
         self.values.update(servers.environment())
 
+    def given_servers(self) -> Servers | None:
+        """The servers that the environment names, unless they are those of this file, which a shell has read."""
+        given = Servers.given()
+        ours = all(name in self.values for name in _SERVER_PORTS) and given == self.local_servers
+        return None if ours else given
+
     @property
     def local_servers(self) -> Servers:
         """The servers on this machine, at the ports chosen."""

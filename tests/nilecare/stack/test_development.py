@@ -59,3 +59,15 @@ def test_each_account_has_its_own_password(file: Path) -> None:
     values = decided(file).values
     passwords = [values[f"{service.name.upper()}_PASSWORD"] for service in services()]
     assert len({*passwords, values["SERVERS_PASSWORD"], values["NILECARE_SECRET"]}) == len(passwords) + 2
+
+
+def test_a_shell_that_read_the_file_gives_no_servers(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Addresses that come from the file itself are not taken for somebody else's servers; others are."""
+    development = decided(file)
+    for name, value in development.local_servers.environment().items():
+        monkeypatch.setenv(name, value)
+    assert development.given_servers() is None
+    monkeypatch.setenv("NILECARE_AMQP_URL", "amqp://somebody@elsewhere/")
+    given = development.given_servers()
+    assert given
+    assert given.amqp_url == "amqp://somebody@elsewhere/"
