@@ -30,7 +30,7 @@ class Compose:
     def up(self) -> None:
         """Builds the image and starts everything; provisioning is over when this returns."""
         running = self.development.file.exists() and bool(self._run("ps", "--quiet", capture=True))
-        self.development.choose_ports(ours=lambda _: running)
+        self.development.choose_ports(keep=running)
         self.development.use(self.development.local_servers)
         self.development.save()
         self._run("up", "--build", "--detach", "--remove-orphans")

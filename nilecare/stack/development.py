@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import secrets
 import shlex
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from hashlib import sha256
 from pathlib import Path
 
@@ -35,13 +35,17 @@ class Development:
         for name in ("NILECARE_SECRET", "SERVERS_PASSWORD", "NILECARE_OUTSIDE_CARD_PROVIDER_SECRET"):
             self.values.setdefault(name, secrets.token_hex(16))
 
-    def choose_ports(self, *, ours: Callable[[str], bool] = lambda _: False) -> None:
-        """Sees to a port for everything that listens: the one of last time, or a service's own, when it is free (or `ours`)."""
-        preferred = {port_variable(service.name): service.port for service in self.services}
-        for name in (*_SERVER_PORTS, CARD_PROVIDER_PORT, *preferred):
-            port = int(self.values.get(name) or preferred.get(name, 0))
-            taken = not port or not (ours(name) or is_free(port))
-            self.values[name] = str(free_ports(1)[0] if taken else port)
+    def choose_ports(self, *, keep: bool = False) -> None:
+        """Sees to a port for everything that listens: a service's own, else that of last time, else any that is free.
+
+        `keep` leaves what is chosen, because the platform is running there.
+        """
+        own = {port_variable(service.name): service.port for service in self.services}
+        for name in (*_SERVER_PORTS, CARD_PROVIDER_PORT, *own):
+            former = int(self.values.get(name, 0))
+            if not (keep and former):
+                candidates = (own.get(name, 0), former, *free_ports(1))
+                self.values[name] = str(next(port for port in candidates if port and is_free(port)))
 
     def use(self, servers: Servers) -> None:
         """Takes these servers, wherever they are."""
