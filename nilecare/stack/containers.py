@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING
 from nilecare.stack.errors import StackError, Unavailable
 from nilecare.stack.home import Home
 from nilecare.stack.probes import postgres_answers, rabbitmq_answers, wait_until
-from nilecare.stack.servers import Servers
+from nilecare.stack.servers import QUEUE_IS_KEPT, Servers
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,8 +28,9 @@ _PING_SECONDS = 5
 class ContainerServer:
     """One server in a container, on a fixed port of this machine, so that it comes back where it was."""
 
-    def __init__(self, name: str, container: DockerContainer, answers: Callable[[], bool]) -> None:
+    def __init__(self, name: str, container: DockerContainer, answers: Callable[[], bool], *, before_kill: float = 0.0) -> None:
         self.name = name
+        self.before_kill = before_kill
         self.container = container
         self._answers = answers
         self._made = False
@@ -47,8 +49,9 @@ class ContainerServer:
         self.container.get_wrapped_container().stop(timeout=60)
 
     def kill(self) -> None:
-        """kill -9 of all its processes."""
+        """kill -9 of all its processes, after the seconds that it needs to keep what is there now."""
         if self._alive():
+            time.sleep(self.before_kill)
             self.container.get_wrapped_container().kill()
 
     def pause(self) -> None:
@@ -94,6 +97,7 @@ class Containers:
             .with_bind_ports(5672, amqp_port)
             .with_bind_ports(15672, management_port),
             lambda: rabbitmq_answers(amqp_port, servers.management_url),
+            before_kill=QUEUE_IS_KEPT,
         )
 
     @classmethod

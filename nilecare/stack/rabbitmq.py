@@ -14,6 +14,7 @@ from nilecare.stack.errors import StackError
 from nilecare.stack.home import Home
 from nilecare.stack.private import PrivateServer, find_program
 from nilecare.stack.probes import rabbitmq_answers
+from nilecare.stack.servers import QUEUE_IS_KEPT
 
 # Erlang's schedulers are told not to spin while they wait: a test machine has better use for its cores.
 _ERLANG = "+sbwt none +sbwtdcpu none +sbwtdio none -kernel inet_dist_use_interface {127,0,0,1}"
@@ -22,11 +23,6 @@ _ERLANG = "+sbwt none +sbwtdcpu none +sbwtdio none -kernel inet_dist_use_interfa
 def find_rabbitmq() -> Path | None:
     """The `rabbitmq-server` script itself: Debian's wrapper in /usr/sbin insists on an account of its own."""
     return find_program("rabbitmq-server", "/usr/lib/rabbitmq/bin", "/usr/lib/rabbitmq/lib/rabbitmq_server-*/sbin")
-
-
-# RabbitMQ 3.10 writes its directory of quorum queues half a second late. A quorum queue whose node is killed before that is
-# declared for ever and has no leader: publishing to it and consuming from it hang. Kills are to meet queues, not declarations.
-_QUEUE_IS_KEPT = 1.0
 
 
 class BrokerPorts(NamedTuple):
@@ -73,7 +69,7 @@ class PrivateRabbitMQ(PrivateServer):
         Waits a second first, while everything goes on, so that the queues there are now survive.
         """
         if self.running:
-            time.sleep(_QUEUE_IS_KEPT)
+            time.sleep(QUEUE_IS_KEPT)
         self.discard()
 
     def discard(self) -> None:

@@ -18,6 +18,11 @@ VARIABLES = {
     "management_url": "NILECARE_MANAGEMENT_URL",
 }
 
+# RabbitMQ (3.10 and 4.0) writes its directory of quorum queues half a second late. A quorum queue whose node is killed before
+# that stays declared and never has a leader again: publishing to it and consuming from it hang. Kills are to meet queues at
+# work, not their declaration, so `kill` waits these seconds first.
+QUEUE_IS_KEPT = 1.0
+
 
 @dataclass(frozen=True, slots=True)
 class Servers:
