@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Sequence
 from hashlib import sha256
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -11,7 +12,10 @@ import asyncpg
 import httpx
 from sqlalchemy import MetaData
 
+from broker import Service
 from broker._database import BACKBONE_MIGRATIONS, engine_for, migrate
+from broker._topology import OBSERVER
+from nilecare.addresses import Platform
 from nilecare.stack import Servers
 
 
@@ -100,3 +104,16 @@ def _digest(*folders: Path | None) -> str:
     for file in files:
         digest.update(file.read_bytes())
     return digest.hexdigest()[:16]
+
+
+async def drop_platform(platform: Platform, services: Sequence[Service]) -> None:
+    """Removes the databases and accounts that provisioning made; the virtual host is somebody else's."""
+    accounts = [platform.account(service.name) for service in services]
+    admin = await asyncpg.connect(platform.postgres_url)
+    for account in accounts:
+        await admin.execute(f'DROP DATABASE IF EXISTS "{account}" WITH (FORCE)')
+        await admin.execute(f'DROP ROLE IF EXISTS "{account}"')
+    await admin.close()
+    async with httpx.AsyncClient(timeout=30) as client:
+        for account in (*accounts, platform.account(OBSERVER)):
+            await client.delete(f"{platform.management_url}/api/users/{account}")

@@ -1,0 +1,131 @@
+"""Synthea's files go through the services' own commands, once, and the money comes out as it is in the files."""
+
+from __future__ import annotations
+
+import csv
+import os
+import secrets
+from collections import defaultdict
+from collections.abc import AsyncIterator
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+from nilecare.addresses import Platform, vhost_of
+from nilecare.load import databases_of, load
+from nilecare.platform import services
+from nilecare.stack import Servers
+from nilecare.synthea.generate import Generator
+from nilecare.synthea.read import FolderUnusable
+from nilecare.synthea.report import NotTaken
+from tests.scratch import VirtualHosts, drop_platform
+
+
+def _data() -> Path:
+    given = os.environ.get("NILECARE_TEST_DATA")
+    beside = Path(__file__).parents[3] / "shared" / "data"
+    return (Path(given) if given else beside) / "synthea_csv" / "ohdsi_small"
+
+
+@pytest.fixture
+async def platform(servers: Servers, vhost: VirtualHosts) -> AsyncIterator[Platform]:
+    """A platform of its own on the shared servers."""
+    amqp_url = await vhost()
+    made = Platform(
+        postgres_url=servers.postgres_url,
+        amqp_url=amqp_url,
+        management_url=servers.management_url,
+        secret=secrets.token_hex(16),
+        prefix=f"load_{vhost_of(amqp_url).removeprefix('test-')}",
+    )
+    yield made
+    await drop_platform(made, services())
+
+
+def open_per_claim(folder: Path) -> dict[str, Decimal]:
+    """Charges minus payments of each claim, as the files say."""
+    open_: dict[str, Decimal] = defaultdict(Decimal)
+    with (folder / "claims_transactions.csv").open() as file:
+        for row in csv.DictReader(file):
+            if row["TYPE"] == "CHARGE":
+                open_[row["CLAIMID"]] += Decimal(row["AMOUNT"])
+            elif row["TYPE"] == "PAYMENT":
+                open_[row["CLAIMID"]] -= Decimal(row["PAYMENTS"])
+    return dict(open_)
+
+
+async def open_in_billing(platform: Platform) -> dict[str, Decimal]:
+    """What billing holds open of each imported invoice: its balance, less what was paid on it beyond that."""
+    async with databases_of(platform, services()) as databases:
+        (billing,) = (database for service, database in databases.items() if service.name == "billing")
+        async with billing.transaction() as session:
+            rows = await session.execute(
+                text(
+                    """
+                    SELECT external_reference, total_amount - allocated_amount - adjusted_amount
+                           - coalesce((SELECT sum(amount) FROM credits WHERE credits.invoice_id = invoices.invoice_id), 0)
+                           AS open
+                    FROM invoices WHERE external_reference IS NOT NULL
+                    """
+                )
+            )
+            return {row.external_reference: row.open for row in rows}
+
+
+async def test_the_money_comes_out_as_in_the_files(platform: Platform, tmp_path: Path) -> None:
+    """After a load each claim is open by its charges minus its payments, and a second load takes nothing."""
+    rows = Generator(patients=4, seed=3).write(tmp_path)
+    report = await load(tmp_path, platform, run_services=True, quiet=True)
+    assert await open_in_billing(platform) == open_per_claim(tmp_path)
+    assert report.taken["patients.csv"] == rows["patients"]
+    assert report.taken["observations.csv"] == rows["observations"]
+    transfers = [one for one in report.not_taken if "transfer" in one.reason]
+    assert len(transfers) == len(report.not_taken)
+
+    again = await load(tmp_path, platform, run_services=True, quiet=True)
+    assert not again.taken
+    assert again.taken_before == report.taken
+    assert await open_in_billing(platform) == open_per_claim(tmp_path)
+
+
+async def test_a_bad_row_is_named_and_the_others_are_taken(platform: Platform, tmp_path: Path) -> None:
+    """The report has the line and the column of every row that could not be taken, and never its value."""
+    Generator(patients=2, seed=4).write(tmp_path)
+    patients = (tmp_path / "patients.csv").read_text().splitlines()
+    broken = patients[1].split(",")
+    broken[1] = "the day before"
+    (tmp_path / "patients.csv").write_text("\n".join([patients[0], ",".join(broken), *patients[2:]]) + "\n")
+    report = await load(tmp_path, platform, run_services=True, quiet=True)
+    assert NotTaken("patients.csv", 2, "BIRTHDATE is not a date") in report.not_taken
+    assert report.taken["patients.csv"] == 1
+    told = " ".join(one.reason for one in report.not_taken)
+    assert not [value for value in broken if len(value) > 2 and value in told and value != broken[0]]
+
+
+@pytest.mark.parametrize(
+    ("break_", "says"),
+    [
+        (lambda folder: (folder / "claims.csv").unlink(), "claims.csv is not there"),
+        (lambda folder: (folder / "claims.csv").write_text("a,b\n1,2\n"), "claims.csv lacks the column Id"),
+    ],
+)
+async def test_a_folder_that_is_not_synthea_s_is_refused(platform: Platform, tmp_path: Path, break_: object, says: str) -> None:
+    """A missing file or column stops the load before it begins, with one line that says which."""
+    Generator(patients=1, seed=5).write(tmp_path)
+    assert callable(break_)
+    break_(tmp_path)
+    with pytest.raises(FolderUnusable, match=says):
+        await load(tmp_path, platform, run_services=False, quiet=True)
+
+
+@pytest.mark.timeout(400)
+@pytest.mark.skipif(not _data().exists(), reason="the Synthea data is not here; NILECARE_TEST_DATA says where")
+async def test_real_claims_balance_as_their_authors_meant(platform: Platform) -> None:
+    """Of Synthea's 1,267 claims 1,077 balance to zero and 190 do not, each by what its own transactions say."""
+    report = await load(_data(), platform, run_services=True, quiet=True)
+    found = await open_in_billing(platform)
+    assert found == open_per_claim(_data())
+    assert (len(found), sum(open_ == 0 for open_ in found.values())) == (1267, 1077)
+    assert report.taken["observations.csv"] == 251
