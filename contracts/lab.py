@@ -129,23 +129,3 @@ class LabResultCorrected(_Result, name="lab.result.corrected", version=1, key="r
     previous_value: Annotated[Decimal | None, Personal(of="patient_id")]
     previous_text_value: Annotated[str | None, Personal(of="patient_id")]
     reason: str
-
-
-class LabResultCriticalCalled(Event, name="lab.result.critical_called", version=1, key="result_id"):
-    """A critical result was told to a clinician, who read it back."""
-
-    result_id: UUID
-    order_id: UUID
-    patient_id: UUID
-    facility_id: UUID
-    called_at: datetime
-
-
-class LabResultCriticalOverdue(Event, name="lab.result.critical_overdue", version=1, key="result_id"):
-    """Nobody was told of a critical result in time."""
-
-    result_id: UUID
-    order_id: UUID
-    patient_id: UUID
-    facility_id: UUID
-    overdue_since: datetime
