@@ -1,0 +1,39 @@
+"""A house for each test, on the run's servers."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from broker import clock
+from nilecare.stack import Servers, Stack
+from tests.faults.house import House
+from tests.scratch import Databases, VirtualHosts
+
+
+@pytest.fixture
+async def house(servers: Servers, database: Databases, vhost: VirtualHosts, tmp_path: Path) -> AsyncIterator[House]:
+    """The desk and the archive, with nothing running yet."""
+    house = await House(servers, database, vhost, tmp_path).open()
+    yield house
+    await house.close()
+
+
+@pytest.fixture
+async def own_house(own_stack: Stack, tmp_path: Path) -> AsyncIterator[House]:
+    """The same on servers that may be killed."""
+    databases, hosts = Databases(own_stack.servers.postgres_url), VirtualHosts(own_stack.servers)
+    house = await House(own_stack.servers, databases, hosts, tmp_path).open()
+    yield house
+    await house.close()
+    await databases.drop()
+    await hosts.drop()
+
+
+@pytest.fixture(autouse=True)
+def _clock_put_back() -> Iterator[None]:
+    yield
+    clock.shift = timedelta()

@@ -1,0 +1,203 @@
+"""The desk and the archive on real servers, and the proof that nothing was lost, doubled or reordered."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from multiprocessing.context import ForkServerProcess
+from pathlib import Path
+from typing import Any, Self
+from urllib.parse import urlsplit
+from uuid import UUID
+
+from sqlalchemy import select, text
+
+from broker import Service, Settings, publish
+from broker._alignment import apply
+from broker._database import Database, engine_for
+from broker._flows import Flows
+from broker._management import Management
+from broker._replay import Retrier
+from broker._topology import Topology
+from nilecare.stack import Servers
+from tests.faults.process import Copy, start
+from tests.faults.services import ROLES, ArchiveBase, DeskBase, Folder, NoteWritten, Orders, Release, Shelf
+from tests.scratch import Databases, VirtualHosts
+from tests.waiting import until
+
+FOLDERS = [f"folder-{number}" for number in range(12)]
+
+
+class House:
+    """Databases, virtual host and processes of the two services."""
+
+    def __init__(self, servers: Servers, databases: Databases, hosts: VirtualHosts, logs: Path) -> None:
+        self._servers, self._databases, self._hosts, self._logs = servers, databases, hosts, logs
+        self.databases: dict[str, Database] = {}
+        self.settings: dict[str, Settings] = {}
+        self._processes: list[ForkServerProcess] = []
+
+    async def open(self) -> Self:
+        """With empty tables, folders and shelves, and the first release's topology."""
+        self.amqp_url = await self._hosts()
+        for name, base in {"desk": DeskBase, "archive": ArchiveBase}.items():
+            url = await self._databases()
+            self.databases[name] = Database(engine_for(url), name)
+            async with self.databases[name].engine.begin() as connection:
+                await connection.run_sync(base.metadata.create_all)
+            self.settings[name] = Settings(
+                database_url=url,
+                amqp_url=self.amqp_url,
+                management_url=self._servers.management_url,
+                journal=True,
+                port=0,
+                batch_count=20,
+                relay_batch=20,
+                pool_size=5,
+            )
+        async with self.databases["desk"].transaction() as session:
+            session.add(Orders(one=True, writing=False))
+            session.add_all(Folder(id=name, number=0) for name in FOLDERS)
+        async with self.databases["archive"].transaction() as session:
+            session.add_all(Shelf(id=number, touched=0) for number in (1, 2))
+        await self.apply(Release())
+        return self
+
+    def management(self) -> Management:
+        """RabbitMQ's management of the virtual host."""
+        return Management(self._servers.management_url, urlsplit(self.amqp_url).path[1:])
+
+    def topology(self, release: Release) -> Topology:
+        """What a release declares."""
+        return Topology.of(list(release.services().values()), prefix="unprovisioned")
+
+    async def apply(self, release: Release) -> None:
+        """Brings the virtual host in line with a release, and computes from now on with its names."""
+        async with self.management() as management:
+            await apply(management, self.topology(release))
+        self.services: dict[str, Service] = release.services()
+        self.flows = Flows({service: self.databases[name] for name, service in self.services.items()})
+
+    def start(self, service: str, release: Release | None = None) -> ForkServerProcess:
+        """One more copy of a service."""
+        log = self._logs / f"{service}.log"
+        copy = Copy(service=service, release=release or Release(), settings=self.settings[service], log=log)
+        self._processes.append(start(copy))
+        return self._processes[-1]
+
+    async def kill(self, process: ForkServerProcess) -> None:
+        """kill -9."""
+        process.kill()
+        await self.ended(process)
+
+    async def stop(self, process: ForkServerProcess) -> None:
+        """Asks it to end, and sees that it does so in order."""
+        process.terminate()
+        await self.ended(process)
+        assert process.exitcode == 0
+
+    async def ended(self, process: ForkServerProcess, *, within: float = 30) -> None:
+        """Returns when the process is no more, which may take so many seconds."""
+        await asyncio.to_thread(process.join, within)
+        assert process.exitcode is not None
+
+    async def rows(self, service: str, query: str, **parameters: Any) -> list[Any]:
+        """What a query gives: tuples, or bare values where it has one column."""
+        async with self.databases[service].engine.connect() as connection:
+            rows = [tuple(row) for row in await connection.execute(text(query), parameters)]
+        return [row[0] if len(row) == 1 else row for row in rows]
+
+    async def run(self, service: str, statement: str, **parameters: Any) -> None:
+        """One statement, committed."""
+        async with self.databases[service].engine.begin() as connection:
+            await connection.execute(text(statement), parameters)
+
+    async def write(self, writing: bool = True) -> None:
+        """Orders the writers of all copies to write, or not to."""
+        await self.run("desk", "UPDATE orders SET writing = :writing", writing=writing)
+
+    async def notes(self, *hows: str, folders: Sequence[str] = FOLDERS) -> None:
+        """One note for each of `hows`, folder by folder, in one transaction."""
+        async with self.databases["desk"].transaction() as session:
+            found = {
+                folder.id: folder for folder in await session.scalars(select(Folder).order_by(Folder.id).with_for_update())
+            }
+            for how, folder in zip(hows, itertools.cycle(folders)):
+                publish(session, found[folder].write(NoteWritten, how))
+
+    async def grown(self, service: str = "archive", by: int = 1, table: str = "backbone.inbox") -> None:
+        """Returns when so many more rows are in a table."""
+        (before,) = await self.rows(service, f"SELECT count(*) FROM {table}")
+
+        async def more() -> bool:
+            return bool((await self.rows(service, f"SELECT count(*) >= :least FROM {table}", least=before + by))[0])
+
+        await until(more)
+
+    async def is_writing(self, service: str) -> bool:
+        """Whether a transaction that wrote something is open in the service's database: a batch is in the middle."""
+        query = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND backend_xid IS NOT NULL"
+        return bool((await self.rows(service, query))[0])
+
+    async def failed(self, service: str = "archive") -> list[Any]:
+        """The failed messages' state and key, in order of arrival."""
+        return await self.rows(service, "SELECT state, key FROM backbone.failed_message ORDER BY position")
+
+    async def proven(self, *, kept: int = 0) -> None:
+        """Ends the writing, waits until all is over, and holds the effects against the journal and the owner's own count.
+
+        kept: how many messages of the archive are failed ones. Each event has, in each subscription bound when it was relayed,
+        one effect or is one of these; per key the effects are in the order of writing, without a gap.
+        """
+        await self.write(False)
+        await self.flows.settled(seconds=60)
+        assert await self.flows.lost() == []
+        assert await self.flows.order_violations() == []
+        assert len(await self.failed()) == kept
+        assert await self.failed("desk") == []
+        expected: Counter[tuple[UUID, str]] = Counter()
+        done: Counter[tuple[UUID, str]] = Counter()
+        for service in self.databases:
+            assert await self.rows(service, "SELECT count(*) FROM backbone.outbox") == [0]
+            journal = await self.rows(service, "SELECT id, subscriptions FROM backbone.published")
+            expected.update((id_, ROLES[queue]) for id_, queues in journal for queue in queues if queue in ROLES)
+            done.update(await self.rows(service, "SELECT source, role FROM effect"))
+            failed = await self.rows(service, "SELECT id, subscription FROM backbone.failed_message")
+            done.update((id_, ROLES[f"{service}.{subscription}"]) for id_, subscription in failed)
+        assert expected - done == Counter()
+        assert set(done.values()) == {1}
+        await self._in_order()
+        await self._published_what_was_committed()
+
+    async def _in_order(self) -> None:
+        for service in self.databases:
+            numbers: dict[tuple[str, str], list[int]] = defaultdict(list)
+            for role, folder, number in await self.rows(service, "SELECT role, folder, number FROM effect ORDER BY position"):
+                numbers[role, folder].append(number)
+            for (role, folder), each in numbers.items():
+                assert each == list(range(each[0], each[0] + len(each))), (role, folder)
+
+    async def _published_what_was_committed(self) -> None:
+        committed = await self.rows("desk", "SELECT id, number FROM folder ORDER BY id")
+        assert await self.rows("archive", "SELECT id, number FROM folder_copy ORDER BY id") == committed
+        query = "SELECT key, count(*) FROM backbone.published WHERE type = 'note.written' GROUP BY key ORDER BY key"
+        assert await self.rows("desk", query) == [(folder, number) for folder, number in committed if number]
+
+    async def retry_the_dead(self) -> None:
+        """Does what a person does once the code is repaired: retries each dead letter, and so what lies behind it."""
+        retrier = Retrier(self.databases["archive"], self.services["archive"])
+        query = "SELECT position, subscription, key FROM backbone.failed_message WHERE state = 'dead' ORDER BY position"
+        for position, subscription, key in await self.rows("archive", query):
+            assert (await retrier.retry(position)).is_over
+            await retrier.follow(subscription, key)
+
+    async def close(self) -> None:
+        """Kills what still runs."""
+        for process in self._processes:
+            process.kill()
+        for process in self._processes:
+            await self.ended(process)
+        for database in self.databases.values():
+            await database.close()
