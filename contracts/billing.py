@@ -96,7 +96,7 @@ class AdjustmentPosted(Event, name="adjustment.posted", version=1, key="invoice_
 
 
 class CreditCreated(Event, name="credit.created", version=1, key="credit_id"):
-    """More was paid than was open: the rest is the patient's credit. `invoice_id` is what the payer meant to pay, if anything."""
+    """More was paid than was open: the rest is the patient's credit. `invoice_id` is what the payer meant to pay, if any."""
 
     credit_id: UUID
     patient_id: UUID

@@ -6,6 +6,7 @@ import asyncio
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import urlsplit
 
 import aiormq
@@ -58,8 +59,13 @@ async def broker(servers: Servers) -> AsyncIterator[Broker]:
         channel = await connection.channel(publisher_confirms=True)
         await channel.exchange_declare("shop", exchange_type="topic", durable=True)
         await channel.queue_declare("desk.dead", durable=True, arguments={"x-queue-type": "quorum"})
-        dies = {"x-queue-type": "quorum", "x-dead-letter-exchange": "", "x-dead-letter-routing-key": "desk.dead",
-                "x-dead-letter-strategy": "at-least-once", "x-overflow": "reject-publish"}  # fmt: skip
+        dies: dict[str, Any] = {
+            "x-queue-type": "quorum",
+            "x-dead-letter-exchange": "",
+            "x-dead-letter-routing-key": "desk.dead",
+            "x-dead-letter-strategy": "at-least-once",
+            "x-overflow": "reject-publish",
+        }
         await channel.queue_declare("desk.count", durable=True, arguments=dies)
         await channel.queue_bind("desk.count", "shop", routing_key="shop.sold")
         yield Broker(url, parts.username or "guest", channel)

@@ -72,7 +72,7 @@ def test_reasons_hold_no_values() -> None:
 def test_the_place_in_the_code_is_shown() -> None:
     """An unexpected exception says where it came from, in code that is ours."""
     with pytest.raises(KeyError) as raised:
-        {}["Amina"]
+        dict[str, str]()["Amina"]
     assert "test_the_place_in_the_code_is_shown (" in reason_of(raised.value)
 
 

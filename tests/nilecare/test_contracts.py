@@ -33,11 +33,14 @@ class Sent(Event, name="parcel.sent", version=1, key="parcel_id", publisher="pos
 def changed(**fields: Any) -> Snapshot:
     """The contract of Sent with other fields; a field given as None is left out."""
     kept = {name: info.annotation for name, info in Sent.model_fields.items()} | fields
-    body = {"__annotations__": {name: kind for name, kind in kept.items() if kind is not None}, "__module__": __name__}
+    body: dict[str, Any] = {
+        "__annotations__": {name: kind for name, kind in kept.items() if kind is not None},
+        "__module__": __name__,
+    }
     if kept.get("note") is not None:
         body["note"] = None
-    event: Any = type(Event)("Sent", (Event,), body, name="parcel.sent", version=1, key="parcel_id", publisher="post")
-    return Snapshot.of(event)
+    make: Any = type(Event)
+    return Snapshot.of(make("Sent", (Event,), body, name="parcel.sent", version=1, key="parcel_id", publisher="post"))
 
 
 @pytest.mark.parametrize(
