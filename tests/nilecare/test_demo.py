@@ -1,0 +1,397 @@
+"""The demo as a stranger runs it, and each of its proofs: that it finds what it is there to find."""
+
+from __future__ import annotations
+
+import csv
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from uuid import uuid4
+
+import psutil
+import pytest
+from sqlalchemy import text
+
+from broker import Envelope
+from broker import _inbox as inbox
+from broker._batch import BatchProcessor
+from broker._context import uuid7
+from broker._database import Database, engine_for
+from broker._delivery import Delivery
+from broker._failures import Failures
+from broker._replicas import Replica
+from broker._upsert import Arrived, upsert
+from contracts.clinical import PatientChanged
+from contracts.lab import LabOrderCompleted, OrderedTest
+from nilecare.demo.agreement import Agreement, agreements
+from nilecare.demo.board import Board
+from nilecare.demo.duplicates import duplicated
+from nilecare.demo.latency import Latency, Outage, latencies
+from nilecare.demo.milestones import Milestones
+from nilecare.demo.money import Check, balance, owed_by_claim
+from nilecare.demo.outcome import Outcome
+from nilecare.demo.people import People
+from nilecare.demo.troubles import troubles
+from nilecare.provision import migrations_of
+from nilecare.stack.processes import MARK
+from nilecare.synthea.generate import Generator
+from nilecare.synthea.report import Progress, Report
+from services.billing.app import service as billing
+from services.billing.replicas import PatientReference
+from services.clinical import commands as clinical_commands
+from services.clinical.app import service as clinical
+from services.lab.app import service as lab
+from services.payment.app import service as payment
+from tests.scratch import Databases
+
+NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
+CHECKOUT = Path(__file__).resolve().parents[2]
+SUBSCRIPTIONS = {subscription.name: subscription for subscription in billing.subscriptions}
+
+
+@pytest.fixture
+async def databases(database: Databases) -> AsyncIterator[dict[str, Database]]:
+    """A database for each of the four services, with all its tables."""
+    made = {}
+    for service in (clinical, lab, billing, payment):
+        address = await database(tables=service.tables, migrations=migrations_of(service))
+        made[service.name] = Database(engine_for(address, pool_size=2), service.name)
+    yield made
+    for each in made.values():
+        await each.close()
+
+
+# The whole of it.
+
+
+def demo(*options: str) -> subprocess.Popen[str]:
+    """The command in a process of its own, without anybody's servers in its environment."""
+    command = [sys.executable, "-m", "nilecare.cli", "demo", *options]
+    return subprocess.Popen(
+        command, cwd=CHECKOUT, env={"PATH": "/usr/bin:/bin"}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+
+
+def left_behind(parent: int) -> list[psutil.Process]:
+    """What still runs of the demo that this process was."""
+    return [each for each in psutil.process_iter() if _is_of_demo(each) and each.ppid() in (parent, 1)]
+
+
+def _is_of_demo(process: psutil.Process) -> bool:
+    try:
+        return process.environ().get(MARK, "").startswith(str(CHECKOUT / ".local" / "demo"))
+    except (psutil.NoSuchProcess, psutil.AccessDenied):
+        return False
+
+
+@pytest.mark.timeout(240)
+def test_demo_shows_that_nothing_is_lost_when_a_broker_and_a_service_are_killed(tmp_path: Path) -> None:
+    """A small demo ends well, says so in words and in JSON, names nobody, and leaves no process."""
+    process = demo("--patients", "12", "--seed", "7", "--stop", "--json", str(tmp_path / "outcome.json"))
+    output, _ = process.communicate(timeout=230)
+    assert process.returncode == 0, output
+    outcome = json.loads((tmp_path / "outcome.json").read_text())
+    assert outcome["events"] > 300
+    assert outcome["effects"] > 300
+    assert outcome["flows"] > 50
+    assert (outcome["lost"], outcome["duplicated"], outcome["out_of_order"]) == (0, 0, 0)
+    assert outcome["dead_letters"] == 1
+    assert outcome["killed"] == ["rabbitmq", "billing"]
+    assert outcome["money_balanced"] is True
+    assert set(outcome["replicas"]) == {"billing.patient", "lab.patient", "payment.patient", "payment.invoice"}
+    assert all(replica["in_step"] and replica["rows"] >= 12 for replica in outcome["replicas"].values())
+    assert outcome["latency_ms"]["p99"] > outcome["latency_undisturbed_ms"]["p50"] > 0
+    for event in ("patient.merged", "lab.result.corrected", "lab.sample.rejected", "payment.failed", "invoice.paid"):
+        assert outcome["events_by_type"][event] > 0
+    assert "killed (kill -9)" in output
+    assert "nothing was lost" in output
+    Generator(12, 7).write(tmp_path / "again")
+    with (tmp_path / "again" / "patients.csv").open(newline="") as file:
+        assert not [row for row in csv.DictReader(file) if row["LAST"] in output or row["SSN"] in output]
+    assert left_behind(process.pid) == []
+
+
+@pytest.mark.timeout(120)
+def test_interrupted_demo_leaves_nothing() -> None:
+    """Ctrl-C in the middle ends servers and services, with status 130 and no traceback."""
+    process = demo("--patients", "12")
+    assert process.stdout is not None
+    for line in process.stdout:
+        if "the services and a card provider" in line:
+            process.send_signal(signal.SIGINT)
+            break
+    output = process.stdout.read()
+    assert process.wait() == 130, output
+    assert "Traceback" not in output
+    assert left_behind(process.pid) == []
+
+
+# Doubled effects.
+
+
+def order_completed() -> LabOrderCompleted:
+    return LabOrderCompleted(
+        order_id=uuid4(),
+        patient_id=uuid4(),
+        facility_id=uuid4(),
+        encounter_id=uuid4(),
+        tests=(OrderedTest(code="718-7", name="Hemoglobin"), OrderedTest(code="777-3", name="Platelets")),
+        completed_at=NOW,
+    )
+
+
+def delivery(event: LabOrderCompleted) -> Delivery:
+    """The event as it arrives from the lab."""
+    contract = event.contract
+    envelope = Envelope(
+        id=uuid7(),
+        type=contract.name,
+        source=contract.publisher,
+        subject=event.subject,
+        version=contract.version,
+        sequence=1,
+        flow=uuid7(),
+        cause=None,
+        trace=None,
+        time=NOW,
+        body=event.model_dump_json().encode(),
+    )
+    return Delivery(
+        exchange=contract.publisher,
+        routing_key=contract.name,
+        message_id=str(envelope.id),
+        headers=envelope.properties("lab").headers or {},
+        body=envelope.body,
+    )
+
+
+async def deliver_twice(database: Database) -> None:
+    """Billing is told twice of one completed order, whose patient it knows."""
+    event = order_completed()
+    await keep(database, PatientReference, patient(event))
+    message = delivery(event)
+    processor = BatchProcessor(database, billing, SUBSCRIPTIONS["charge_what_was_done"], Failures(billing))
+    for _ in range(2):
+        await processor.process([message])
+
+
+def patient(event: LabOrderCompleted, version: int = 1) -> PatientChanged:
+    return PatientChanged(
+        patient_id=event.patient_id,
+        facility_id=event.facility_id,
+        medical_record_number="1",
+        full_name="Nobody",
+        birth_date=NOW.date(),
+        sex="unknown",
+        status="active",
+        state_version=version,
+        deleted=False,
+    )
+
+
+async def keep(database: Database, replica: type[Replica[PatientChanged]], state: PatientChanged) -> None:
+    envelope = Envelope(
+        id=uuid7(),
+        type=state.contract.name,
+        source=state.contract.publisher,
+        subject=state.subject,
+        version=1,
+        sequence=state.state_version,
+        flow=uuid7(),
+        cause=None,
+        trace=None,
+        time=NOW,
+        body=b"",
+    )
+    async with database.transaction() as session:
+        await upsert(session, replica, [Arrived(state, envelope)])
+
+
+async def test_inbox_keeps_effects_single(databases: dict[str, Database]) -> None:
+    """A redelivered event has its effect once."""
+    await deliver_twice(databases["billing"])
+    assert await duplicated(databases) == 0
+
+
+async def test_without_the_inbox_effects_are_found_doubled(
+    databases: dict[str, Database], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With an inbox that forgets everything, both charges of a redelivered order are counted as doubled."""
+
+    async def forget(session: object, subscription: str, envelopes: list[Envelope], held: object = ()) -> set[object]:
+        return {envelope.id for envelope in envelopes}
+
+    monkeypatch.setattr(inbox, "take", forget)
+    await deliver_twice(databases["billing"])
+    assert await duplicated(databases) == 2
+
+
+# Replicas.
+
+
+async def test_replicas_are_compared_with_their_owner_row_by_row(databases: dict[str, Database]) -> None:
+    """A replica that misses a row, has one too many, an old version or other words is out of step."""
+    services = {billing: databases["billing"], clinical: databases["clinical"]}
+    async with databases["clinical"].transaction() as session:
+        for number in range(3):
+            await clinical_commands.register_patient(
+                session,
+                facility_id=uuid4(),
+                medical_record_number=str(number),
+                full_name="Nobody",
+                birth_date=NOW.date(),
+                sex="unknown",
+            )
+    assert await agreements(services) == {"billing.patient": Agreement(rows=0, missing=3, surplus=0, different=0)}
+    await copy_patients(databases)
+    assert await agreements(services) == {"billing.patient": Agreement(rows=3, missing=0, surplus=0, different=0)}
+    async with databases["billing"].engine.begin() as connection:
+        await connection.execute(text("UPDATE patient_reference SET full_name = 'Somebody' WHERE medical_record_number = '0'"))
+        await connection.execute(text("UPDATE patient_reference SET state_version = 0 WHERE medical_record_number = '1'"))
+    await keep(databases["billing"], PatientReference, patient(order_completed()))
+    found = (await agreements(services))["billing.patient"]
+    assert found == Agreement(rows=4, missing=0, surplus=1, different=2)
+    assert not found.in_step
+
+
+async def copy_patients(databases: dict[str, Database]) -> None:
+    """Brings billing what clinical published."""
+    async with databases["clinical"].engine.connect() as connection:
+        query = text("SELECT body FROM backbone.outbox WHERE type = 'patient.changed'")
+        bodies = list(await connection.scalars(query))
+    for body in bodies:
+        await keep(databases["billing"], PatientReference, PatientChanged.read(body, 1))
+
+
+# Money.
+
+
+async def test_claims_must_balance_to_the_cent(databases: dict[str, Database], tmp_path: Path) -> None:
+    """What the files say is owed and billing does not know is wrong."""
+    Generator(3, 1).write(tmp_path)
+    owed = owed_by_claim(tmp_path)
+    claims, *others = await balance(databases, tmp_path)
+    assert (claims.looked_at, claims.wrong) == (len(owed), len(owed))
+    assert claims.amount == sum(owed.values())
+    assert all(check.holds for check in others)
+
+
+async def test_a_test_that_was_done_must_be_charged(databases: dict[str, Database], tmp_path: Path) -> None:
+    """A charge that is on no invoice, for a test that the lab has not done, is wrong."""
+    Generator(1, 1).write(tmp_path)
+    await deliver_twice(databases["billing"])
+    laboratory = (await balance(databases, tmp_path))[2]
+    assert not laboratory.holds
+
+
+# Latency.
+
+
+def test_percentiles_are_those_of_the_nearest_rank() -> None:
+    """The p99 of a hundred effects is the second slowest, the p50 the fiftieth."""
+    latency = Latency.of([number / 1000 for number in range(100, 0, -1)])
+    assert (latency.effects, latency.p50, latency.p99) == (100, 50, 99)
+    assert Latency.of([]) == Latency(0, 0.0, 0.0)
+
+
+async def test_outage_is_left_out_only_of_the_undisturbed(databases: dict[str, Database]) -> None:
+    """Every effect counts; those that something was down for are left out where it says so."""
+    events = {uuid7(): NOW, uuid7(): NOW + timedelta(seconds=10)}
+    async with databases["billing"].engine.begin() as connection:
+        for position, (id_, at) in enumerate(events.items()):
+            values = {"id": id_, "at": at, "position": position, "handled": at + timedelta(seconds=1 + position)}
+            await connection.execute(
+                text(
+                    "INSERT INTO backbone.published (id, position, type, key, sequence, flow, occurred_at, subscriptions) "
+                    "VALUES (:id, :position, 'a', 'b', 1, :id, :at, '{}')"
+                ),
+                values,
+            )
+            await connection.execute(
+                text("INSERT INTO backbone.inbox (id, subscription, key, handled_at) VALUES (:id, 's', 'b', :handled)"), values
+            )
+    outage = Outage("broker", NOW + timedelta(seconds=9), NOW + timedelta(seconds=11))
+    every, undisturbed = await latencies({billing: databases["billing"]}, [outage])
+    assert (every.effects, every.p99) == (2, 2000)
+    assert (undisturbed.effects, undisturbed.p99) == (1, 1000)
+
+
+# The outcome.
+
+
+def well() -> Outcome:
+    return Outcome(
+        events={"invoice.paid": 2},
+        flows=1,
+        effects=2,
+        lost=0,
+        out_of_order=0,
+        duplicated=0,
+        failed={"dead": 1},
+        replicas={"lab.patient": Agreement(rows=1, missing=0, surplus=0, different=0)},
+        money=[Check("invoices", 1, 0, Decimal(1))],
+        latency=Latency.of([0.1]),
+        latency_undisturbed=Latency.of([0.1]),
+        killed=["rabbitmq"],
+        troubles={},
+        incidents=[],
+        report=Report(),
+        people=People.__new__(People),
+        dead_letter="clinical/1",
+        key=Path("nilecare"),
+        seconds=1.0,
+    )
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"lost": 1},
+        {"duplicated": 1},
+        {"out_of_order": 1},
+        {"failed": {"dead": 2}},
+        {"failed": {"dead": 1, "waiting": 1}},
+        {"replicas": {"lab.patient": Agreement(rows=1, missing=1, surplus=0, different=0)}},
+        {"money": [Check("invoices", 1, 1, Decimal(1))]},
+    ],
+)
+def test_every_fault_is_named(fault: dict[str, object]) -> None:
+    """What must not be is said in one line, and only then."""
+    assert well().faults == []
+    assert len(replace(well(), **fault).faults) == 1  # type: ignore[arg-type]
+
+
+# Smaller parts.
+
+
+async def test_milestones_are_reached_once_passed() -> None:
+    """Who waits for a share of a step goes on when it is done, also when it was before; a step with nothing to do is over."""
+    milestones = Milestones()
+    milestones.note(Progress("orders", 3, 4))
+    await milestones.reached("orders", 0.5)
+    milestones.note(Progress("payments", 0, 0))
+    await milestones.reached("payments", 0.9)
+
+
+def test_board_ends_a_step_when_the_next_begins() -> None:
+    """A step of the loader lasts until the next one begins, and each end is told once."""
+    told: list[str] = []
+    board = Board(told=told.append)
+    board.step("patients", 1, 1)
+    board.step("orders", 0, 2)
+    assert [line.partition(":")[0] for line in told] == ["patients"]
+    board.end_steps()
+    assert [line.partition(":")[0] for line in told] == ["patients", "orders"]
+
+
+def test_troubles_are_read_from_logs(tmp_path: Path) -> None:
+    """Only lines that tell of a trouble are counted, whatever else is in a log."""
+    log = tmp_path / "lab.log"
+    log.write_text('{"event": "relay.in_doubt"}\nlab http://\n{"event": "service.started"}\n[1]\n{"event": "relay.in_doubt"}\n')
+    assert troubles([log]) == {"relay.in_doubt": 2}
