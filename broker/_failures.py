@@ -211,8 +211,13 @@ async def close(
         fresh = (await session.execute(row.on_conflict_do_nothing().returning(inbox.c.id))).scalar() is not None
         await forget_attempts(session, subscription, id_)
     await session.execute(PROMOTE, {"subscription": subscription, "key": key, "now": clock.now()})
-    await session.execute(RELEASE, {"subscription": subscription, "key": key})
+    await release(session, subscription, key)
     return fresh
+
+
+async def release(session: AsyncSession, subscription: str, key: str) -> None:
+    """Lets the key go when nothing of it is open any more. The caller has locked it."""
+    await session.execute(RELEASE, {"subscription": subscription, "key": key})
 
 
 async def wake_waiting(session: AsyncSession, replica: str, keys: Iterable[str]) -> int:

@@ -17,7 +17,7 @@ from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt, wait
 from broker._database import Database
 from broker._delivery import Delivery
 from broker._envelope import Envelope
-from broker._failures import Failures, close, lock_key
+from broker._failures import Failures, close, lock_key, release
 from broker._invocation import Invocation
 from broker._outside import DRY_RUN, StoppedBeforeCall
 from broker._publishing import BUFFER
@@ -150,7 +150,10 @@ class Retrier:
             await lock_key(session, subscription.name, row.key)
             envelope = _envelope_if_known(row)
             verdict = await self.failures.again(session, subscription, row.position, envelope, failure)
-            return Outcome("failed", verdict) if verdict else Outcome("gone")
+            if verdict is None:
+                await release(session, subscription.name, row.key)
+                return Outcome("gone")
+            return Outcome("failed", verdict)
 
     async def _next(self, subscription: str, key: str) -> int | None:
         """The head of the key, when its turn has come."""
