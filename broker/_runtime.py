@@ -25,6 +25,7 @@ from broker._inbox import InboxKeeper
 from broker._listener import Listener
 from broker._loop import Loop
 from broker._metrics import Metrics
+from broker._ownership import check_ownership
 from broker._relay import Relay
 from broker._replica_processor import ReplicaProcessor, replica_fed_by
 from broker._retry import RetryLoop
@@ -191,6 +192,7 @@ async def serve(runtimes: Iterable[Runtime], started: Callable[[Runtime], Any] =
 
 def _check(service: Service, settings: Settings) -> None:
     check_tracing()
+    check_ownership(service)
     if settings.inbox_retention <= settings.redelivery_window:
         raise DeclarationError(
             f"{service.name} would forget messages after {settings.inbox_retention}, but the broker may deliver one again "
