@@ -1,0 +1,70 @@
+"""What is true at the end, whatever was done: nothing lost, nothing twice, in order, in step, well formed and discreet."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from broker._flows import Flows
+from nilecare.demo.agreement import agreements
+from nilecare.demo.duplicates import duplicated
+from tests.flows.running import Running
+from tests.flows.spoken import attributes, faults
+from tests.waiting import until
+
+JOURNAL = "SELECT id, type, key, sequence, flow, cause FROM backbone.published"
+FAILED = "SELECT state, subscription, error FROM backbone.failed_message"
+REASONS = "SELECT reason || properties::text AS said FROM backbone.failed_message"
+
+
+async def check_the_end(running: Running) -> None:
+    """Fails unless all of it is true once every flow is over."""
+    await running.settled()
+    flows = running.flows
+    assert await flows.lost() == []
+    assert await flows.order_violations() == []
+    await check_effects(running, flows)
+    await check_messages(running)
+    await check_discretion(running)
+
+
+async def check_effects(running: Running, flows: Flows) -> None:
+    """Every event took effect, once, and every replica says row by row what its owner says."""
+    for name in running.runtimes:
+        assert await running.rows(name, FAILED) == []
+    assert await duplicated(flows.databases) == 0
+    found = await agreements({runtime.service: runtime.database for runtime in running.runtimes.values()})
+    assert found
+    assert {name: agreement for name, agreement in found.items() if not agreement.in_step} == {}
+
+
+async def check_messages(running: Running) -> None:
+    """Every event in the journals went out as a valid CloudEvent that says the same as its row."""
+    journal = {row.id: row for name in running.runtimes for row in await running.rows(name, JOURNAL)}
+
+    async def all_overheard() -> bool:
+        return journal.keys() <= running.overheard.messages.keys()
+
+    await until(all_overheard)
+    messages = running.overheard.messages
+    wrong = {id_: faults(messages[id_]) for id_ in journal if faults(messages[id_])}
+    assert wrong == {}
+    for id_, row in journal.items():
+        said = attributes(messages[id_])
+        assert (said["type"], said["subject"], int(said["sequence"])) == (row.type, row.key, row.sequence)
+        assert UUID(said["correlationid"]) == row.flow
+        assert said.get("causationid") == (str(row.cause) if row.cause else None)
+
+
+async def check_discretion(running: Running) -> None:
+    """Nothing of a person stands in logs, metrics, problem documents, the messages' headers or the reasons of failures."""
+    public = {
+        "the logs": running.written.getvalue(),
+        "the metrics": await running.metrics(),
+        "the problem documents": "\n".join(running.problems),
+        "the headers": "\n".join(str(message.header.properties) for message in running.overheard.messages.values()),
+        "the reasons": str([await running.rows(name, REASONS) for name in running.runtimes]),
+    }
+    assert "service.started" in public["the logs"]
+    assert "nilecare_outbox_relayed_total" in public["the metrics"]
+    seen = [(where, value) for where, told in public.items() for value in running.personal if value in told]
+    assert seen == []

@@ -1,0 +1,236 @@
+"""The whole platform at work in the test's process, set up like a real one: its own accounts, servers' rights, HTTP servers."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import io
+import logging
+import secrets
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import aiormq
+import httpx
+import structlog
+from fastapi import FastAPI, Request, Response
+from sqlalchemy import text
+
+from broker import Service, clock
+from broker._flows import Flows
+from broker._logs import configure_logs
+from broker._runtime import Runtime
+from broker._service import check_platform
+from nilecare.addresses import Platform, vhost_of
+from nilecare.platform import services
+from nilecare.provision import migrations_of, provision
+from nilecare.simulator import CardSimulator
+from nilecare.stack import Servers
+from nilecare.token import development_key_set
+from tests.flows.spoken import Overheard
+from tests.scratch import VirtualHosts, drop_platform
+
+SERVICES = services()
+SUBSCRIBED = check_platform(SERVICES)
+
+TABLES = text(
+    """
+    SELECT schemaname || '.' || tablename FROM pg_tables
+    WHERE schemaname IN ('public', 'backbone') AND tablename NOT LIKE 'outbox_%' AND tablename NOT LIKE 'inbox_%'
+    """
+)
+
+
+class Provider(CardSimulator):
+    """The card provider, which a test can keep from saying what became of a request."""
+
+    def __init__(self, *, secret: str) -> None:
+        super().__init__(secret=secret, slow=0.1)
+        self.speaks = asyncio.Event()
+        self.speaks.set()
+
+    def app(self) -> FastAPI:
+        app = super().app()
+
+        @app.middleware("http")
+        async def wait_to_speak(request: Request, answer: Any) -> Response:
+            if request.url.path.startswith("/v1/requests/"):
+                await self.speaks.wait()
+            response: Response = await answer(request)
+            return response
+
+        return app
+
+    @contextmanager
+    def silent(self) -> Iterator[None]:
+        """Inside, nobody is told what became of a request."""
+        self.speaks.clear()
+        try:
+            yield
+        finally:
+            self.speaks.set()
+
+
+@dataclass
+class Running:
+    """The four services, each on a real HTTP server, and the card provider.
+
+    personal: every name, number and value of a person that a test uses; none of them may be seen where it does not belong.
+    problems: every problem document that a client got.
+    """
+
+    platform: Platform
+    provider: Provider
+    key_file: Path
+    written: io.StringIO
+    overheard: Overheard
+    runtimes: dict[str, Runtime] = field(default_factory=dict)
+    personal: set[str] = field(default_factory=set)
+    problems: list[str] = field(default_factory=list)
+
+    @property
+    def flows(self) -> Flows:
+        """What is under way in the four databases."""
+        return Flows({runtime.service: runtime.database for runtime in self.runtimes.values()})
+
+    def address(self, service: str) -> str:
+        """Where a service's API is."""
+        return f"http://127.0.0.1:{self.runtimes[service].port}/api/v1"
+
+    async def start(self, service: Service, **overrides: Any) -> Runtime:
+        """Starts a service with the rights that its own account has."""
+        settings = self.platform.settings_for(service, {}, **overrides)
+        runtime = Runtime(service, settings, subscribed=SUBSCRIBED, migrations=migrations_of(service))
+        await runtime.start()
+        self.runtimes[service.name] = runtime
+        return runtime
+
+    async def start_all(self, provider: str, secret: str) -> None:
+        """Starts the four services, which speak to the provider at this address."""
+        key_set = development_key_set(self.key_file)
+        for service in SERVICES:
+            outside = {"card_provider": provider, "card_provider_secret": secret} if service.calls else {}
+            await self.start(service, port=0, journal=True, key_set=key_set, outside=outside)
+        self.provider.webhooks.url = f"{self.address('payment')}/webhooks/card"
+
+    async def stop_all(self) -> None:
+        """Stops the services."""
+        await asyncio.gather(*(runtime.stop() for runtime in self.runtimes.values()))
+
+    @asynccontextmanager
+    async def held_back(self, queue: str) -> AsyncIterator[None]:
+        """Inside, a service does not get what lies in its queue: another copy has the first message in hand, and is slow.
+
+        At the end that copy dies, and the messages go to the service that stood by.
+        """
+        service = queue.partition(".")[0]
+        before = self.runtimes[service]
+        await before.stop()
+        connection = await aiormq.connect(self.platform.service_amqp_url(service))
+        channel = await connection.channel()
+        await channel.basic_qos(prefetch_count=1)
+        await channel.basic_consume(queue, lambda message: asyncio.sleep(0))
+        started = Runtime(
+            before.service,
+            replace(before.settings, port=before.port),
+            subscribed=SUBSCRIBED,
+            migrations=migrations_of(before.service),
+        )
+        await started.start()
+        self.runtimes[service] = started
+        try:
+            yield
+        finally:
+            await connection.close()
+
+    async def settled(self, flow: UUID | None = None) -> None:
+        """Returns when everything is over that followed from a request."""
+        await self.flows.settled(flow)
+        await self.provider.webhooks.idle()
+
+    async def move_clock(self, by: timedelta) -> None:
+        """Moves business time, and lets everything happen that is due by then."""
+        await self.flows.move_clock(by)
+        await self.settled()
+
+    async def rows(self, service: str, query: str, **values: object) -> list[Any]:
+        """What a service's own database says."""
+        async with self.runtimes[service].database.engine.connect() as connection:
+            return list((await connection.execute(text(query), values)).all())
+
+    async def counts(self) -> dict[str, int]:
+        """How many rows each table of each service has."""
+        counted = {}
+        for name, runtime in self.runtimes.items():
+            async with runtime.database.engine.connect() as connection:
+                for table in sorted(await connection.scalars(TABLES)):
+                    query = text(f"SELECT count(*) FROM {table}")
+                    counted[f"{name} {table}"] = await connection.scalar(query) or 0
+        return counted
+
+    async def published(self, flow: UUID, service: str = "%") -> list[str]:
+        """The types of a flow's events in the journals, each service's in the order of its positions."""
+        types = []
+        for name in self.runtimes:
+            if service in ("%", name):
+                query = "SELECT type FROM backbone.published WHERE flow = :flow ORDER BY position"
+                types += [row.type for row in await self.rows(name, query, flow=flow)]
+        return types
+
+    async def metrics(self) -> str:
+        """What Prometheus reads from all services."""
+        async with httpx.AsyncClient() as client:
+            replies = [await client.get(f"http://127.0.0.1:{each.port}/metrics") for each in self.runtimes.values()]
+        return "\n".join(reply.text for reply in replies)
+
+
+@asynccontextmanager
+async def platform_running(servers: Servers, key_file: Path) -> AsyncIterator[Running]:
+    """The platform from nothing: provisioned, started, and at the end removed."""
+    hosts = VirtualHosts(servers)
+    amqp_url = await hosts()
+    platform = Platform(
+        postgres_url=servers.postgres_url,
+        amqp_url=amqp_url,
+        management_url=servers.management_url,
+        secret=secrets.token_hex(16),
+        prefix=f"flows_{vhost_of(amqp_url).removeprefix('test-')}",
+    )
+    secret = secrets.token_hex(16)
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(hosts.drop)
+        stack.push_async_callback(drop_platform, platform, SERVICES)
+        await provision(platform, SERVICES)
+        written = stack.enter_context(logs_written())
+        stack.callback(setattr, clock, "shift", timedelta())
+        overheard = await Overheard.on(amqp_url, SERVICES)
+        stack.push_async_callback(overheard.close)
+        provider = Provider(secret=secret)
+        address = await stack.enter_async_context(provider.serving())
+        running = Running(platform, provider, key_file, written, overheard)
+        stack.push_async_callback(running.stop_all)
+        await running.start_all(address, secret)
+        yield running
+
+
+@contextmanager
+def logs_written() -> Iterator[io.StringIO]:
+    """Everything that the process logs inside, as it would write it in production, down to the least important line."""
+    written = io.StringIO()
+    root = logging.getLogger()
+    level = root.level
+    with contextlib.redirect_stderr(written):
+        configure_logs("DEBUG")
+    try:
+        yield written
+    finally:
+        for handler in root.handlers[:]:
+            if isinstance(handler, logging.StreamHandler) and handler.stream is written:
+                root.removeHandler(handler)
+        root.setLevel(level)
+        structlog.reset_defaults()
