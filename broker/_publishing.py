@@ -177,5 +177,8 @@ def _after_commit(session: Session) -> None:
 @sa_event.listens_for(PublishingSession, "after_soft_rollback")
 def _after_soft_rollback(session: Session, ended: SessionTransaction) -> None:
     buffer = session.info.pop(BUFFER, [])
+    # A flush works in a subtransaction: when it fails, all is undone up to the savepoint around it, of which nothing is told.
+    while ended.parent is not None and not ended.nested:
+        ended = ended.parent
     if ended.parent is not None:
         session.info[BUFFER] = [buffered for buffered in buffer if not buffered.fell_with(ended)]

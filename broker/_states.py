@@ -109,6 +109,7 @@ def _lock(owner: StateOwner) -> list[int]:
 
 
 def _before_flush(session: Session, context: UOWTransaction, instances: object) -> None:
+    session.info.pop(CHANGED, None)  # left by a flush that failed
     deleted = [item for item in session.deleted if isinstance(item, StateOwner)]
     created = [item for item in session.new if isinstance(item, StateOwner)]
     touched = session.info.pop(TOUCHED, [])

@@ -9,6 +9,8 @@ from uuid import UUID, uuid4
 
 import asyncpg
 import pytest
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from broker._database import Database, engine_for
 from broker._outbox import Outbox
@@ -23,6 +25,19 @@ class Moved(Event, name="parcel.moved", version=1, key="parcel_id", publisher="p
     parcel_id: UUID
     step: int
     note: str = ""
+
+
+class Base(DeclarativeBase):
+    """The post's tables."""
+
+
+class Stamp(Base):
+    """Something that must have a value."""
+
+    __tablename__ = "stamp"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    value: Mapped[int]
 
 
 class Post:
@@ -97,6 +112,20 @@ async def test_a_rolled_back_savepoint_takes_its_events_along(post: Post) -> Non
             publish(session, Moved(parcel_id=parcel, step=3))
     rows = await (await post.outbox()).oldest(10)
     assert [int(row.envelope.body.split(b'"step":')[1].split(b",")[0]) for row in rows] == [1, 3]
+
+
+async def test_a_savepoint_whose_flush_fails_takes_its_events_along(post: Post) -> None:
+    """What was published in a savepoint that the database refused to flush never happened."""
+    async with post.database.transaction() as session:
+        await (await session.connection()).run_sync(Base.metadata.create_all)
+        publish(session, Moved(parcel_id=uuid4(), step=1))
+        with pytest.raises(IntegrityError):
+            async with session.begin_nested():
+                publish(session, Moved(parcel_id=uuid4(), step=2))
+                session.add(Stamp(value=None))
+                await session.flush()
+    (row,) = await (await post.outbox()).oldest(10)
+    assert b'"step":1' in row.envelope.body
 
 
 async def test_another_services_event_is_refused(post: Post) -> None:

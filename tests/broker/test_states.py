@@ -11,6 +11,7 @@ from uuid import UUID
 
 import pytest
 from sqlalchemy import ForeignKey, delete, insert, select, text, update
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
@@ -174,6 +175,23 @@ async def test_rolled_back_savepoint(store: Database) -> None:
     published = await outbox(store)
     assert [event.body["name"] for event in published] == ["blue", "green"]
     assert published[-1].sequence == version
+
+
+async def test_savepoint_whose_flush_fails(store: Database) -> None:
+    """A savepoint in which the database refuses a flush leaves no state, neither at once nor with the next flush."""
+    async with store.transaction() as session:
+        shelf = Shelf(name="kept")
+        session.add(shelf)
+        await session.flush()
+        with pytest.raises(IntegrityError):
+            async with session.begin_nested():
+                session.add(Room(name="never"))
+                await session.flush()
+                session.add(Shelf(name="kept"))
+                await session.flush()
+        session.add(Box(shelf_id=shelf.id))
+        await session.flush()
+    assert [event.body["name"] for event in await outbox(store)] == ["kept"]
 
 
 async def test_released_savepoint(store: Database) -> None:
