@@ -17,8 +17,10 @@ import hashlib
 import hmac
 import os
 import re
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Self
 from urllib.parse import quote, unquote, urlsplit
 
@@ -26,6 +28,9 @@ from broker import Service, Settings
 from broker._topology import OBSERVER
 
 PREFIX = "nilecare"
+ADDRESSES = ("NILECARE_POSTGRES_URL", "NILECARE_DATABASE_URL", "NILECARE_AMQP_URL", "NILECARE_MANAGEMENT_URL")
+DEVELOPMENT = Path(__file__).parent.parent / ".local" / ".env"
+"""What `make up` decided for this checkout."""
 
 
 class AddressError(Exception):
@@ -48,8 +53,9 @@ class Platform:
             raise AddressError(f"NILECARE_PREFIX is {self.prefix!r}: use a-z, 0-9 and _, a letter first")
 
     @classmethod
-    def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Self:
+    def from_environment(cls, environment: Mapping[str, str] | None = None) -> Self:
         """The platform that NILECARE_… variables describe. Raises AddressError, naming all that are absent."""
+        environment = known() if environment is None else environment
         names = ("NILECARE_POSTGRES_URL", "NILECARE_AMQP_URL", "NILECARE_MANAGEMENT_URL", "NILECARE_SECRET")
         postgres, amqp, management, secret = required(environment, *names)
         prefix = environment.get("NILECARE_PREFIX", PREFIX)
@@ -81,8 +87,9 @@ class Platform:
         """RabbitMQ's management API, with the account that only looks."""
         return self._as(self.management_url, self.account(OBSERVER))
 
-    def settings_for(self, service: Service, environment: Mapping[str, str] = os.environ, **overrides: Any) -> Settings:
+    def settings_for(self, service: Service, environment: Mapping[str, str] | None = None, **overrides: Any) -> Settings:
         """What the service's process must be told; `overrides` win."""
+        environment = known() if environment is None else environment
         settings = Settings(
             database_url=self.database_url(service.name),
             amqp_url=self.service_amqp_url(service.name),
@@ -98,11 +105,12 @@ class Platform:
         return parts._replace(netloc=f"{who}@{where}", path=parts.path if path is None else path).geturl()
 
 
-def settings_for(service: Service, environment: Mapping[str, str] = os.environ, **overrides: Any) -> Settings:
+def settings_for(service: Service, environment: Mapping[str, str] | None = None, **overrides: Any) -> Settings:
     """The service's settings from the environment, whichever of the two kinds it is; `overrides` win.
 
     Raises AddressError.
     """
+    environment = known() if environment is None else environment
     if environment.get("NILECARE_SECRET"):
         return Platform.from_environment(environment).settings_for(service, environment, **overrides)
     database, amqp = required(environment, "NILECARE_DATABASE_URL", "NILECARE_AMQP_URL")
@@ -115,11 +123,24 @@ def settings_for(service: Service, environment: Mapping[str, str] = os.environ, 
     return replace(settings, **overrides)
 
 
+def known() -> Mapping[str, str]:
+    """The environment; where it names no address, not even an empty one, with what `make up` wrote down for this checkout."""
+    if any(name in os.environ for name in ADDRESSES) or not DEVELOPMENT.is_file():
+        return os.environ
+    return read_variables(DEVELOPMENT) | os.environ
+
+
+def read_variables(file: Path) -> dict[str, str]:
+    """The variables in a file that a shell could read."""
+    pairs = (part.partition("=") for part in shlex.split(file.read_text(), comments=True))
+    return {name: value for name, _, value in pairs}
+
+
 def required(environment: Mapping[str, str], *names: str) -> list[str]:
     """The values of these variables. Raises AddressError, naming all that are absent."""
     absent = [name for name in names if not environment.get(name)]
     if absent:
-        raise AddressError(f"{', '.join(absent)} must be set in the environment: nilecare/addresses.py says to what")
+        raise AddressError(f"{', '.join(absent)} must be set in the environment; `make up` starts a platform that needs none")
     return [environment[name] for name in names]
 
 

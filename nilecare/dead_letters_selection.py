@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import wraps
@@ -13,6 +12,7 @@ import click
 
 from broker import DeclarationError, Service
 from broker._dead_letters import Filter
+from nilecare import addresses
 from nilecare.platform import services
 
 Command = Callable[..., Any]
@@ -45,7 +45,7 @@ class Selection:
         named = {self.service} if self.service else {name for name, _ in self.handles}
         for name in sorted(named - known.keys()):
             raise Refused(f"there is no service {name}: it is one of {', '.join(known)}")
-        if not os.environ.get("NILECARE_SECRET") and len(named) != 1:
+        if not addresses.known().get("NILECARE_SECRET") and len(named) != 1:
             raise Refused("say --service: without NILECARE_SECRET the addresses in the environment are those of one service")
         return [
             service for name, service in known.items() if name in named or not named or (self.filter.ids and not self.service)

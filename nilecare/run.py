@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -14,7 +13,7 @@ from broker import BackboneError, Service
 from broker._logs import configure_logs
 from broker._runtime import Runtime, serve
 from broker._service import check_platform
-from nilecare.addresses import AddressError, Platform, settings_for
+from nilecare.addresses import AddressError, Platform, known, settings_for
 from nilecare.platform import services
 from nilecare.provision import migrations_of, provision
 from nilecare.token import KeyUnusable, development_key_set
@@ -61,7 +60,7 @@ async def run(chosen: Sequence[Service], platform: Sequence[Service]) -> None:
 
 def is_development() -> bool:
     """Whether the environment holds the platform's secret, and so the right to set it up."""
-    return bool(os.environ.get("NILECARE_SECRET"))
+    return bool(known().get("NILECARE_SECRET"))
 
 
 def _chosen(platform: Sequence[Service], names: Sequence[str]) -> list[Service]:

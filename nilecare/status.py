@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -20,7 +19,7 @@ from broker import DeclarationError, Service
 from broker._database import Database, engine_for
 from broker._management import Management, ManagementError
 from broker._metrics import STATES, failed_by_state, outbox_backlog
-from nilecare.addresses import AddressError, Platform
+from nilecare.addresses import AddressError, Platform, known
 from nilecare.platform import services
 
 PATIENCE = 5.0
@@ -135,7 +134,7 @@ def command(as_json: bool) -> None:
     """Show each service's health, outbox, queues, failed messages and replicas."""
     try:
         platform = Platform.from_environment()
-        told = asyncio.run(status(platform, services(), os.environ))
+        told = asyncio.run(status(platform, services(), known()))
     except (AddressError, DeclarationError) as failure:
         raise click.ClickException(str(failure)) from failure
     if as_json:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import asdict
 from typing import Any, TypeVar
@@ -18,7 +17,7 @@ from broker import _alignment as alignment
 from broker._alignment import Item
 from broker._management import Management, ManagementError
 from broker._topology import Topology
-from nilecare.addresses import PREFIX, AddressError, required, vhost_of
+from nilecare.addresses import PREFIX, AddressError, known, required, vhost_of
 from nilecare.platform import services
 
 Result = TypeVar("Result")
@@ -107,13 +106,13 @@ def prune(dry_run: bool, as_json: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="It is JSON anyway.")
 def export(vhost: str | None, as_json: bool) -> None:
     """Print a definitions file for RabbitMQ, without accounts and permissions. Asks no server."""
-    _print_json(declared().definitions(vhost or vhost_of(os.environ.get("NILECARE_AMQP_URL", ""))))
+    _print_json(declared().definitions(vhost or vhost_of(known().get("NILECARE_AMQP_URL", ""))))
 
 
 def declared() -> Topology:
     """The topology of all services. Raises ClickException with the sentence that says which declaration is wrong."""
     try:
-        return Topology.of(services(), prefix=os.environ.get("NILECARE_PREFIX", PREFIX))
+        return Topology.of(services(), prefix=known().get("NILECARE_PREFIX", PREFIX))
     except DeclarationError as wrong:
         raise click.ClickException(str(wrong)) from wrong
 
@@ -133,7 +132,7 @@ def _with_management(work: Callable[[Management], Awaitable[Result]]) -> Result:
 
 def _required(name: str) -> str:
     try:
-        return required(os.environ, name)[0]
+        return required(known(), name)[0]
     except AddressError as absent:
         raise click.ClickException(str(absent)) from absent
 

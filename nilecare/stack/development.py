@@ -12,13 +12,13 @@ from hashlib import sha256
 from pathlib import Path
 
 from broker import Service
-from nilecare.addresses import Platform
-from nilecare.stack.home import CHECKOUT, LOCAL
+from nilecare.addresses import DEVELOPMENT, Platform, read_variables
+from nilecare.stack.home import CHECKOUT
 from nilecare.stack.ports import free_ports, is_free
 from nilecare.stack.servers import Servers
 from nilecare.token import development_key_set
 
-FILE = LOCAL / ".env"
+FILE = DEVELOPMENT
 CARD_PROVIDER_PORT = "CARD_PROVIDER_PORT"
 _SERVER_PORTS = ("POSTGRES_PORT", "AMQP_PORT", "MANAGEMENT_PORT")
 
@@ -30,7 +30,7 @@ class Development:
         self.services = list(services)
         self.file = file
         self.is_new = not file.exists()
-        self.values = _read(file)
+        self.values = read_variables(file) if file.exists() else {}
         self.values.setdefault("COMPOSE_PROJECT_NAME", f"nilecare-{sha256(bytes(CHECKOUT)).hexdigest()[:8]}")
         for name in ("NILECARE_SECRET", "SERVERS_PASSWORD", "NILECARE_OUTSIDE_CARD_PROVIDER_SECRET"):
             self.values.setdefault(name, secrets.token_hex(16))
@@ -85,10 +85,3 @@ class Development:
 def port_variable(service: str) -> str:
     """The variable that gives a service's port on this machine."""
     return f"NILECARE_{service.upper()}_PORT"
-
-
-def _read(file: Path) -> dict[str, str]:
-    if not file.exists():
-        return {}
-    pairs = (part.partition("=") for part in shlex.split(file.read_text(), comments=True))
-    return {name: value for name, _, value in pairs}

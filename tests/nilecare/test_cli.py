@@ -16,7 +16,9 @@ from nilecare.cli import COMMANDS
 def nilecare(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
     bare = {name: value for name, value in os.environ.items() if not name.startswith("NILECARE_")}
     command = [sys.executable, "-m", "nilecare.cli", *words]
-    return subprocess.run(command, capture_output=True, text=True, env=bare | environment, timeout=60, check=False)
+    return subprocess.run(
+        command, capture_output=True, text=True, env=bare | {"NILECARE_AMQP_URL": ""} | environment, timeout=60, check=False
+    )
 
 
 def test_help_imports_nothing_of_ours() -> None:

@@ -65,7 +65,7 @@ async def test_show_and_export_ask_no_server(
 ) -> None:
     """What follows from the declarations alone is printed without any address in the environment."""
     monkeypatch.delenv("NILECARE_MANAGEMENT_URL")
-    monkeypatch.delenv("NILECARE_AMQP_URL")
+    monkeypatch.setenv("NILECARE_AMQP_URL", "")
     shown = await nilecare("show")
     assert "billing.charge" in shown.output
     assert "lab.result.available" in shown.output
