@@ -211,7 +211,7 @@ async def go_wrong(note: Note, session: AsyncSession) -> None:
         case "constraint":
             await session.execute(insert(Shelf).values(id=1, touched=0))
         case "flush":
-            session.add(Shelf(id=None, touched=0))
+            session.add(Tag(shelf_id=None))
         case "commit":
             session.add(Tag(shelf_id=-1))
         case "swallow":
