@@ -17,6 +17,8 @@ from rich.text import Text
 from nilecare.demo.board import WIDTH, Board, Phase
 
 BARS = " ▁▂▃▄▅▆▇█"
+PHASES, NOTES = 8, 6
+"""Lines of each, the last ones: all of it has to fit on a small terminal."""
 
 
 @contextmanager
@@ -52,7 +54,8 @@ class _Picture:
             parts += [Text(), self._services(), Text(), self._rate()]
         if board.notes:
             parts += [Text(), self._notes()]
-        title = f"[bold]NileCare[/]  {board.seconds:5.1f} s"
+        down = "".join(f"  [bold red]{name} is down[/]" for name in sorted(board.down))
+        title = f"[bold]NileCare[/]  {board.seconds:5.1f} s{down}"
         return Panel(Group(*parts), title=title, title_align="left", border_style="blue", width=84, padding=(1, 2))
 
     def _phases(self) -> Table:
@@ -61,7 +64,7 @@ class _Picture:
         table.add_column(width=34)
         table.add_column(width=24)
         table.add_column(justify="right", width=9)
-        for phase in list(self._board.phases.values()):
+        for phase in list(self._board.phases.values())[-PHASES:]:
             over = phase.seconds is not None
             seconds = phase.seconds if phase.seconds is not None else self._board.seconds - phase.began
             mark: RenderableType = Text("✓", style="green") if over else self._spinner
@@ -93,7 +96,7 @@ class _Picture:
         return Text.assemble((f"{rates[-1] if rates else 0:5.0f} events/s  ", "cyan"), (line[-WIDTH + 10 :], "green"))
 
     def _notes(self) -> Text:
-        lines = [f"{seconds:5.1f} s  {note}" for seconds, note in self._board.notes]
+        lines = [f"{seconds:5.1f} s  {note}" for seconds, note in self._board.notes[-NOTES:]]
         return Text("\n".join(lines), style="yellow")
 
 

@@ -166,8 +166,8 @@ class Play:
     async def _outage(
         self, what: str, name: str, kill: Callable[[], Awaitable[None]], down: float, start: Callable[[], Awaitable[None]]
     ) -> None:
-        began = datetime.now(UTC)
         await kill()
+        began = datetime.now(UTC)
         self._board.down.add(what)
         self._board.note(f"{name} was killed (kill -9)")
         await asyncio.sleep(down)

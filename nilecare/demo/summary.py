@@ -79,7 +79,7 @@ def _facts(console: Console, outcome: Outcome) -> None:
         table.add_row(*_answer(f"replica {name}", replica.in_step, words))
     for check in outcome.money:
         wrong = "" if check.holds else f", {check.wrong} wrong"
-        table.add_row(*_answer(check.what, check.holds, f"{check.looked_at}, about {check.amount:,.2f}{wrong}"))
+        table.add_row(*_answer(check.what, check.holds, f"{check.looked_at}, {check.amount:,.2f} in all{wrong}"))
     console.print()
     console.print(table)
     _story(console, outcome)
@@ -91,7 +91,7 @@ def _story(console: Console, outcome: Outcome) -> None:
         f"{people.began} invoices were paid by card; {people.paid_again} of those cards were declined, and another was tried"
     ]
     lines += outcome.incidents
-    lines += [f"{count} {MEANING[name]}" for name, count in sorted(outcome.troubles.items()) if name != "message.dead"]
+    lines += [f"{count} × {MEANING[name]}" for name, count in sorted(outcome.troubles.items()) if name != "message.dead"]
     if outcome.report.not_taken:
         reasons: defaultdict[str, int] = defaultdict(int)
         for _, reason, count in outcome.report.reasons():

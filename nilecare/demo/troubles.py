@@ -8,13 +8,13 @@ from collections.abc import Iterable
 from pathlib import Path
 
 MEANING = {
-    "message.waiting": "messages waited for a replica",
-    "message.retrying": "messages were put off and tried again",
-    "message.held": "messages were laid behind an earlier one of their key",
-    "message.dead": "messages became dead letters",
-    "call.put_off": "calls to the card provider were put off, or asked about",
-    "relay.in_doubt": "times a relay did not know what the broker had taken, and sent again",
-    "batch.postponed": "batches waited for a database",
+    "message.waiting": "a message waited for a replica",
+    "message.retrying": "a message was put off and tried again",
+    "message.held": "a message was laid behind an earlier one of its key",
+    "message.dead": "a message became a dead letter",
+    "call.put_off": "a call to the card provider was put off, or asked about",
+    "relay.in_doubt": "a relay did not know what the broker had taken, and sent it again",
+    "batch.postponed": "a batch waited for a database",
 }
 """The log events that tell of a trouble, and what they mean."""
 
