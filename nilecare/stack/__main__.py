@@ -47,14 +47,14 @@ def down() -> None:
     ended = processes.end_all(LOCAL / NAME / "services", orderly=True)
     for folder in [*(folder for folder in sorted(LOCAL.glob("*")) if folder.is_dir()), LOCAL]:
         ended += processes.end_all(folder, orderly=folder.name == NAME)
+    containers = 0
     try:
         with contextlib.suppress(Unavailable):
             Compose.require()
-            Compose(Development(services())).down()
-            remove_containers(LOCAL)
+            containers = Compose(Development(services())).down() + remove_containers(LOCAL)
     except StackError as failure:
         raise click.ClickException(str(failure)) from None
-    click.echo(f"{ended} processes ended." if ended else "Nothing was running.")
+    click.echo(f"{ended} processes ended, {containers} containers removed.")
 
 
 def _way(development: Development) -> Bare | Compose:

@@ -35,10 +35,13 @@ class Compose:
         self.development.save()
         self._run("up", "--build", "--detach", "--remove-orphans")
 
-    def down(self) -> None:
-        """Stops and removes the containers; volumes stay."""
-        if self.development.file.exists():
-            self._run("down", "--remove-orphans", capture=True)
+    def down(self) -> int:
+        """Stops and removes the containers, volumes stay; how many containers there were."""
+        if not self.development.file.exists():
+            return 0
+        running = len(self._run("ps", "--all", "--quiet", capture=True).splitlines())
+        self._run("down", "--remove-orphans", capture=True)
+        return running
 
     def _run(self, *arguments: str, capture: bool = False) -> str:
         command = [*self._command, "--env-file", str(self.development.file), *arguments]

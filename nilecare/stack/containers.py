@@ -6,6 +6,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from nilecare.stack.errors import StackError, Unavailable
 from nilecare.stack.home import Home
@@ -82,20 +83,21 @@ class Containers:
         self.servers = servers
         database_port, amqp_port, management_port = servers.ports
         label = {LABEL: str(home.folder)}
-        self.postgres = ContainerServer(
-            "postgres",
+        postgres = (
             DockerContainer(POSTGRES_IMAGE, labels=label, shm_size="256m")
             .with_env("POSTGRES_PASSWORD", servers.password)
             .with_command(f"postgres -c max_connections=400 -c fsync={'on' if durable else 'off'}")
-            .with_bind_ports(5432, database_port),
-            lambda: postgres_answers(database_port),
         )
+        _publish(postgres, 5432, database_port)
+        self.postgres = ContainerServer("postgres", postgres, lambda: postgres_answers(database_port))
+        rabbitmq = DockerContainer(RABBITMQ_IMAGE, labels=label, hostname="nilecare").with_envs(
+            RABBITMQ_DEFAULT_USER="nilecare", RABBITMQ_DEFAULT_PASS=servers.password
+        )
+        _publish(rabbitmq, 5672, amqp_port)
+        _publish(rabbitmq, 15672, management_port)
         self.rabbitmq = ContainerServer(
             "rabbitmq",
-            DockerContainer(RABBITMQ_IMAGE, labels=label, hostname="nilecare")
-            .with_envs(RABBITMQ_DEFAULT_USER="nilecare", RABBITMQ_DEFAULT_PASS=servers.password)
-            .with_bind_ports(5672, amqp_port)
-            .with_bind_ports(15672, management_port),
+            rabbitmq,
             lambda: rabbitmq_answers(amqp_port, servers.management_url),
             before_kill=QUEUE_IS_KEPT,
         )
@@ -127,15 +129,22 @@ class Containers:
                 pool.submit(server.remove)
 
 
-def remove_containers(folder: Path) -> None:
-    """Removes the containers of every stack whose home lies in this folder: what a run that crashed left behind."""
+def remove_containers(folder: Path) -> int:
+    """Removes the containers of every stack whose home lies in this folder, as a run that crashed leaves them; how many."""
     import docker
 
     client = docker.from_env(timeout=60)
-    for container in client.containers.list(all=True, filters={"label": LABEL}):
-        if Path(container.labels[LABEL]).is_relative_to(folder):
-            container.remove(force=True, v=True)
+    labelled = client.containers.list(all=True, filters={"label": LABEL})
+    left = [container for container in labelled if Path(container.labels[LABEL]).is_relative_to(folder)]
+    for container in left:
+        container.remove(force=True, v=True)
     client.close()
+    return len(left)
+
+
+def _publish(container: DockerContainer, inside: int, port: int) -> None:
+    """Publishes a port to this machine alone. testcontainers' own way opens it to every neighbour."""
+    container.ports[f"{inside}/tcp"] = ("127.0.0.1", port)  # type: ignore[assignment]  # what Docker's own library takes
 
 
 def _ping() -> None:
@@ -147,6 +156,9 @@ def _ping() -> None:
     try:
         client = docker.from_env(timeout=_PING_SECONDS)
         client.ping()
+        address = urlsplit(client.api.base_url)
         client.close()
     except docker.errors.DockerException:
         raise Unavailable("no Docker Engine answers") from None
+    if address.scheme.startswith("http") and address.hostname not in ("localhost", "127.0.0.1", "localunixsocket"):
+        raise Unavailable(f"the Docker Engine is on another machine, {address.hostname}")

@@ -7,6 +7,7 @@ import pwd
 import subprocess
 import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import psutil
 import pytest
@@ -88,16 +89,15 @@ def test_this_process_is_never_ended(local: Path) -> None:
     assert done.stdout == "0\n"
 
 
-def test_a_folder_behind_a_closed_one_is_known(tmp_path: Path) -> None:
+def test_a_folder_behind_a_closed_one_is_known() -> None:
     """Whether an account can enter a folder depends on every folder above it."""
-    inner = tmp_path / "closed" / "inner"
-    inner.mkdir(parents=True)
-    for level in (inner, *inner.parents):
-        if level.stat().st_uid == os.geteuid() and level.is_relative_to(tmp_path.parents[1]):
-            level.chmod(0o755)
-    assert may_enter(inner, STRANGER)
-    (tmp_path / "closed").chmod(0o700)
-    assert not may_enter(inner, STRANGER)
+    with TemporaryDirectory() as closed:
+        inner = Path(closed) / "inner"
+        inner.mkdir(mode=0o755)
+        Path(closed).chmod(0o755)
+        assert may_enter(inner, STRANGER)
+        Path(closed).chmod(0o700)
+        assert not may_enter(inner, STRANGER)
 
 
 def test_ports_are_free_and_different() -> None:
