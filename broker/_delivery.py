@@ -55,8 +55,8 @@ class Delivery:
         headers = properties.headers or {}
         count = headers.get(DELIVERY_COUNT, 0)
         return cls(
-            exchange=_storable(frame.exchange or ""),
-            routing_key=_storable(frame.routing_key or ""),
+            exchange=storable(frame.exchange or ""),
+            routing_key=storable(frame.routing_key or ""),
             delivery_count=count if isinstance(count, int) else 0,
             tag=frame.delivery_tag or 0,
             message_id=properties.message_id,
@@ -125,17 +125,18 @@ class Delivery:
 
 def _as_json(value: object) -> object:
     if isinstance(value, Mapping):
-        return {_storable(str(name)): _as_json(inner) for name, inner in value.items()}
+        return {storable(str(name)): _as_json(inner) for name, inner in value.items()}
     if isinstance(value, list | tuple):
         return [_as_json(inner) for inner in value]
     if isinstance(value, bytes | bytearray):
-        return _storable(bytes(value).decode("utf-8", "replace"))
+        return storable(bytes(value).decode("utf-8", "replace"))
     if isinstance(value, datetime):
         return value.isoformat()
     if value is None or isinstance(value, int) or (isinstance(value, float) and math.isfinite(value)):
         return value
-    return _storable(str(value))
+    return storable(str(value))
 
 
-def _storable(value: str) -> str:
+def storable(value: str) -> str:
+    """The text as PostgreSQL can hold it."""
     return value.replace(NUL, "\N{REPLACEMENT CHARACTER}")

@@ -7,18 +7,16 @@ import contextlib
 from collections import deque
 from typing import Self
 
-from aiormq.abc import AbstractChannel, AbstractConnection, DeliveredMessage
+from aiormq.abc import AbstractConnection
 
 from broker._delivery import Delivery
+from broker._wire import ConsumingChannel
 
 OPENING = 10.0
 """Seconds that the broker may take to accept a consumer: after a crash a queue may be without a leader for a while."""
 
 CLOSING = 10.0
 """Seconds that the broker may take to confirm that a channel is closed."""
-
-FRAMES = 1000
-"""Frames that may wait for the channel's reader: enough for it to work in long runs."""
 
 
 class Intake:
@@ -27,8 +25,8 @@ class Intake:
     It never cancels: with a single active consumer, the next copy would start on later messages while ours are in work.
     """
 
-    def __init__(self, channel: AbstractChannel) -> None:
-        self._channel = channel
+    def __init__(self) -> None:
+        self._channel: ConsumingChannel
         self._waiting: deque[Delivery] = deque()
         self._changed = asyncio.Event()
         self._interrupted = False
@@ -36,22 +34,25 @@ class Intake:
 
     @classmethod
     async def open(cls, connection: AbstractConnection, queue: str, *, prefetch: int) -> Self:
-        """Starts to consume. Raises TimeoutError, or what aiormq raises: queue missing or forbidden, connection lost."""
-        channel = await connection.channel(publisher_confirms=False, frame_buffer_size=FRAMES)
-        intake = cls(channel)
+        """Starts to consume, on a connection with a Wire.
+
+        Raises TimeoutError, or what aiormq raises: queue missing or forbidden, connection lost.
+        """
+        intake = cls()
+        channel = intake._channel = await ConsumingChannel.on(connection, intake._receive)
         try:
             channel.on_consumer_cancel_callbacks.add(lambda frame: intake.interrupt())
             channel.closing.add_done_callback(lambda closed: intake.interrupt())
             async with asyncio.timeout(OPENING):
                 await channel.basic_qos(prefetch_count=prefetch)
-                await channel.basic_consume(queue, intake._receive)
+                await channel.consume(queue)
         except BaseException:
             await intake.close()
             raise
         return intake
 
-    async def _receive(self, message: DeliveredMessage) -> None:
-        self._waiting.append(Delivery.received(message))
+    def _receive(self, delivery: Delivery) -> None:
+        self._waiting.append(delivery)
         self._changed.set()
 
     async def next(self, count: int, size: int) -> list[Delivery]:

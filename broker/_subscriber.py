@@ -38,6 +38,7 @@ from broker._intake import Intake
 from broker._service import Service
 from broker._settings import Settings
 from broker._subscriptions import Subscription
+from broker._wire import Wire
 
 RECONNECT = 1.0
 """Seconds between attempts to reach the broker."""
@@ -90,6 +91,7 @@ class EventBroker(RabbitBroker):
     async def _connect(self) -> RobustConnection:
         url = make_url(self._connection_kwargs["url"], fail_fast="0", reconnect_interval=str(RECONNECT))
         connection = RobustConnection(url)
+        connection.kwargs["transport_factory"] = Wire()
         self.config.connect(connection)
         self._connecting = asyncio.create_task(connection.connect())
         return connection

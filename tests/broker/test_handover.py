@@ -26,6 +26,7 @@ from broker._intake import Intake
 from broker._management import Management
 from broker._subscriptions import DECLARED, Subscription
 from broker._topology import Topology
+from broker._wire import Wire
 from nilecare.addresses import vhost_of
 from nilecare.stack import Servers
 from tests.broker.small_platform import ResultAvailable, billing, lab
@@ -95,7 +96,7 @@ async def house(
 ) -> AsyncIterator[House]:
     url, database_url = await vhost(), await database()
     engine = engine_for(database_url)
-    connection = await aiormq.connect(url)
+    connection = await aiormq.connect(url, transport_factory=Wire())
     async with Management(servers.management_url, vhost_of(url)) as management:
         settings = Settings(database_url=database_url, amqp_url=url)
         yield House(Database(engine, "billing"), connection, await connection.channel(), management, settings)
