@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 import subprocess
@@ -16,6 +17,7 @@ from nilecare.stack.binaries import Binaries
 from nilecare.stack.home import Home
 from nilecare.stack.ports import free_ports
 from nilecare.stack.postgres import PrivatePostgres, find_postgres
+from nilecare.stack.start import SOURCE
 
 ROOT = Path(__file__).parents[3]
 
@@ -85,7 +87,8 @@ def test_a_lost_port_costs_another_try(taken: Home, monkeypatch: pytest.MonkeyPa
 
 def test_a_killed_run_stops_nobody() -> None:
     """The run after one that was killed with -9 has the same home, and nothing of the former is left in it."""
-    former = subprocess.Popen([sys.executable, "-c", RUN], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    environment = {**os.environ, SOURCE: "binaries"}
+    former = subprocess.Popen([sys.executable, "-c", RUN], cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True)
     assert former.stdout
     folder = Path(former.stdout.readline().strip())
     assert folder.is_relative_to(home.LOCAL)
