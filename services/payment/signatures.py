@@ -16,6 +16,9 @@ TOLERANCE = 300
 LONGEST = 1000
 """Characters of a signature header, at most."""
 
+DIGITS = 12
+"""Digits of a timestamp, at most: no moment that our clock could be near has more."""
+
 
 def check_signature(secret: str, header: str | None, body: bytes, *, now: float) -> None:
     """Returns if `body` was signed with `secret` within the tolerance of `now`, in unix seconds.
@@ -36,6 +39,6 @@ def _parts(header: str | None) -> tuple[int, list[str]]:
         raise WebhookIsNotGenuine
     pairs = [part.strip().partition("=")[::2] for part in header.split(",")]
     times = [value for name, value in pairs if name == "t"]
-    if len(times) != 1 or not (times[0].isascii() and times[0].isdigit()):
+    if len(times) != 1 or not (times[0].isascii() and times[0].isdigit() and len(times[0]) <= DIGITS):
         raise WebhookIsNotGenuine
     return int(times[0]), [value for name, value in pairs if name == "v1"]

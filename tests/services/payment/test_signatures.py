@@ -53,6 +53,7 @@ def test_the_known_answer() -> None:
         "t=²,v1=abc",
         f"t={NOW},v1=é",
         "t=" + "9" * 2000,
+        "t=" + "9" * 900 + ",v1=abc",
         signed("other", BODY, NOW),
         signed(SECRET, BODY + b" ", NOW),
     ],
