@@ -18,6 +18,9 @@ Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max
 Code = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9-]{1,20}$")]
 """LOINC, or a lab's own code where LOINC has none."""
 
+Unit = Annotated[str, StringConstraints(min_length=1, max_length=40)]
+"""UCUM; `1` where there is none."""
+
 Number = Annotated[Decimal, Field(allow_inf_nan=False, max_digits=30, decimal_places=15)]
 Age = Annotated[int, Field(ge=0, le=200)]
 
@@ -49,7 +52,7 @@ class AskedTest(Asked):
     """All that the catalogue says of a test. `molar_mass` in g/mol."""
 
     name: Text
-    unit: Annotated[str, StringConstraints(max_length=40)]
+    unit: Unit
     molar_mass: Annotated[Number, Field(gt=0)] | None = None
     normal_text: Text | None = None
     active: bool = True
@@ -107,7 +110,7 @@ class AskedValue(Asked):
     """A number with its unit (UCUM), or a text."""
 
     value: Number | None = None
-    unit: Annotated[str, StringConstraints(max_length=40)] | None = None
+    unit: Unit | None = None
     text_value: Text | None = None
 
     def measured(self) -> Measured:
