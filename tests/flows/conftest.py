@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
+import httpx
 import pytest
 
 from nilecare.stack import Servers
+from nilecare.token import development_token
 from tests.flows.closing import check_the_end
-from tests.flows.hospital import Hospital
+from tests.flows.hospital import ROLES, Hospital
 from tests.flows.running import Running, platform_running
 
 
@@ -27,3 +29,16 @@ async def hospital(running: Running) -> AsyncIterator[Hospital]:
     await hospital.opens()
     yield hospital
     await hospital.close()
+
+
+@pytest.fixture(scope="module")
+async def anybody(running: Running) -> AsyncIterator[dict[str, httpx.AsyncClient]]:
+    """A client of each service whose token carries every role, everywhere."""
+    clients = {}
+    for name, roles in ROLES.items():
+        token = development_token(roles, subject="anybody", file=running.key_file)
+        headers = {"Authorization": f"Bearer {token}"}
+        clients[name] = httpx.AsyncClient(base_url=running.address(name), headers=headers, timeout=30)
+    yield clients
+    for client in clients.values():
+        await client.aclose()

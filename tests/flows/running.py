@@ -19,9 +19,10 @@ import aiormq
 import httpx
 import structlog
 from fastapi import FastAPI, Request, Response
-from sqlalchemy import text
+from sqlalchemy import TextClause, text
 
 from broker import Service, clock
+from broker._database import Database
 from broker._flows import Flows
 from broker._logs import configure_logs
 from broker._runtime import Runtime
@@ -38,10 +39,14 @@ from tests.scratch import VirtualHosts, drop_platform
 SERVICES = services()
 SUBSCRIBED = check_platform(SERVICES)
 
-TABLES = text(
+CONTENTS = text(
     """
-    SELECT schemaname || '.' || tablename FROM pg_tables
-    WHERE schemaname IN ('public', 'backbone') AND tablename NOT LIKE 'outbox_%' AND tablename NOT LIKE 'inbox_%'
+    SELECT schemaname || '.' || tablename AS name, query_to_xml(
+        format('SELECT count(*), md5(string_agg(t::text, '','' ORDER BY t::text)) FROM %I.%I t', schemaname, tablename),
+        false, true, ''
+    )::text AS held
+    FROM pg_tables
+    WHERE schemaname IN ('public', 'backbone') AND tablename !~ '^(outbox|inbox)_'
     """
 )
 
@@ -160,18 +165,15 @@ class Running:
 
     async def rows(self, service: str, query: str, **values: object) -> list[Any]:
         """What a service's own database says."""
-        async with self.runtimes[service].database.engine.connect() as connection:
-            return list((await connection.execute(text(query), values)).all())
+        return await _all(self.runtimes[service].database, text(query), **values)
 
-    async def counts(self) -> dict[str, int]:
-        """How many rows each table of each service has."""
-        counted = {}
-        for name, runtime in self.runtimes.items():
-            async with runtime.database.engine.connect() as connection:
-                for table in sorted(await connection.scalars(TABLES)):
-                    query = text(f"SELECT count(*) FROM {table}")
-                    counted[f"{name} {table}"] = await connection.scalar(query) or 0
-        return counted
+    async def contents(self) -> dict[str, str]:
+        """What every table of every service holds: how many rows, and a digest of them."""
+        return {
+            f"{service} {row.name}": row.held
+            for service, runtime in self.runtimes.items()
+            for row in await _all(runtime.database, CONTENTS)
+        }
 
     async def published(self, flow: UUID, service: str = "%") -> list[str]:
         """The types of a flow's events in the journals, each service's in the order of its positions."""
@@ -187,6 +189,11 @@ class Running:
         async with httpx.AsyncClient() as client:
             replies = [await client.get(f"http://127.0.0.1:{each.port}/metrics") for each in self.runtimes.values()]
         return "\n".join(reply.text for reply in replies)
+
+
+async def _all(database: Database, query: TextClause, **values: object) -> list[Any]:
+    async with database.engine.connect() as connection:
+        return list((await connection.execute(query, values)).all())
 
 
 @asynccontextmanager
