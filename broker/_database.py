@@ -23,9 +23,12 @@ BACKBONE_MIGRATIONS = Path(__file__).parent / "migrations"
 
 
 def engine_for(database_url: str, *, pool_size: int = 10) -> AsyncEngine:
-    """An engine on asyncpg for a postgresql:// address. Opens nothing until it is used."""
+    """An engine on asyncpg for a postgresql:// address. Opens nothing until it is used.
+
+    It has at most twice `pool_size` connections and keeps them: opening one costs ten times a command.
+    """
     address = database_url.replace("postgresql://", "postgresql+asyncpg://", 1)
-    engine = create_async_engine(address, pool_size=pool_size, max_overflow=pool_size)
+    engine = create_async_engine(address, pool_size=2 * pool_size, max_overflow=0, pool_use_lifo=True)
     sa_event.listen(engine.sync_engine, "checkout", _refuse_closed)
     return engine
 
