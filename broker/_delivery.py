@@ -92,7 +92,7 @@ class Delivery:
 
     def envelope(self) -> Envelope:
         """What the sender says it is. Raises Permanent when an attribute is missing, malformed or cannot be stored."""
-        envelope = Envelope.read(self.message_id, dict(self.headers), self.body)
+        envelope = Envelope.read(self.message_id, self.headers, self.body)
         texts = (envelope.type, envelope.source, envelope.subject, envelope.trace or "")
         if NUL in "".join(texts) or not 1 <= envelope.version < 2**31 or not 0 <= envelope.sequence < 2**63:
             raise Permanent("a CloudEvents attribute of the message is malformed")

@@ -5,6 +5,7 @@ Source: CloudEvents AMQP Protocol Binding 1.0.2, section 3.1. Header names carry
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -17,6 +18,7 @@ from broker.errors import Permanent
 
 PREFIX = "cloudEvents:"
 CONTENT_TYPE = "application/json"
+CAUSE, TRACE = f"{PREFIX}causationid", f"{PREFIX}traceparent"
 MAX_ATTRIBUTE = 500
 """Characters of an attribute, at most: keys and types stand in indexes, which hold no more than about 2,700 bytes."""
 
@@ -72,42 +74,39 @@ class Envelope:
         return cls.read(properties.message_id, properties.headers or {}, message.body)
 
     @classmethod
-    def read(cls, message_id: str | None, headers: dict[str, Any], body: bytes) -> Envelope:
+    def read(cls, message_id: str | None, headers: Mapping[str, Any], body: bytes) -> Envelope:
         """The envelope in these properties; `received` says what it raises."""
-
-        def attribute(name: str) -> str:
-            value = headers.get(PREFIX + name)
-            if isinstance(value, bytes):
-                value = value.decode("utf-8", "replace")
-            if not isinstance(value, str) or not value:
-                raise Permanent(f"the message has no CloudEvents attribute {name!r}")
-            if len(value) > MAX_ATTRIBUTE or "\0" in value:
-                raise Permanent(f"the CloudEvents attribute {name!r} of the message is malformed")
-            return value
-
-        def optional(name: str) -> str | None:
-            return attribute(name) if headers.get(PREFIX + name) else None
-
         if not message_id:
             raise Permanent("the message has no message_id")
         try:
-            cause = optional("causationid")
-            time = datetime.fromisoformat(attribute("time"))
+            cause = _attribute(headers, "causationid") if headers.get(CAUSE) else None
+            time = datetime.fromisoformat(_attribute(headers, "time"))
             return cls(
                 id=UUID(message_id),
-                type=attribute("type"),
-                source=attribute("source"),
-                subject=attribute("subject"),
-                version=_number(attribute("dataversion"), bits=31),
-                sequence=_number(attribute("sequence"), bits=63),
-                flow=UUID(attribute("correlationid")),
+                type=_attribute(headers, "type"),
+                source=_attribute(headers, "source"),
+                subject=_attribute(headers, "subject"),
+                version=_number(_attribute(headers, "dataversion"), bits=31),
+                sequence=_number(_attribute(headers, "sequence"), bits=63),
+                flow=UUID(_attribute(headers, "correlationid")),
                 cause=UUID(cause) if cause else None,
-                trace=optional("traceparent"),
+                trace=_attribute(headers, "traceparent") if headers.get(TRACE) else None,
                 time=time if time.tzinfo else time.replace(tzinfo=UTC),
                 body=body,
             )
         except ValueError as malformed:
             raise Permanent("a CloudEvents attribute of the message is malformed") from malformed
+
+
+def _attribute(headers: Mapping[str, Any], name: str) -> str:
+    value = headers.get(PREFIX + name)
+    if isinstance(value, bytes):
+        value = value.decode("utf-8", "replace")
+    if not isinstance(value, str) or not value:
+        raise Permanent(f"the message has no CloudEvents attribute {name!r}")
+    if len(value) > MAX_ATTRIBUTE or "\0" in value:
+        raise Permanent(f"the CloudEvents attribute {name!r} of the message is malformed")
+    return value
 
 
 def _number(digits: str, *, bits: int) -> int:

@@ -281,9 +281,7 @@ def _endpoint(subscription: Subscription, processor: Processor) -> Callable[[Bat
 
 async def _parse(batch: Any) -> StreamMessage[Any]:
     first = batch.deliveries[0]
-    return StreamMessage(
-        batch, batch, batch_headers=[dict(one.headers) for one in batch.deliveries], message_id=first.message_id
-    )
+    return StreamMessage(batch, batch, batch_headers=[one.headers for one in batch.deliveries], message_id=first.message_id)
 
 
 async def _decode(message: StreamMessage[Any]) -> Any:

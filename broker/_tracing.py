@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cache
 from importlib.metadata import entry_points
 
@@ -26,16 +26,19 @@ EXPORTER = "OTEL_TRACES_EXPORTER"
 _propagator = TraceContextTextMapPropagator()
 
 
-@contextmanager
-def span(service: str, name: str, traceparent: str | None, kind: SpanKind = SpanKind.CONSUMER) -> Iterator[str | None]:
+def span(
+    service: str, name: str, traceparent: str | None, kind: SpanKind = SpanKind.CONSUMER
+) -> AbstractContextManager[str | None]:
     """A span below `traceparent`, or the first of a new trace; gives the traceparent of what it causes.
 
     An error inside is recorded by its class alone: texts may quote what is personal.
     """
     tracer = _tracer(service)
-    if tracer is None:
-        yield traceparent
-        return
+    return nullcontext(traceparent) if tracer is None else _recorded(tracer, name, traceparent, kind)
+
+
+@contextmanager
+def _recorded(tracer: Tracer, name: str, traceparent: str | None, kind: SpanKind) -> Iterator[str | None]:
     parent = _propagator.extract({"traceparent": traceparent}) if traceparent else None
     with tracer.start_as_current_span(name, parent, kind, record_exception=False, set_status_on_exception=False) as current:
         carrier: dict[str, str] = {}
