@@ -76,12 +76,13 @@ class Failures(Protocol):
 
 @dataclass(slots=True, kw_only=True)
 class Effect:
-    """What one transaction of a subscription did, for who measures it."""
+    """What one transaction of a subscription did, for who measures it. `woken` are kept messages whose turn has come."""
 
     handled: tuple[Envelope, ...] = ()
     duplicates: int = 0
     held: int = 0
     failed: int = 0
+    woken: int = 0
 
 
 Observer = Callable[[Subscription, Effect], None]

@@ -47,6 +47,6 @@ class ReplicaProcessor(BatchProcessor):
         envelopes = [message.envelope for message in messages]
         fresh = await inbox.take(session, self.subscription.name, envelopes)
         new = [message for message in messages if message.envelope.id in fresh]
-        await upsert(session, self.replica, [Arrived(cast("StateEvent", each.event), each.envelope) for each in new])
+        woken = await upsert(session, self.replica, [Arrived(cast("StateEvent", each.event), each.envelope) for each in new])
         handled = tuple(message.envelope for message in new)
-        return Effect(handled=handled, duplicates=len(messages) - len(handled))
+        return Effect(handled=handled, duplicates=len(messages) - len(handled), woken=woken)

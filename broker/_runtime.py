@@ -11,7 +11,7 @@ from typing import Any
 import structlog
 from structlog.contextvars import bound_contextvars
 
-from broker._batch import BatchProcessor, Processor
+from broker._batch import BatchProcessor, Effect, Processor
 from broker._calls import CallWorkers
 from broker._clock import ClockFollower
 from broker._database import Database, engine_for
@@ -40,9 +40,9 @@ from broker.errors import DeclarationError
 
 log = structlog.get_logger("nilecare.runtime")
 
-WORK, LOOPS, RELAY = 10.0, 4.0, 6.0
-"""Seconds to stop for the work in hand, the loops and the relay: 20 in all. What is not done then is broken off, undone and
-done after the next start."""
+WORK, LOOPS, RELAY, DATABASE = 10.0, 3.0, 5.0, 2.0
+"""Seconds to stop for the work in hand, the loops, the relay and the database's connections: 20 in all. What is not done then
+is broken off, undone and done after the next start."""
 
 
 class Runtime:
@@ -69,6 +69,7 @@ class Runtime:
         self.relay = Relay(service.name, settings, subscribed=subscribed, metrics=self.metrics)
         self._notifier = Notifier(service.name, engine)
         self._failures = Failures(service)
+        self._retry = RetryLoop(self.database, service, self._failures)
         self._broker = EventBroker(service, settings)
         subscribers_for(service, settings, self.database, self._failures, self._broker, processor=self._processor)
         self._loops = self._make_loops()
@@ -100,7 +101,7 @@ class Runtime:
         await asyncio.gather(self._stop(self._listener.stop, WORK), self._stop(self._broker.stop, WORK))
         await asyncio.gather(*(self._stop(loop.stop, LOOPS) for loop in self._loops))
         await self._stop(self.relay.stop, RELAY)
-        await self.database.close()
+        await self._stop(self.database.close, DATABASE)
         log.info("service.stopped", service=self.service.name)
 
     async def serve(self) -> None:
@@ -117,9 +118,8 @@ class Runtime:
 
     def _make_loops(self) -> list[Loop]:
         service, settings, database = self.service, self.settings, self.database
-        retry, scheduler = RetryLoop(database, service, self._failures), Scheduler(database)
         workers = [CallWorkers(database, service.calls, settings.outside)] if service.calls else []
-        timed: list[Loop] = [retry, scheduler, *workers]
+        timed: list[Loop] = [self._retry, Scheduler(database), *workers]
         names = [subscription.name for subscription in service.subscriptions]
         return [
             *timed,
@@ -133,8 +133,14 @@ class Runtime:
     def _processor(self, subscription: Subscription) -> Processor:
         parts = (self.database, self.service, subscription, self._failures)
         if replica_fed_by(self.service, subscription) is not None:
-            return _Named(subscription.name, ReplicaProcessor(*parts, observe=self.metrics.observe_replica))
+            return _Named(subscription.name, ReplicaProcessor(*parts, observe=self._observe_replica))
         return _Named(subscription.name, BatchProcessor(*parts, observe=self.metrics.observe))
+
+    def _observe_replica(self, subscription: Subscription, effect: Effect) -> None:
+        """What waited for a row that has arrived does not wait for the next round of retries."""
+        self.metrics.observe_replica(subscription, effect)
+        if effect.woken:
+            self._retry.wake()
 
     def _published(self) -> None:
         """Wakes the relay, wherever it is."""

@@ -43,19 +43,19 @@ class Arrived:
     envelope: Envelope
 
 
-async def upsert(session: AsyncSession, replica: type[Replica[Any]], arrived: Iterable[Arrived]) -> None:
-    """Brings the replica up to the newest of these states and wakes what waited for their keys; older ones change nothing.
+async def upsert(session: AsyncSession, replica: type[Replica[Any]], arrived: Iterable[Arrived]) -> int:
+    """Brings the replica up to the newest of these states and wakes what waited for their keys; says how many messages that is.
 
-    An older message of the same key that had failed is closed: its state would change nothing any more.
+    Older states change nothing. An older message of the same key that had failed is closed: its state would not either.
     """
     newest = newest_per_key(arrived)
     if not newest:
-        return
+        return 0
     # Whoever records a message as waiting for this replica takes the lock exclusively and looks again: no wake-up is lost.
     await session.execute(SHARED_LOCK, {"number": lock_number("replica", replica.__tablename__)})
     await session.execute(_statement(replica.__table__), _columns(replica, newest))
     await _close_superseded(session, replica, newest)
-    await wake_waiting(session, replica.__tablename__, [state.envelope.subject for state in newest])
+    return await wake_waiting(session, replica.__tablename__, [state.envelope.subject for state in newest])
 
 
 async def _close_superseded(session: AsyncSession, replica: type[Replica[Any]], newest: Sequence[Arrived]) -> None:
