@@ -42,3 +42,12 @@ async def anybody(running: Running) -> AsyncIterator[dict[str, httpx.AsyncClient
     yield clients
     for client in clients.values():
         await client.aclose()
+
+
+@pytest.fixture(scope="module")
+async def nobody(running: Running) -> AsyncIterator[dict[str, httpx.AsyncClient]]:
+    """A client of each service without a token."""
+    clients = {name: httpx.AsyncClient(base_url=running.address(name), timeout=30) for name in ROLES}
+    yield clients
+    for client in clients.values():
+        await client.aclose()

@@ -91,16 +91,15 @@ def tokens(running: Running) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("route", ROUTES, ids=" ".join)
-async def test_a_token_that_is_none(running: Running, route: Route) -> None:
+async def test_a_token_that_is_none(running: Running, nobody: dict[str, httpx.AsyncClient], route: Route) -> None:
     """401 with a challenge, on every route, whatever else is asked; and nothing is stored."""
     service, method, path = route
     before = await running.contents()
-    async with httpx.AsyncClient(base_url=running.address(service)) as client:
-        for header in tokens(running).values():
-            headers = {"Authorization": header} if header else {}
-            response = await client.request(method, filled(path), json=BODIES.get(route), headers=headers)
-            refusal(running, response, 401)
-            assert response.headers["WWW-Authenticate"].startswith("Bearer")
+    for header in tokens(running).values():
+        headers = {"Authorization": header} if header else {}
+        response = await nobody[service].request(method, filled(path), json=BODIES.get(route), headers=headers)
+        refusal(running, response, 401)
+        assert response.headers["WWW-Authenticate"].startswith("Bearer")
     assert await running.contents() == before
 
 
@@ -162,30 +161,29 @@ def webhook(**wrong: Any) -> bytes:
     return json.dumps({"id": "evt_1", "type": "payment.captured", "data": payment} | wrong).encode()
 
 
-async def test_a_webhook_that_is_none(running: Running) -> None:
+async def test_a_webhook_that_is_none(running: Running, nobody: dict[str, httpx.AsyncClient]) -> None:
     """400 unless the provider signed it just now, 422 for what it cannot mean; and nothing is kept."""
     secret = running.runtimes["payment"].settings.outside["card_provider_secret"]
     now, body = int(time.time()), webhook()
     before = await running.contents()
-    async with httpx.AsyncClient(base_url=running.address("payment")) as client:
-        for header in (
-            None,
-            "",
-            "t=,v1=",
-            "t=x,v1=x",
-            f"t={now}",
-            f"t={now},v1=\u00e9".encode(),
-            signed("another", body, now),
-            signed(secret, body, now - 3600),
-            signed(secret, body, now + 3600),
-            signed(secret, webhook(id="evt_2"), now),
-            "t=" + "9" * 900,
-        ):
-            headers: Any = {"Content-Type": "application/json"} | ({} if header is None else {"Card-Signature": header})
-            refusal(running, await client.post("/webhooks/card", content=body, headers=headers), 400)
-        for wrong in (b"", b"{", b"[]", b"null", webhook(id=""), webhook(id="\0"), webhook(data={}), webhook(type=["x"])):
-            headers = {"Content-Type": "application/json", "Card-Signature": signed(secret, wrong, now)}
-            refusal(running, await client.post("/webhooks/card", content=wrong, headers=headers), 422)
+    for header in (
+        None,
+        "",
+        "t=,v1=",
+        "t=x,v1=x",
+        f"t={now}",
+        f"t={now},v1=\u00e9".encode(),
+        signed("another", body, now),
+        signed(secret, body, now - 3600),
+        signed(secret, body, now + 3600),
+        signed(secret, webhook(id="evt_2"), now),
+        "t=" + "9" * 900,
+    ):
+        headers: Any = {"Content-Type": "application/json"} | ({} if header is None else {"Card-Signature": header})
+        refusal(running, await nobody["payment"].post("/webhooks/card", content=body, headers=headers), 400)
+    for wrong in (b"", b"{", b"[]", b"null", webhook(id=""), webhook(id="\0"), webhook(data={}), webhook(type=["x"])):
+        headers = {"Content-Type": "application/json", "Card-Signature": signed(secret, wrong, now)}
+        refusal(running, await nobody["payment"].post("/webhooks/card", content=wrong, headers=headers), 422)
     assert await running.contents() == before
 
 
