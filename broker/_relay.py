@@ -81,7 +81,7 @@ class Relay(Loop):
         self._publishing: PublishingConnection | None = None
         self._bindings: Bindings | None = None
         self._before: Bound = {}
-        self._batches: dict[Batch, tuple[list[Waiting], float]] = {}
+        self._batches: dict[Batch, tuple[list[Waiting], float, Bound]] = {}
         self._held: dict[str, float] = {}
         self._tidied = 0.0
         self._in_doubt = False
@@ -178,7 +178,7 @@ class Relay(Loop):
         if not rows:
             return False
         batch = await publishing.channel.send([row.envelope for row in rows], user=publishing.user, mandatory=self._mandatory)
-        self._batches[batch] = (rows, now)
+        self._batches[batch] = (rows, now, self._before)
         return True
 
     async def _confirmation(self, *, or_woken: bool) -> None:
@@ -201,22 +201,25 @@ class Relay(Loop):
         if not done:
             return
         positions: list[int] = []
+        bound = self._before
         for batch in done:
             batch.confirmed.result()
-            rows, sent_at = self._batches[batch]
+            rows, sent_at, before = self._batches[batch]
             positions += [row.position for row in rows if str(row.envelope.id) not in batch.returned]
+            bound = bound_throughout(bound, before)
             self._report(batch, rows, sent_at)
-        await self._forget(positions)
+        await self._forget(positions, bound)
         for batch in done:
             del self._batches[batch]
 
-    async def _forget(self, positions: list[int]) -> None:
+    async def _forget(self, positions: list[int], bound: Bound) -> None:
+        """Deletes rows. `bound` are the bindings that held from before they were sent until now."""
         assert self._outbox is not None
         if not self._settings.journal:
             await self._outbox.delete(positions)
             return
         after = await self._bindings.read() if self._bindings else {}
-        await self._outbox.journal(positions, bound_throughout(self._before, after))
+        await self._outbox.journal(positions, bound_throughout(bound, after))
         self._before = after
 
     def _report(self, batch: Batch, rows: list[Waiting], sent_at: float) -> None:
@@ -240,7 +243,7 @@ class Relay(Loop):
         self._tidied = time.monotonic()
 
     def _positions(self) -> list[int]:
-        return [row.position for rows, _ in self._batches.values() for row in rows]
+        return [row.position for rows, *_ in self._batches.values() for row in rows]
 
     def _say_in_doubt(self, failure: BaseException) -> None:
         """Once per disturbance, not at every try."""

@@ -154,6 +154,27 @@ async def test_the_journal_says_who_was_bound(office: Office) -> None:
     assert [(row["type"], row["subscriptions"]) for row in rows] == [("parcel.moved", ["shop.follow"]), ("parcel.noticed", [])]
 
 
+async def test_the_journal_claims_no_queue_that_was_bound_too_late(office: Office) -> None:
+    """A queue that is bound while several batches are on their way is not said to have had any of them."""
+    office.settings = replace(office.settings, relay_batch=1)
+    relay = office.relay()
+    await office.publish(Moved(parcel_id=uuid4(), step=1), Moved(parcel_id=uuid4(), step=2))
+    assert await relay._lead()
+    publishing = await relay._connected()
+    while await relay._send(publishing):
+        pass
+    first, second = relay._batches
+    await asyncio.gather(first.confirmed, second.confirmed)
+    await office.channel.queue_declare("shop.late", durable=True, arguments={"x-queue-type": "quorum"})
+    await office.channel.queue_bind("shop.late", "post", "parcel.moved")
+    later = relay._batches.pop(second)
+    await relay._clear()
+    relay._batches[second] = later
+    await relay._clear()
+    rows = await office.watcher.fetch("SELECT subscriptions FROM backbone.published")
+    assert [row["subscriptions"] for row in rows] == [["shop.follow"], ["shop.follow"]]
+
+
 async def test_an_event_that_reaches_no_queue_holds_its_key_and_no_other(office: Office) -> None:
     """Somebody subscribes to it, so that it waits for the binding; events that nobody wants go on."""
     await office.channel.queue_unbind("shop.follow", "post", "parcel.moved")
