@@ -71,8 +71,11 @@ async def databases(database: Databases) -> AsyncIterator[dict[str, Database]]:
 
 
 def demo(*options: str) -> subprocess.Popen[str]:
-    """The command in a process of its own, without anybody's servers in its environment."""
-    command = [sys.executable, "-m", "nilecare.cli", "demo", *options]
+    """The command in a process of its own, without anybody's servers in its environment.
+
+    A test run in the background of a shell ignores Ctrl-C, and what it starts would too, but for `env`.
+    """
+    command = ["env", "--default-signal=INT", sys.executable, "-m", "nilecare.cli", "demo", *options]
     return subprocess.Popen(
         command, cwd=CHECKOUT, env={"PATH": "/usr/bin:/bin"}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
