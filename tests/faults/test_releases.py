@@ -21,7 +21,7 @@ async def test_old_and_new_version_side_by_side(house: House) -> None:
 
     await until(some_wait)
     house.start("archive", new)
-    await house.grown("archive", by=100)
+    await house.grown("archive", by=50)
     await house.stop(old_archive)
     await house.stop(old_desk)
     await house.grown("archive", by=20)
@@ -30,7 +30,7 @@ async def test_old_and_new_version_side_by_side(house: House) -> None:
     async def none_waits() -> bool:
         return not await house.failed()
 
-    await until(none_waits)
+    await until(none_waits, within=60)
     await house.proven()
 
 
