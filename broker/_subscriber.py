@@ -151,7 +151,8 @@ class EventSpecification(RabbitSubscriberSpecification):
 class EventSubscriber(RabbitSubscriber):
     """Consumes one subscription's queue in batches and gives them to a Processor by way of FastStream's middlewares.
 
-    Raw aiormq deliveries on a channel of its own, once the queues of earlier names are empty. `stop` finishes and acknowledges the batch in hand, then closes the channel.
+    Raw aiormq deliveries on a channel of its own, once the queues of earlier names are empty. `stop` finishes and
+    acknowledges the batch in hand, then closes the channel.
     """
 
     def __init__(
