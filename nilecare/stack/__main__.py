@@ -44,11 +44,11 @@ def up() -> None:
 @group.command()
 def down() -> None:
     """Ends every process and container of this checkout. What `up` stored stays."""
-    ended = processes.end_all(LOCAL / NAME / "services", orderly=True)
-    for folder in [*(folder for folder in sorted(LOCAL.glob("*")) if folder.is_dir()), LOCAL]:
-        ended += processes.end_all(folder, orderly=folder.name == NAME)
     containers = 0
     try:
+        ended = processes.end_all(LOCAL / NAME / "services", orderly=True)
+        for folder in [*(folder for folder in sorted(LOCAL.glob("*")) if folder.is_dir()), LOCAL]:
+            ended += processes.end_all(folder, orderly=folder.name == NAME)
         with contextlib.suppress(Unavailable):
             Compose.require()
             containers = Compose(Development(services())).down() + remove_containers(LOCAL)

@@ -5,6 +5,7 @@ A mark in the environment is inherited by every process a server starts, and nee
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pwd
 import signal
@@ -15,8 +16,11 @@ from pathlib import Path
 
 import psutil
 
+from nilecare.stack.errors import StackError
+
 MARK = "NILECARE_STACK_HOME"
 _PATIENCE = 20.0
+_ROUNDS = 5
 
 
 def spawn(
@@ -94,9 +98,15 @@ def _lives(process: psutil.Process) -> bool:
 
 
 def end_all(folder: Path, *, orderly: bool = False) -> int:
-    """Ends every process whose mark lies in `folder`; how many there were. `orderly` lets them shut down first."""
+    """Ends every process whose mark lies in `folder`; how many there were. `orderly` lets them shut down first.
+
+    Raises StackError when one cannot be ended.
+    """
     ended: set[int] = set()
-    while found := list(_marked(folder)):
+    for _ in range(_ROUNDS):
+        found = _marked(folder)
+        if not found:
+            return len(ended)
         ended.update(process.pid for process in found)
         if orderly:
             for process in found:
@@ -105,25 +115,41 @@ def end_all(folder: Path, *, orderly: bool = False) -> int:
             wait(found)
             orderly = False
         kill(found)
-    return len(ended)
+    raise StackError(f"processes of {folder} cannot be ended: {', '.join(str(process.pid) for process in _marked(folder))}")
 
 
-def _marked(folder: Path) -> Iterator[psutil.Process]:
+def _marked(folder: Path) -> list[psutil.Process]:
+    """The processes of a stack and their descendants, but not the one that asks."""
+    found: set[psutil.Process] = set()
     for process in psutil.process_iter():
-        try:
-            if process.pid != os.getpid() and _lives(process) and _belongs(process, folder):
-                yield process
-        except (psutil.NoSuchProcess, psutil.AccessDenied):
-            continue
+        with contextlib.suppress(psutil.NoSuchProcess, psutil.AccessDenied):
+            if process not in found and _belongs(process, folder):
+                found.update(family(process))
+    return [process for process in found if process.pid != os.getpid() and _lives(process)]
 
 
 def _belongs(process: psutil.Process, folder: Path) -> bool:
-    mark = process.environ().get(MARK)
+    mark = _mark(process)
     if mark is None and process.name() == "postgres":
-        # PostgreSQL's children overwrite their environment with their title, but all of them work in the data directory.
-        mark = process.cwd()
-        return any(Path(mark).is_relative_to(place) for place in (folder, (folder / "postgres").resolve()))
-    return mark is not None and Path(mark).is_relative_to(folder)
+        places = (folder, (folder / "postgres").resolve())
+        return any(path.is_relative_to(place) for path in _paths(process) for place in places)
+    return mark is not None and mark.is_relative_to(folder)
+
+
+def _mark(process: psutil.Process) -> Path | None:
+    """The process's mark. A root that may trace nobody, as in a container, sees none on other accounts' processes."""
+    try:
+        mark = process.environ().get(MARK)
+    except psutil.AccessDenied:
+        return None
+    return Path(mark) if mark else None
+
+
+def _paths(process: psutil.Process) -> Iterator[Path]:
+    """Where a PostgreSQL works. Its children overwrite their mark with their title, and some have lost their parent."""
+    yield from (Path(argument) for argument in process.cmdline() if argument.startswith("/"))
+    with contextlib.suppress(psutil.AccessDenied):
+        yield Path(process.cwd())
 
 
 def _name(process: psutil.Process) -> str:

@@ -9,7 +9,9 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NoReturn
 
+import psutil
 import pytest
 
 from nilecare.stack import Servers, StackError, home, processes
@@ -83,6 +85,19 @@ def test_a_lost_port_costs_another_try(taken: Home, monkeypatch: pytest.MonkeyPa
         started = Binaries.start(taken, durable=False)
     assert started.servers == chosen[1]
     started.close(orderly=True)
+
+
+def test_a_server_of_another_account_is_ended_too(postgres: PrivatePostgres, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A root that may not look into other accounts' processes, as in a container, still finds its PostgreSQL."""
+
+    def refuse(_: psutil.Process) -> NoReturn:
+        raise psutil.AccessDenied
+
+    postgres.start()
+    monkeypatch.setattr(psutil.Process, "environ", refuse)
+    monkeypatch.setattr(psutil.Process, "cwd", refuse)
+    assert postgres.home.end_processes(orderly=True) > 1
+    assert not postgres.running
 
 
 def test_a_killed_run_stops_nobody() -> None:
