@@ -35,6 +35,8 @@ FAILURES = (
     TimeoutError,
 )
 
+INTERRUPTS = (signal.SIGINT, signal.SIGTERM)
+
 
 @click.command("demo")
 @click.option("--patients", default=40, show_default=True, type=click.IntRange(1, 5000), help="How many to make up.")
@@ -71,7 +73,9 @@ def _run(stack: Stack, console: Console, patients: int, seed: int) -> Outcome:
         with showing(console) as board:
             with board.phase("RabbitMQ and PostgreSQL"):
                 stack.start()
-            return asyncio.run(Play(Site(stack), board, patients=patients, seed=seed).run())
+            play = Play(Site(stack), board, patients=patients, seed=seed)
+            signal.pthread_sigmask(signal.SIG_BLOCK, INTERRUPTS)
+            return asyncio.run(_undisturbed(play))
     except BaseExceptionGroup as group:
         failure = _first(group)
         if isinstance(failure, FAILURES):
@@ -79,6 +83,12 @@ def _run(stack: Stack, console: Console, patients: int, seed: int) -> Outcome:
         raise
     except FAILURES as failure:
         raise click.ClickException(str(failure) or type(failure).__name__) from failure
+
+
+async def _undisturbed(play: Play) -> Outcome:
+    """The play, once asyncio can take an interrupt: one that came while its loop was being made has waited until here."""
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, INTERRUPTS)
+    return await play.run()
 
 
 def _first(failure: BaseException) -> BaseException:
