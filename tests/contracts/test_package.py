@@ -12,10 +12,11 @@ OF_PYDANTIC = {"annotated_types", "pydantic", "pydantic_core", "typing_extension
 OF_THE_MACHINE = {"sitecustomize", "usercustomize"}
 IMPORT_ALL = """
 import importlib, pkgutil, sys
+before = set(sys.modules)
 import contracts
 for module in pkgutil.iter_modules(contracts.__path__):
     importlib.import_module(f"contracts.{module.name}")
-loaded = {name.partition(".")[0] for name in sys.modules} - set(sys.stdlib_module_names)
+loaded = {name.partition(".")[0] for name in sys.modules.keys() - before} - set(sys.stdlib_module_names)
 print(*sorted(name for name in loaded if not name.startswith("_")))
 """
 
