@@ -34,7 +34,7 @@ async def test_a_consumer_killed_in_mid_batch(house: House, kills: Callable[[int
     archives = deque([house.start("archive") for _ in range(3)])
     await house.write()
     for _ in range(kills(20)):
-        await house.grown("archive", by=5)
+        await house.grown("archive", by=5, table="effect")
         await until(lambda: house.is_writing("archive"))
         await house.kill(archives.popleft())
         archives.append(house.start("archive"))
