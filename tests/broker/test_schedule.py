@@ -35,6 +35,7 @@ async def office(database: Databases) -> AsyncIterator[Database]:
 
 @pytest.fixture(autouse=True)
 def _clock_put_back() -> Iterator[None]:
+    clock.shift = timedelta()
     yield
     clock.shift = timedelta()
 

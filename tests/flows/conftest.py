@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from datetime import timedelta
 
 import httpx
 import pytest
 
+from broker import clock
 from nilecare.stack import Servers
 from nilecare.token import development_token
 from tests.flows.closing import check_the_end
@@ -20,6 +22,8 @@ async def running(servers: Servers, tmp_path_factory: pytest.TempPathFactory) ->
     async with platform_running(servers, tmp_path_factory.mktemp("flows") / "key.json") as running:
         yield running
         await check_the_end(running)
+    # Its tests moved the clock of this process, which is the next test's too.
+    clock.shift = timedelta()
 
 
 @pytest.fixture(scope="module")
