@@ -8,16 +8,19 @@ from broker._clock import clock
 from broker._context import Cause, caused_by, current_cause
 from broker._envelope import Envelope
 from broker._idempotency import Idempotent, Router
+from broker._life_cycle import LifeCycle
 from broker._outside import LEAVE, SEND_AGAIN, StoppedBeforeCall, World, ask, call, outside
 from broker._pages import Page, PageRequest
 from broker._publishing import publish
 from broker._replicas import Replica
+from broker._rows import Tables
 from broker._schedule import schedule, unschedule
 from broker._service import Service
 from broker._settings import Settings
 from broker._states import StateOwner, publishes_state, touch
 from broker._subscriptions import Subscription, on
 from broker._tokens import Principal
+from broker._views import Asked, Shown
 from broker.errors import (
     BackboneError,
     DeclarationError,
@@ -39,6 +42,7 @@ from broker.errors import (
 __all__ = [
     "LEAVE",
     "SEND_AGAIN",
+    "Asked",
     "BackboneError",
     "Cause",
     "DeclarationError",
@@ -48,6 +52,7 @@ __all__ = [
     "ForeignEvent",
     "Idempotent",
     "Later",
+    "LifeCycle",
     "Newer",
     "NotFound",
     "NotYet",
@@ -65,10 +70,12 @@ __all__ = [
     "Service",
     "SessionIsGuarded",
     "Settings",
+    "Shown",
     "StateBypassed",
     "StateOwner",
     "StoppedBeforeCall",
     "Subscription",
+    "Tables",
     "Transaction",
     "World",
     "allow",

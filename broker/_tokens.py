@@ -45,6 +45,14 @@ class Principal:
     roles: frozenset[str]
     facilities: frozenset[UUID] | None
 
+    @property
+    def user_id(self) -> UUID | None:
+        """The user; None for a program, whose name is no id."""
+        try:
+            return UUID(self.subject)
+        except ValueError:
+            return None
+
     def at(self, facility_id: UUID) -> UUID:
         """Gives `facility_id` back if it may be seen. Raises NotFound if not, as for a thing that does not exist."""
         if self.facilities is not None and facility_id not in self.facilities:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from datetime import date, datetime
-from typing import Literal
+from typing import Annotated, Literal
 from uuid import UUID
 
-from contracts.event import Event, StateEvent
+from contracts.event import Event, Personal, StateEvent
 from contracts.money import Money
 
 InvoiceStatus = Literal["draft", "issued", "partially_paid", "paid", "overdue", "void", "written_off"]
@@ -104,3 +104,49 @@ class CreditCreated(Event, name="credit.created", version=1, key="credit_id"):
     invoice_id: UUID | None
     payment_id: UUID
     amount: Money
+
+
+class InvoiceReopened(Event, name="invoice.reopened", version=1, key="invoice_id"):
+    """Money that had settled the invoice is gone again: it was refunded, or a dispute over it was lost."""
+
+    invoice_id: UUID
+    patient_id: UUID
+    facility_id: UUID
+    payment_id: UUID
+    balance: Money
+    reason: Literal["refund", "dispute_lost"]
+
+
+class BillingClaimSubmitted(Event, name="billing.claim.submitted", version=1, key="claim_id"):
+    """A provider asks a payer for its share of an invoice."""
+
+    claim_id: UUID
+    invoice_id: UUID
+    patient_id: UUID
+    facility_id: UUID
+    payer: str
+    policy_number: Annotated[str, Personal(of="patient_id")]
+    coverage_order: Literal["primary", "secondary"]
+    total: Money
+    submitted_at: datetime
+
+
+class CouponRedeemed(Event, name="coupon.redeemed", version=1, key="coupon_id"):
+    """A coupon lowered an invoice."""
+
+    coupon_id: UUID
+    redemption_id: UUID
+    invoice_id: UUID
+    patient_id: UUID
+    facility_id: UUID
+    amount: Money
+
+
+class BillingAccountSentToCollections(Event, name="billing.account.sent_to_collections", version=1, key="patient_id"):
+    """Others will ask for what a patient did not pay."""
+
+    patient_id: UUID
+    facility_id: UUID
+    balance: Money
+    reason: Literal["instalments_defaulted", "aged_over_120_days", "by_decision"]
+    sent_at: datetime

@@ -50,6 +50,8 @@ class LabOrderPlaced(Event, name="lab.order.placed", version=1, key="order_id"):
     tests: tuple[OrderedTest, ...]
     priority: Priority
     placed_at: datetime
+    ordered_by: UUID | None = None
+    """The user who did; null where nobody is known."""
 
 
 class LabOrderCancelled(Event, name="lab.order.cancelled", version=1, key="order_id"):
@@ -117,6 +119,8 @@ class _Result(Event):
     is_critical: Annotated[bool, Personal(of="patient_id")]
     status: ResultStatus
     resulted_at: datetime
+    ordered_by: UUID | None = None
+    """The user who ordered the test; null where nobody is known."""
 
 
 class LabResultAvailable(_Result, name="lab.result.available", version=1, key="result_id"):
@@ -129,3 +133,34 @@ class LabResultCorrected(_Result, name="lab.result.corrected", version=1, key="r
     previous_value: Annotated[Decimal | None, Personal(of="patient_id")]
     previous_text_value: Annotated[str | None, Personal(of="patient_id")]
     reason: str
+
+
+class LabResultCriticalCalled(Event, name="lab.result.critical_called", version=1, key="result_id"):
+    """Somebody who treats the patient was told of a critical result, and read it back."""
+
+    result_id: UUID
+    order_id: UUID
+    patient_id: UUID
+    facility_id: UUID
+    called_by: UUID | None
+    """The user who called; null where nobody is known."""
+    called_at: datetime
+
+
+class LabResultCriticalDue(Event, name="lab.result.critical_due", version=1, key="result_id"):
+    """The time to call a critical result passed; the lab tells itself, to look whether somebody did."""
+
+    result_id: UUID
+
+
+class LabResultCriticalOverdue(Event, name="lab.result.critical_overdue", version=1, key="result_id"):
+    """Nobody has acknowledged a critical result in time: it goes to whoever stands above."""
+
+    result_id: UUID
+    order_id: UUID
+    patient_id: UUID
+    facility_id: UUID
+    encounter_id: UUID | None
+    ordered_by: UUID | None
+    resulted_at: datetime
+    due_at: datetime

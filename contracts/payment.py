@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Literal
 from uuid import UUID
 
@@ -89,3 +89,113 @@ class PaymentChanged(StateEvent, name="payment.changed", version=1, key="payment
     amount: Money
     method: PaymentMethod
     status: PaymentStatus
+
+
+class RefundSucceeded(Event, name="refund.succeeded", version=1, key="refund_id"):
+    """Money went back to the payer."""
+
+    refund_id: UUID
+    payment_id: UUID
+    invoice_id: UUID | None
+    patient_id: UUID
+    facility_id: UUID
+    amount: Money
+    succeeded_at: datetime
+
+
+class RefundFailed(Event, name="refund.failed", version=1, key="refund_id"):
+    """The provider did not give the money back; `reason` is its code."""
+
+    refund_id: UUID
+    payment_id: UUID
+    invoice_id: UUID | None
+    patient_id: UUID
+    facility_id: UUID
+    amount: Money
+    reason: str
+
+
+class _Dispute(Event):
+    """What is at stake when a payer tells their bank that they did not mean to pay."""
+
+    dispute_id: UUID
+    payment_id: UUID
+    invoice_id: UUID | None
+    patient_id: UUID
+    facility_id: UUID
+    amount: Money
+
+
+class DisputeOpened(_Dispute, name="dispute.opened", version=1, key="dispute_id"):
+    """A payer's bank wants the money back; until it is decided, the money is on hold."""
+
+    evidence_due_at: datetime
+
+
+class DisputeWon(_Dispute, name="dispute.won", version=1, key="dispute_id"):
+    """The money stays ours."""
+
+
+class DisputeLost(_Dispute, name="dispute.lost", version=1, key="dispute_id"):
+    """The money is the payer's again."""
+
+
+class _Instalment(Event):
+    """One part of an invoice that is paid in parts."""
+
+    plan_id: UUID
+    number: int
+    """1, 2, 3, …"""
+    invoice_id: UUID
+    patient_id: UUID
+    facility_id: UUID
+    amount: Money
+    due_on: date
+
+
+class InstallmentDue(_Instalment, name="installment.due", version=1, key="plan_id"):
+    """The day of an instalment has come."""
+
+
+class InstallmentOverdue(_Instalment, name="installment.overdue", version=1, key="plan_id"):
+    """An instalment was not paid in time."""
+
+
+class InstallmentPlanCompleted(Event, name="installment.plan.completed", version=1, key="plan_id"):
+    """Every instalment is paid."""
+
+    plan_id: UUID
+    invoice_id: UUID
+    patient_id: UUID
+    facility_id: UUID
+    completed_at: datetime
+
+
+class InstallmentPlanDefaulted(Event, name="installment.plan.defaulted", version=1, key="plan_id"):
+    """The payer has missed too many instalments: the rest is due at once."""
+
+    plan_id: UUID
+    invoice_id: UUID
+    patient_id: UUID
+    facility_id: UUID
+    open_amount: Money
+    defaulted_at: datetime
+
+
+class InstallmentCheckDue(Event, name="installment.check_due", version=1, key="plan_id"):
+    """An instalment's day, or the end of its grace, has come; payment tells itself, to look what was paid."""
+
+    plan_id: UUID
+    number: int
+
+
+class PaymentReconciliationMismatched(Event, name="payment.reconciliation.mismatched", version=1, key="reconciliation_id"):
+    """A provider's settlement and our books differ in this payment; one that we do not know has no `payment_id`."""
+
+    reconciliation_id: UUID
+    provider: str
+    provider_payment_id: str
+    payment_id: UUID | None
+    facility_id: UUID | None
+    ours: Money | None
+    theirs: Money | None

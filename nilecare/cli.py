@@ -14,6 +14,7 @@ COMMANDS = {
     "demo": ("nilecare.demo:command", "Watch events cross the services, while a broker and a service are killed."),
     "event-map": ("nilecare.event_map:command", "Generate docs/event-map.md, or check that it is fresh."),
     "load": ("nilecare.load:command", "Take patients, results, claims and payments from Synthea's CSV files."),
+    "migration": ("nilecare.migration:command", "Write a service's next migration from its tables."),
     "provision": ("nilecare.provision:command", "Set up accounts, databases, tables and topology."),
     "run": ("nilecare.run:command", "Run services."),
     "simulator": ("nilecare.simulator:command", "Run a card provider that is none, for development."),

@@ -7,8 +7,9 @@ from decimal import Decimal
 from typing import Annotated, Self
 from uuid import UUID
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, Field
 
+from broker import Asked, Shown
 from contracts.billing import InvoiceKind, InvoiceStatus
 from contracts.money import Money
 from services.billing import tables
@@ -28,12 +29,6 @@ def _not_negative(money: Money) -> Money:
 
 Code = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[\w.\-]+$")]
 Reason = Annotated[str, Field(min_length=1, max_length=500)]
-
-
-class Asked(BaseModel):
-    """A request's body: fields that it does not know are refused."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class NewPrice(Asked):
@@ -71,12 +66,6 @@ class WriteOff(Asked):
     """Why an invoice is given up."""
 
     reason: Reason
-
-
-class Shown(BaseModel):
-    """A reply, read from a row's attributes."""
-
-    model_config = ConfigDict(from_attributes=True)
 
 
 class Price(Shown):

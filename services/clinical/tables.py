@@ -4,67 +4,23 @@ from __future__ import annotations
 
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 from uuid import UUID, uuid4
 
-from sqlalchemy import Date, DateTime, ForeignKey, Index, MetaData, Numeric, Text, UniqueConstraint, select
+from sqlalchemy import ForeignKey, Index, Numeric, UniqueConstraint, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from broker import NotFound, StateOwner, publishes_state
+from broker import StateOwner, Tables, publishes_state
 from contracts.clinical import EncounterClass, PatientChanged, PatientStatus, Sex
 from contracts.event import Event
 from contracts.lab import Flag, ResultStatus
 from services.clinical import rules
 from services.clinical.rules import EncounterStatus
 
-Row = TypeVar("Row")
 
-
-def _found(row: Row | None) -> Row:
-    if row is None:
-        raise NotFound
-    return row
-
-
-class Base(DeclarativeBase):
+class Base(Tables, DeclarativeBase):
     """Every table of clinical."""
-
-    metadata = MetaData(
-        naming_convention={
-            "pk": "%(table_name)s_pkey",
-            "uq": "%(table_name)s_%(column_0_N_name)s_key",
-            "ix": "%(table_name)s_%(column_0_N_name)s_idx",
-            "fk": "%(table_name)s_%(column_0_N_name)s_fkey",
-        }
-    )
-    type_annotation_map = {  # noqa: RUF012 (read by SQLAlchemy from the class)
-        str: Text,
-        Sex: Text,
-        PatientStatus: Text,
-        EncounterClass: Text,
-        EncounterStatus: Text,
-        Flag: Text,
-        ResultStatus: Text,
-        Decimal: Numeric,
-        date: Date,
-        datetime: DateTime(timezone=True),
-    }
-
-    @classmethod
-    async def locked(cls, session: AsyncSession, key: UUID) -> Self:
-        """The row, to change: it is ours until the transaction ends. Raises NotFound."""
-        return _found(await session.get(cls, key, with_for_update=True, populate_existing=True))
-
-    @classmethod
-    async def held(cls, session: AsyncSession, key: UUID) -> Self:
-        """The row, which nobody changes until the transaction ends; others may hold it too. Raises NotFound."""
-        return _found(await session.get(cls, key, with_for_update={"read": True}, populate_existing=True))
-
-    @classmethod
-    async def seen(cls, session: AsyncSession, key: UUID) -> Self:
-        """The row, to look at. Raises NotFound."""
-        return _found(await session.get(cls, key))
 
 
 @publishes_state(PatientChanged)

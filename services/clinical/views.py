@@ -7,19 +7,14 @@ from decimal import Decimal
 from typing import Annotated, Self
 from uuid import UUID
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, StringConstraints, model_validator
+from pydantic import AwareDatetime, StringConstraints, model_validator
 
+from broker import Asked, Shown
 from contracts.clinical import EncounterClass, PatientStatus, Sex
 from contracts.lab import Flag, ResultStatus
 from services.clinical.rules import EncounterStatus
 
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
-
-
-class Asked(BaseModel):
-    """The body of a request; a field that is not known is an error."""
-
-    model_config = ConfigDict(extra="forbid")
 
 
 class Registration(Asked):
@@ -83,12 +78,6 @@ class Reason(Asked):
     """Why."""
 
     reason: Text
-
-
-class Shown(BaseModel):
-    """What a reply shows of a row."""
-
-    model_config = ConfigDict(from_attributes=True)
 
 
 class PatientView(Shown):

@@ -4,65 +4,23 @@ from __future__ import annotations
 
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, Self, TypeVar
 from uuid import UUID, uuid4
 
-from sqlalchemy import ARRAY, DateTime, ForeignKey, Index, MetaData, Numeric, Text, text
-from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy import ARRAY, ForeignKey, Index, Text, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
-from broker import NotFound, StateOwner, publishes_state
-from contracts.clinical import PatientStatus, Sex
+from broker import StateOwner, Tables, publishes_state
+from contracts.clinical import Sex
 from contracts.lab import Flag, LabTestChanged, Priority, RejectionReason
 from services.lab import rules
 from services.lab.errors import TestHasNoAcceptedSample, TestIsNotPartOfTheOrder
 from services.lab.rules import Limits, OrderStatus, ResultStatus, SampleStatus, TestStatus
 
-Row = TypeVar("Row")
 
-
-def _found(row: Row | None) -> Row:
-    if row is None:
-        raise NotFound
-    return row
-
-
-class Base(DeclarativeBase):
+class Base(Tables, DeclarativeBase):
     """Every table of the lab."""
 
-    metadata = MetaData(
-        naming_convention={
-            "pk": "%(table_name)s_pkey",
-            "uq": "%(table_name)s_%(column_0_N_name)s_key",
-            "ix": "%(table_name)s_%(column_0_N_name)s_idx",
-            "fk": "%(table_name)s_%(column_0_N_name)s_fkey",
-        }
-    )
-    type_annotation_map = {  # noqa: RUF012 (read by SQLAlchemy from the class)
-        str: Text,
-        list[str]: ARRAY(Text),
-        Sex: Text,
-        PatientStatus: Text,
-        Priority: Text,
-        Flag: Text,
-        RejectionReason: Text,
-        OrderStatus: Text,
-        SampleStatus: Text,
-        ResultStatus: Text,
-        TestStatus: Text,
-        Decimal: Numeric,
-        datetime: DateTime(timezone=True),
-    }
-
-    @classmethod
-    async def locked(cls, session: AsyncSession, key: Any) -> Self:
-        """The row, to change: it is ours until the transaction ends. Raises NotFound."""
-        return _found(await session.get(cls, key, with_for_update=True, populate_existing=True))
-
-    @classmethod
-    async def seen(cls, session: AsyncSession, key: Any) -> Self:
-        """The row, to look at. Raises NotFound."""
-        return _found(await session.get(cls, key))
+    type_annotation_map = {list[str]: ARRAY(Text)}  # noqa: RUF012 (read by SQLAlchemy from the class)
 
 
 @publishes_state(LabTestChanged)

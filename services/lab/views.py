@@ -7,8 +7,9 @@ from decimal import Decimal
 from typing import Annotated
 from uuid import UUID
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AwareDatetime, Field, StringConstraints
 
+from broker import Asked, Shown
 from contracts.clinical import Sex
 from contracts.lab import Flag, Priority, RejectionReason
 from services.lab.commands import Measured
@@ -23,12 +24,6 @@ Unit = Annotated[str, StringConstraints(min_length=1, max_length=40)]
 
 Number = Annotated[Decimal, Field(allow_inf_nan=False, max_digits=30, decimal_places=15)]
 Age = Annotated[int, Field(ge=0, le=200)]
-
-
-class Asked(BaseModel):
-    """The body of a request; a field that is not known is an error."""
-
-    model_config = ConfigDict(extra="forbid")
 
 
 class AskedRange(Asked):
@@ -56,7 +51,7 @@ class AskedTest(Asked):
     molar_mass: Annotated[Number, Field(gt=0)] | None = None
     normal_text: Text | None = None
     active: bool = True
-    ranges: Annotated[list[AskedRange], Field(max_length=50)] = []
+    ranges: Annotated[list[AskedRange], Field(max_length=50, default_factory=list)]
 
 
 class AskedOrder(Asked):
@@ -128,12 +123,6 @@ class AskedCorrection(AskedValue):
     """What a result should have said, and why it said something else."""
 
     reason: Text
-
-
-class Shown(BaseModel):
-    """What a reply shows of a row."""
-
-    model_config = ConfigDict(from_attributes=True)
 
 
 class RangeView(Shown):

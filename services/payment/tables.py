@@ -8,11 +8,11 @@ from decimal import Decimal
 from typing import Self
 from uuid import UUID, uuid4
 
-from sqlalchemy import DateTime, ForeignKey, MetaData, Numeric, Text, UniqueConstraint, select
+from sqlalchemy import ForeignKey, Numeric, UniqueConstraint, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from broker import StateOwner, publishes_state
+from broker import StateOwner, Tables, publishes_state
 from contracts.money import Money
 from contracts.payment import PaymentChanged, PaymentMethod, PaymentStatus
 from services.payment import rules
@@ -22,25 +22,10 @@ CARD_PROVIDER = "card"
 """The provider that cards are paid through, in `payment_providers`."""
 
 
-class Base(DeclarativeBase):
+class Base(Tables, DeclarativeBase):
     """Every table of payment."""
 
-    metadata = MetaData(
-        naming_convention={
-            "pk": "%(table_name)s_pkey",
-            "uq": "%(table_name)s_%(column_0_N_name)s_key",
-            "ix": "%(table_name)s_%(column_0_N_name)s_idx",
-            "fk": "%(table_name)s_%(column_0_N_name)s_fkey",
-        }
-    )
-    type_annotation_map = {  # noqa: RUF012 (read by SQLAlchemy from the class)
-        str: Text,
-        PaymentMethod: Text,
-        PaymentStatus: Text,
-        rules.WebhookStatus: Text,
-        Decimal: Numeric(14, 2),
-        datetime: DateTime(timezone=True),
-    }
+    type_annotation_map = {Decimal: Numeric(14, 2)}  # noqa: RUF012 (read by SQLAlchemy from the class)
 
 
 class PaymentProvider(Base):

@@ -6,20 +6,15 @@ from datetime import datetime
 from typing import Annotated, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
+from broker import Asked, Shown
 from contracts.money import Money
 from contracts.payment import PaymentMethod, PaymentStatus
 from services.payment.rules import Outcome, Word
 
 Token = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[\w\-]+$")]
 """What the provider's form in the payer's browser gave for a card: no card number comes here."""
-
-
-class Asked(BaseModel):
-    """A request's body: fields that it does not know are refused."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class NewCardPayment(Asked):
@@ -47,10 +42,8 @@ class NewRecordedPayment(Asked):
     method: Literal["cash", "bank_transfer", "insurance"]
 
 
-class Payment(BaseModel):
+class Payment(Shown):
     """A payment."""
-
-    model_config = ConfigDict(from_attributes=True)
 
     payment_id: UUID
     invoice_id: UUID | None

@@ -2,31 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime
 from decimal import Decimal
 
-from sqlalchemy import Date, DateTime, MetaData, Numeric, Text
+from sqlalchemy import Numeric
 from sqlalchemy.orm import DeclarativeBase
 
-from contracts.billing import InvoiceKind, InvoiceStatus
+from broker import Tables
 
 
-class Base(DeclarativeBase):
+class Base(Tables, DeclarativeBase):
     """Every table of billing."""
 
-    metadata = MetaData(
-        naming_convention={
-            "pk": "%(table_name)s_pkey",
-            "uq": "%(table_name)s_%(column_0_N_name)s_key",
-            "ix": "%(table_name)s_%(column_0_N_name)s_idx",
-            "fk": "%(table_name)s_%(column_0_N_name)s_fkey",
-        }
-    )
-    type_annotation_map = {  # noqa: RUF012 (read by SQLAlchemy from the class)
-        str: Text,
-        InvoiceStatus: Text,
-        InvoiceKind: Text,
-        Decimal: Numeric(14, 2),
-        date: Date,
-        datetime: DateTime(timezone=True),
-    }
+    type_annotation_map = {Decimal: Numeric(14, 2)}  # noqa: RUF012 (read by SQLAlchemy from the class)
