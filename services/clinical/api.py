@@ -77,7 +77,9 @@ async def get_patient(patient_id: UUID, session: Reading, who: Staff) -> Patient
 async def update_demographics(patient_id: UUID, asked: Demographics, session: Transaction, who: Registrar) -> PatientView:
     """Changes what is given."""
     await visible(session, who, Patient, patient_id)
-    return PatientView.model_validate(await commands.update_demographics(session, patient_id, **dict(asked)))
+    return PatientView.model_validate(
+        await commands.update_demographics(session, patient_id, **asked.model_dump(exclude_unset=True))
+    )
 
 
 @router.post("/patients/{patient_id}/merge")

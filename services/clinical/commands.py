@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date, datetime
+from typing import TypedDict, Unpack
 from uuid import UUID, uuid4
 
 from sqlalchemy import select, update
@@ -27,7 +28,19 @@ from contracts.clinical import (
 from contracts.lab import LabResultAvailable, LabResultCorrected
 from services.clinical import rules
 from services.clinical.errors import MedicalRecordNumberIsTaken, PatientIsNotKnownYet
-from services.clinical.tables import CHILDREN, Encounter, PaidInvoiceEntry, Patient, ResultEntry
+from services.clinical.tables import ENTRIES, Encounter, PaidInvoiceEntry, Patient, ResultEntry
+
+
+class Contact(TypedDict, total=False):
+    """How a patient is reached; what is left out is not known, or stays."""
+
+    email: str | None
+    phone: str | None
+    locale: str | None
+    street: str | None
+    city: str | None
+    postal_code: str | None
+    country: str | None
 
 
 async def register_patient(
@@ -39,6 +52,7 @@ async def register_patient(
     birth_date: date,
     sex: Sex,
     patient_id: UUID | None = None,
+    **contact: Unpack[Contact],
 ) -> Patient:
     """Makes a person a patient of a facility. Raises MedicalRecordNumberIsTaken, TimeIsInTheFuture."""
     now = clock.now()
@@ -54,6 +68,7 @@ async def register_patient(
         sex=sex,
         status="active",
         registered_at=now,
+        **contact,
     )
     session.add(patient)
     publish(session, PatientRegistered.of(patient))
@@ -67,13 +82,19 @@ async def update_demographics(
     full_name: str | None = None,
     birth_date: date | None = None,
     sex: Sex | None = None,
+    **contact: Unpack[Contact],
 ) -> Patient:
-    """Changes what is given. Raises NotFound, MergedPatientIsReadOnly, TimeIsInTheFuture."""
+    """Changes what is given; a way to reach the patient that is given as None is forgotten.
+
+    Raises NotFound, MergedPatientIsReadOnly, TimeIsInTheFuture.
+    """
     patient = await Patient.locked(session, patient_id)
     rules.check_writable(patient)
     patient.full_name = full_name or patient.full_name
     patient.birth_date = rules.check_birth(birth_date or patient.birth_date, clock.now().date())
     patient.sex = sex or patient.sex
+    for name, value in contact.items():
+        setattr(patient, name, value)
     return patient
 
 
@@ -231,8 +252,11 @@ async def _both_locked(session: AsyncSession, patient_id: UUID, into_patient_id:
 
 
 async def _move_children(session: AsyncSession, recorded_for: Sequence[UUID], *, to: UUID) -> None:
-    for child in CHILDREN:
-        await session.execute(update(child).where(child.recorded_for.in_(recorded_for)).values(patient_id=to))
+    encounters = select(Encounter).where(Encounter.recorded_for.in_(recorded_for)).order_by(Encounter.encounter_id)
+    for encounter in await session.scalars(encounters.with_for_update().execution_options(populate_existing=True)):
+        encounter.patient_id = to
+    for entry in ENTRIES:
+        await session.execute(update(entry).where(entry.recorded_for.in_(recorded_for)).values(patient_id=to))
 
 
 async def _patient_of_record(session: AsyncSession, patient_id: UUID) -> Patient:

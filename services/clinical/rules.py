@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import date, datetime
-from typing import Literal, Protocol
+from typing import Protocol
 from uuid import UUID
 
-from contracts.clinical import PatientStatus
+from contracts.clinical import EncounterStatus, PatientStatus
 from services.clinical.errors import (
     DeathIsBeforeBirth,
     DischargeIsBeforeTheStart,
@@ -20,9 +20,6 @@ from services.clinical.errors import (
     PatientsMergeWithinOneFacility,
     TimeIsInTheFuture,
 )
-
-EncounterStatus = Literal["planned", "arrived", "in_progress", "finished", "cancelled", "entered_in_error"]
-"""FHIR R4 encounter-status, as far as it is used here."""
 
 PATIENT_MOVES: Mapping[PatientStatus, frozenset[PatientStatus]] = {
     "active": frozenset({"inactive", "deceased", "merged"}),

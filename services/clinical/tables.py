@@ -12,11 +12,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from broker import StateOwner, Tables, publishes_state
-from contracts.clinical import EncounterClass, PatientChanged, PatientStatus, Sex
+from contracts.clinical import EncounterChanged, EncounterClass, EncounterStatus, PatientChanged, PatientStatus, Sex
 from contracts.event import Event
 from contracts.lab import Flag, ResultStatus
 from services.clinical import rules
-from services.clinical.rules import EncounterStatus
 
 
 class Base(Tables, DeclarativeBase):
@@ -43,6 +42,13 @@ class Patient(StateOwner, Base):
     merged_into: Mapped[UUID | None] = mapped_column(ForeignKey("patients.patient_id"), index=True)
     deceased_on: Mapped[date | None]
     registered_at: Mapped[datetime]
+    email: Mapped[str | None]
+    phone: Mapped[str | None] = mapped_column(comment="E.164")
+    locale: Mapped[str | None] = mapped_column(comment="BCP 47")
+    street: Mapped[str | None]
+    city: Mapped[str | None]
+    postal_code: Mapped[str | None]
+    country: Mapped[str | None] = mapped_column(comment="ISO 3166-1 alpha-2")
 
     def become(self, status: PatientStatus) -> None:
         """Moves to another state. Raises PatientCannotBecome."""
@@ -83,7 +89,8 @@ class OfPatient:
     facility_id: Mapped[UUID]
 
 
-class Encounter(OfPatient, Base):
+@publishes_state(EncounterChanged)
+class Encounter(OfPatient, StateOwner, Base):
     """A patient's visit or stay."""
 
     __tablename__ = "encounters"
@@ -142,6 +149,7 @@ class ResultEntry(Entry):
     is_critical: Mapped[bool]
     status: Mapped[ResultStatus]
     reason: Mapped[str | None] = mapped_column(comment="why it was corrected")
+    ordered_by: Mapped[UUID | None] = mapped_column(comment="the user who ordered the test")
     resulted_at: Mapped[datetime]
 
 
@@ -157,5 +165,5 @@ class PaidInvoiceEntry(Entry):
     paid_at: Mapped[datetime]
 
 
-CHILDREN: tuple[type[Encounter | ResultEntry | PaidInvoiceEntry], ...] = (Encounter, ResultEntry, PaidInvoiceEntry)
-"""All that moves with a merge."""
+ENTRIES: tuple[type[Entry], ...] = (ResultEntry, PaidInvoiceEntry)
+"""What moves with a merge and is no aggregate of its own."""

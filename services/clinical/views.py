@@ -10,14 +10,28 @@ from uuid import UUID
 from pydantic import AwareDatetime, StringConstraints, model_validator
 
 from broker import Asked, Shown
-from contracts.clinical import EncounterClass, PatientStatus, Sex
+from contracts.clinical import EncounterClass, EncounterStatus, PatientStatus, Sex
 from contracts.lab import Flag, ResultStatus
-from services.clinical.rules import EncounterStatus
 
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
 
 
-class Registration(Asked):
+class Contact(Asked):
+    """How a patient is reached."""
+
+    email: Annotated[str, StringConstraints(max_length=254, pattern=r"^[^@\s]+@[^@\s]+$")] | None = None
+    phone: Annotated[str, StringConstraints(pattern=r"^\+[1-9][0-9]{1,14}$")] | None = None
+    """E.164."""
+    locale: Annotated[str, StringConstraints(max_length=35, pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$")] | None = None
+    """BCP 47."""
+    street: Text | None = None
+    city: Text | None = None
+    postal_code: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=20)] | None = None
+    country: Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$")] | None = None
+    """ISO 3166-1 alpha-2."""
+
+
+class Registration(Contact):
     """A new patient."""
 
     facility_id: UUID
@@ -27,8 +41,8 @@ class Registration(Asked):
     sex: Sex
 
 
-class Demographics(Asked):
-    """What to change of a patient; what is left out stays."""
+class Demographics(Contact):
+    """What to change of a patient; what is left out stays. A way to reach them that is given as null is forgotten."""
 
     full_name: Text | None = None
     birth_date: date | None = None
@@ -36,7 +50,8 @@ class Demographics(Asked):
 
     @model_validator(mode="after")
     def _changes_something(self) -> Self:
-        if not any(self.model_dump().values()):
+        forgets = self.model_fields_set & Contact.model_fields.keys()
+        if not forgets and not any(self.model_dump().values()):
             raise ValueError("nothing to change")
         return self
 
@@ -93,6 +108,13 @@ class PatientView(Shown):
     merged_into: UUID | None
     deceased_on: date | None
     registered_at: datetime
+    email: str | None
+    phone: str | None
+    locale: str | None
+    street: str | None
+    city: str | None
+    postal_code: str | None
+    country: str | None
 
 
 class EncounterView(Shown):
@@ -131,6 +153,7 @@ class ResultView(Shown):
     is_critical: bool
     status: ResultStatus
     reason: str | None
+    ordered_by: UUID | None
     resulted_at: datetime
     entered_at: datetime
 

@@ -12,9 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from broker import RuleBroken
-from contracts.clinical import PatientStatus
+from contracts.clinical import EncounterStatus, PatientStatus
 from services.clinical import errors, rules
-from services.clinical.rules import EncounterStatus
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 TODAY = NOW.date()
