@@ -74,7 +74,7 @@ def application(
     if service.api is not None:
         for route in routes_of(service):
             _check(service, route)
-        app.include_router(service.api, prefix=PREFIX, responses=documented(401, 403, 404, 409, 413, 422, 500, 503))
+        app.include_router(service.api, prefix=PREFIX, responses=documented(400, 401, 403, 404, 409, 413, 422, 500, 503))
     app.include_router(Health(database.engine, migrations, messaging).router())
     _add_metrics(app, database, metrics or Metrics(service.name))
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]  # FastAPI's documented way to extend the document

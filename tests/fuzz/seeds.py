@@ -1,0 +1,86 @@
+"""What every service has heard of before it is asked anything: one of each aggregate that others keep copies of."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+from uuid import UUID
+
+from contracts.auth import Grant, UserChanged
+from contracts.billing import InvoiceChanged
+from contracts.clinical import EncounterChanged, PatientChanged
+from contracts.event import StateEvent
+from contracts.facility import BedStatusChanged, FacilityChanged
+from contracts.money import Money
+
+FACILITY = UUID("0190f5c0-0000-7000-8000-000000000001")
+USER = UUID("0190f5c0-0000-7000-8000-000000000002")
+PATIENT = UUID("0190f5c0-0000-7000-8000-000000000003")
+ENCOUNTER = UUID("0190f5c0-0000-7000-8000-000000000004")
+BED = UUID("0190f5c0-0000-7000-8000-000000000005")
+WARD = UUID("0190f5c0-0000-7000-8000-000000000006")
+INVOICE = UUID("0190f5c0-0000-7000-8000-000000000007")
+
+SEEDS: tuple[StateEvent, ...] = (
+    FacilityChanged(
+        facility_id=FACILITY,
+        name="Nile Hospital",
+        kind="hospital",
+        status="active",
+        time_zone="Africa/Khartoum",
+        currency="USD",
+        state_version=1,
+    ),
+    UserChanged(
+        user_id=USER,
+        full_name="Salma Osman",
+        email="salma.osman@example.org",
+        phone="+249123456789",
+        locale="en",
+        time_zone="Africa/Khartoum",
+        status="active",
+        grants=(Grant(role="clinician", facility_id=None),),
+        state_version=1,
+    ),
+    PatientChanged(
+        patient_id=PATIENT,
+        facility_id=FACILITY,
+        medical_record_number="MRN-1",
+        full_name="Amal Idris",
+        birth_date=date(1957, 3, 9),
+        sex="female",
+        status="active",
+        state_version=1,
+    ),
+    EncounterChanged(
+        encounter_id=ENCOUNTER,
+        patient_id=PATIENT,
+        facility_id=FACILITY,
+        encounter_class="inpatient",
+        status="in_progress",
+        started_at=datetime(2026, 1, 1, tzinfo=UTC),
+        discharged_at=None,
+        state_version=1,
+    ),
+    BedStatusChanged(
+        bed_id=BED,
+        ward_id=WARD,
+        facility_id=FACILITY,
+        label="1A",
+        ward_name="Surgery",
+        status="available",
+        encounter_id=None,
+        state_version=1,
+    ),
+    InvoiceChanged(
+        invoice_id=INVOICE,
+        patient_id=PATIENT,
+        facility_id=FACILITY,
+        number="1",
+        kind="patient",
+        status="issued",
+        total=Money.of("100.00"),
+        balance=Money.of("100.00"),
+        due_on=date(2026, 2, 1),
+        state_version=1,
+    ),
+)

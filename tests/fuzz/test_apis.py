@@ -1,0 +1,120 @@
+"""Requests made up from each API's own OpenAPI document: no answer is an internal error, and none breaks the document."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+from schemathesis import Case, GenerationMode
+from schemathesis.checks import (
+    content_type_conformance,
+    negative_data_rejection,
+    not_a_server_error,
+    response_headers_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+from schemathesis.schemas import APIOperation
+
+from broker import Service, Settings
+from broker._database import Database, engine_for
+from broker._http import PREFIX, application
+from nilecare.platform import services
+from tests.fuzz.serving import Served
+
+A_FEW = 5
+"""Requests of each kind to each operation, unless `--fuzz` asks for more."""
+
+CONTRACT = [
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+]
+
+TOGETHER = [HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large, HealthCheck.function_scoped_fixture]
+
+
+def operations(service: Service) -> Iterator[APIOperation]:
+    """What can be asked of a service, as its OpenAPI document says."""
+    nowhere = Database(engine_for("postgresql://nobody@localhost/nothing"), service.name)
+    app = application(service, Settings(database_url="", amqp_url=""), nowhere)
+    for found in schemathesis.openapi.from_dict(app.openapi()).get_all_operations():
+        operation = found.ok()
+        if operation.path.startswith(PREFIX):
+            yield operation
+
+
+SERVICES = [service for service in services() if service.api is not None]
+OPERATIONS = [
+    pytest.param(service, operation, id=f"{service.name} {operation.label}")
+    for service in SERVICES
+    for operation in operations(service)
+]
+every_operation = pytest.mark.parametrize(("served", "operation"), OPERATIONS, indirect=["served"])
+
+
+@every_operation
+def test_well_formed_requests(served: Served, operation: APIOperation, request: pytest.FixtureRequest) -> None:
+    """A request that the document allows is answered as the document says, with ids that exist more often than not."""
+
+    @_as_often(request)
+    @given(operation.as_strategy(), st.randoms(use_true_random=False))
+    def ask(case: Case, chance: random.Random) -> None:
+        _use_known_ids(case, served.known, chance)
+        response = case.call(base_url=served.url, session=served.session)
+        case.validate_response(response, checks=CONTRACT)
+        if response.status_code < 300 and response.content:
+            served.learn(response.json())
+
+    ask()
+
+
+@every_operation
+def test_malformed_requests(served: Served, operation: APIOperation, request: pytest.FixtureRequest) -> None:
+    """A request that the document does not allow is refused, as the document says."""
+
+    @_as_often(request)
+    @given(operation.as_strategy(GenerationMode.NEGATIVE))
+    def ask(case: Case) -> None:
+        response = case.call(base_url=served.url, session=served.session)
+        case.validate_response(response, checks=[*CONTRACT, negative_data_rejection])
+
+    ask()
+
+
+def _as_often(request: pytest.FixtureRequest) -> settings:
+    asked: int = request.config.getoption("--fuzz")
+    return settings(
+        max_examples=asked or A_FEW,
+        derandomize=not asked,
+        database=None,
+        deadline=None,
+        phases=[Phase.explicit, Phase.generate, Phase.shrink] if asked else [Phase.explicit, Phase.generate],
+        suppress_health_check=TOGETHER,
+    )
+
+
+def _use_known_ids(case: Case, known: dict[str, list[str]], chance: random.Random) -> None:
+    """Puts ids that exist into the places of their names, most of the time."""
+
+    def chosen(name: str, value: Any) -> Any:
+        ids = known.get(name)
+        if ids and isinstance(value, str) and chance.random() < 0.8:
+            return chance.choice(ids)
+        return replaced(value)
+
+    def replaced(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {name: chosen(name, inside) for name, inside in value.items()}
+        return [replaced(inside) for inside in value] if isinstance(value, list) else value
+
+    case.path_parameters = {name: chosen(name, value) for name, value in (case.path_parameters or {}).items()}
+    case.query = {name: chosen(name, value) for name, value in (case.query or {}).items()}
+    case.body = replaced(case.body)
