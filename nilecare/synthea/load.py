@@ -35,6 +35,8 @@ from services.billing.rules import ImportedInvoice, ImportedLine
 from services.billing.tables import Invoice
 from services.clinical import commands as clinical
 from services.clinical.tables import Encounter, Patient
+from services.facility import commands as facility
+from services.facility.tables import Facility
 from services.lab import commands as lab
 from services.lab.replicas import PatientReference
 from services.lab.tables import LabOrder
@@ -53,6 +55,9 @@ PATIENCE = 600.0
 NAMESPACE = UUID("6a6b1c1e-52b5-4a53-9b8c-6f2f6b2b7d10")
 """Ids that Synthea does not give are made from this and from what it does give."""
 
+TIME_ZONE = "America/New_York"
+"""Of every facility: Synthea's people live in Massachusetts unless it is told otherwise."""
+
 SEX: Mapping[str, Sex] = {"F": "female", "M": "male"}
 CLASSES: Mapping[str, EncounterClass] = {name: name for name in get_args(EncounterClass)}
 METHODS: Mapping[str, PaymentMethod] = {
@@ -67,7 +72,7 @@ METHODS: Mapping[str, PaymentMethod] = {
 class Loader:
     """Takes the files of one folder.
 
-    databases: of the four services, which must be running. prices: by LOINC code; what the lab does is charged at these,
+    databases: of the services, which must be running. prices: by LOINC code; what the lab does is charged at these,
     without them it is not. say: is told how far each step is.
     """
 
@@ -89,9 +94,10 @@ class Loader:
 
     async def run(self) -> Report:
         """Takes every row it can. Raises FolderUnusable, FlowOpen when the services do not handle what comes of it."""
-        files = {name: list(read(self._folder, name, columns)) for name, columns in COLUMNS.items() if name != "organizations"}
+        files = {name: list(read(self._folder, name, columns)) for name, columns in COLUMNS.items()}
         self._locate(files)
         orders = orders_in(files["observations"], self._report)
+        await self._step("facilities", files["organizations"], self._open)
         await self._define_tests(orders)
         await self._step("patients", files["patients"], self._register)
         await self._step("encounters", files["encounters"], self._start)
@@ -138,18 +144,21 @@ class Loader:
                 self._report.take(row, now=not taking.was_there)
 
     def _locate(self, files: Mapping[str, Sequence[Row]]) -> None:
-        """A patient belongs to the facility that saw them first."""
+        """A patient belongs to the facility that saw them first, of those that are known."""
+        known = {row.values["Id"] for row in files["organizations"]}
         for row in sorted(files["encounters"], key=lambda row: row.values["START"]):
+            if row.values["ORGANIZATION"] not in known:
+                continue
             try:
                 self._facilities.setdefault(row.id("PATIENT"), row.id("ORGANIZATION"))
             except RowRefused:
                 continue
 
     def _facility(self, row: Row, column: str) -> UUID:
-        facility = self._facilities.get(row.id(column))
-        if facility is None:
+        facility_id = self._facilities.get(row.id(column))
+        if facility_id is None:
             raise RowRefused(f"no encounter says which facility the patient in {column} belongs to")
-        return facility
+        return facility_id
 
     async def _define_tests(self, orders: Iterable[Order]) -> None:
         tests = {result.code: result for order in orders for result in order.results}
@@ -157,11 +166,25 @@ class Loader:
             for code, test in sorted(tests.items()):
                 await lab.define_test(session, code, name=test.name, unit=test.unit, ranges=ranges_of(code))
         async with self._databases["billing"].transaction() as session:
-            for facility in sorted(set(self._facilities.values())):
+            for facility_id in sorted(set(self._facilities.values())):
                 for code, price in sorted(self._prices.items()):
                     await billing.set_price(
-                        session, facility_id=facility, code=code, price=price, effective_from=date(1900, 1, 1)
+                        session, facility_id=facility_id, code=code, price=price, effective_from=date(1900, 1, 1)
                     )
+
+    async def _open(self, row: Row) -> None:
+        async with self._taking("facility", row) as taking:
+            facility_id = row.id("Id")
+            if await taking.is_there(Facility, facility_id):
+                return
+            await facility.put_facility(
+                taking.session,
+                facility_id,
+                name=row.text("NAME"),
+                kind="hospital",
+                time_zone=TIME_ZONE,
+                currency="USD",
+            )
 
     async def _register(self, row: Row) -> None:
         async with self._taking("clinical", row) as taking:

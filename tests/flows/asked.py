@@ -17,6 +17,12 @@ SOME = "0190f5c0-0000-7000-8000-000000000000"
 BECAUSE = {"reason": "because"}
 
 BODIES: dict[Route, dict[str, Any]] = {
+    ("facility", "PUT", "/facilities/{facility_id}"): {
+        "name": "a house",
+        "kind": "hospital",
+        "time_zone": "Africa/Cairo",
+        "currency": "USD",
+    },
     ("clinical", "POST", "/patients"): {
         "facility_id": SOME,
         "medical_record_number": "1",

@@ -14,6 +14,7 @@ from nilecare.token import development_token
 from tests.flows.running import Running
 
 ROLES = {
+    "facility": ("facility_manager", "bed_manager"),
     "clinical": ("registrar", "clinician"),
     "lab": ("clinician", "technician", "pathologist", "lab_manager"),
     "billing": ("billing_clerk", "billing_manager", "cashier"),
@@ -36,6 +37,8 @@ CATALOGUE: dict[str, dict[str, Any]] = {
     },
     CULTURE: {"name": "Urine culture", "unit": "1", "normal_text": "no growth"},
 }
+
+HOUSE = {"name": "Khartoum General", "kind": "hospital", "time_zone": "Africa/Khartoum", "currency": "USD"}
 
 PRICES = {POTASSIUM: "12.50", GLUCOSE: "7.25", CULTURE: "31.10"}
 
@@ -133,7 +136,8 @@ class Hospital:
         return made
 
     async def opens(self) -> None:
-        """The catalogue and the prices are set."""
+        """The facility is there for every service; the catalogue and the prices are set."""
+        await self.ask("facility", "PUT", f"/facilities/{self.id}", HOUSE)
         for code, test in CATALOGUE.items():
             await self.ask("lab", "PUT", f"/lab-tests/{code}", test)
         for code, price in PRICES.items():

@@ -10,7 +10,7 @@ from uuid import uuid4
 import pytest
 
 from broker._http import routes_of
-from tests.flows.hospital import CULTURE, GLUCOSE, POTASSIUM, Hospital, Person, money
+from tests.flows.hospital import CULTURE, GLUCOSE, HOUSE, POTASSIUM, Hospital, Person, money
 from tests.flows.running import SERVICES, Running
 
 COMMON = {("lab", "GET", "/lab-tests"), ("lab", "GET", "/lab-tests/{code}"), ("lab", "PUT", "/lab-tests/{code}")}
@@ -44,6 +44,7 @@ class Work:
         value = {"value": self.hospital.secret("4.6"), "unit": "mmol/L"}
         order = {"patient_id": patient, "tests": [POTASSIUM]}
         return {
+            ("facility", "PUT", "/facilities/{facility_id}"): HOUSE,
             ("clinical", "POST", "/patients"): self.hospital.new_person()[1],
             ("clinical", "POST", "/patients/search"): {
                 "facility_id": self.hospital.id,
@@ -100,6 +101,7 @@ async def work(hospital: Hospital) -> Work:
     order = await hospital.completes(person, GLUCOSE)
     [result] = (await hospital.ask("lab", "GET", f"/lab-orders/{order}/results")).items
     ids = {
+        "facility_id": hospital.id,
         "patient_id": person.id,
         "encounter_id": encounter,
         "order_id": order,

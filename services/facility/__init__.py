@@ -1,0 +1,1 @@
+"""The houses, their departments, wards and beds, and who lies where."""
