@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 
 import pytest
 
@@ -22,8 +23,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 @pytest.fixture(scope="module")
-def served(request: pytest.FixtureRequest, servers: Servers) -> Iterator[Served]:
-    """The service that the test is parametrised with; one runs at a time."""
-    service: Service = request.param
-    with Served(service, servers) as serving:
-        yield serving
+def serve(servers: Servers) -> Iterator[Callable[[Service], Served]]:
+    """Serves a service until another one is asked for."""
+    with ExitStack() as stack:
+        serving: list[Served] = []
+
+        def serve(service: Service) -> Served:
+            if not serving or serving[-1].service is not service:
+                stack.close()
+                serving.append(stack.enter_context(Served(service, servers)))
+            return serving[-1]
+
+        yield serve

@@ -10,13 +10,12 @@ from contextlib import AsyncExitStack
 from datetime import timedelta
 from types import TracebackType
 from typing import Any, Self, TypeVar
-from uuid import UUID
 
 import requests
 
 from broker import Service
 from broker._access import gates_of
-from broker._http import PREFIX, routes_of
+from broker._http import routes_of
 from broker._listener import Listener
 from broker._tokens import issue_token
 from nilecare.stack import Servers
@@ -67,7 +66,7 @@ class Served:
         for seed in SEEDS:
             if any(subscription.contract(seed.contract.name) for subscription in self.service.subscriptions):
                 await workplace.arrive(seed)
-            self.learn(seed.model_dump(mode="json"))
+                self.learn(seed.model_dump(mode="json"))
         listener = Listener(workplace.app, "127.0.0.1", 0)
         await listener.start()
         self._stack.push_async_callback(listener.stop)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -26,6 +26,8 @@ from broker._database import Database, engine_for
 from broker._http import PREFIX, application
 from nilecare.platform import services
 from tests.fuzz.serving import Served
+
+Serve = Callable[[Service], Served]
 
 A_FEW = 5
 """Requests of each kind to each operation, unless `--fuzz` asks for more."""
@@ -57,12 +59,13 @@ OPERATIONS = [
     for service in SERVICES
     for operation in operations(service)
 ]
-every_operation = pytest.mark.parametrize(("served", "operation"), OPERATIONS, indirect=["served"])
+every_operation = pytest.mark.parametrize(("service", "operation"), OPERATIONS)
 
 
 @every_operation
-def test_well_formed_requests(served: Served, operation: APIOperation, request: pytest.FixtureRequest) -> None:
+def test_well_formed_requests(serve: Serve, service: Service, operation: APIOperation, request: pytest.FixtureRequest) -> None:
     """A request that the document allows is answered as the document says, with ids that exist more often than not."""
+    served = serve(service)
 
     @_as_often(request)
     @given(operation.as_strategy(), st.randoms(use_true_random=False))
@@ -77,8 +80,9 @@ def test_well_formed_requests(served: Served, operation: APIOperation, request: 
 
 
 @every_operation
-def test_malformed_requests(served: Served, operation: APIOperation, request: pytest.FixtureRequest) -> None:
+def test_malformed_requests(serve: Serve, service: Service, operation: APIOperation, request: pytest.FixtureRequest) -> None:
     """A request that the document does not allow is refused, as the document says."""
+    served = serve(service)
 
     @_as_often(request)
     @given(operation.as_strategy(GenerationMode.NEGATIVE))
