@@ -72,14 +72,14 @@ async def get_test(code: str, session: Reading, who: Staff) -> TestView:
 async def place_order(asked: AskedOrder, session: Transaction, who: Clinician, key: Idempotent) -> OrderView:
     """Orders tests for a patient. 409 `urn:nilecare:not-yet` when the lab has not heard of the patient yet: try again."""
     who.at((await PatientReference.current(session, asked.patient_id)).facility_id)
-    return OrderView.model_validate(await commands.place_order(session, **dict(asked)))
+    return OrderView.model_validate(await commands.place_order(session, **dict(asked), ordered_by=who.user_id))
 
 
 @router.post("/lab-orders/drafts", status_code=201)
 async def draft_order(asked: AskedOrder, session: Transaction, who: Clinician, key: Idempotent) -> OrderView:
     """Prepares an order, of which nobody hears until it is sent."""
     who.at((await PatientReference.current(session, asked.patient_id)).facility_id)
-    return OrderView.model_validate(await commands.draft_order(session, **dict(asked)))
+    return OrderView.model_validate(await commands.draft_order(session, **dict(asked), ordered_by=who.user_id))
 
 
 @router.get("/lab-orders")

@@ -76,6 +76,7 @@ class LabOrder(Base):
         ForeignKey("lab_orders.order_id"), comment="the order whose sample could not be used"
     )
     reason: Mapped[str | None] = mapped_column(comment="why it was held or cancelled")
+    ordered_by: Mapped[UUID | None] = mapped_column(comment="the user who did; null where nobody is known")
     placed_at: Mapped[datetime]
     completed_at: Mapped[datetime | None]
     cancelled_at: Mapped[datetime | None]

@@ -171,6 +171,7 @@ class OrderView(Shown):
     priority: Priority
     recollects: UUID | None
     reason: str | None
+    ordered_by: UUID | None
     placed_at: datetime
     completed_at: datetime | None
     cancelled_at: datetime | None

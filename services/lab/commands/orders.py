@@ -31,6 +31,7 @@ async def place_order(
     priority: Priority = "routine",
     encounter_id: UUID | None = None,
     order_id: UUID | None = None,
+    ordered_by: UUID | None = None,
     at: datetime | None = None,
 ) -> LabOrder:
     """Orders tests (LOINC codes) for a patient. Raises NotYet, TestIsNotOffered, OrderNamesATestTwice, TimeIsInTheFuture."""
@@ -41,6 +42,7 @@ async def place_order(
         priority=priority,
         encounter_id=encounter_id,
         order_id=order_id,
+        ordered_by=ordered_by,
         at=at,
     )
     return _send(session, order)
@@ -54,6 +56,7 @@ async def draft_order(
     priority: Priority = "routine",
     encounter_id: UUID | None = None,
     order_id: UUID | None = None,
+    ordered_by: UUID | None = None,
     at: datetime | None = None,
 ) -> LabOrder:
     """Prepares an order, of which nobody hears until it is sent. Raises what `place_order` raises."""
@@ -66,6 +69,7 @@ async def draft_order(
         encounter_id=encounter_id,
         status="draft",
         priority=priority,
+        ordered_by=ordered_by,
         placed_at=rules.check_happened(at or clock.now(), clock.now()),
         lines=_lines([(test.code, test.name) for test in offered]),
     )
@@ -161,6 +165,7 @@ def recollect(session: AsyncSession, order: LabOrder, sample: Sample) -> LabOrde
         status="draft",
         priority=order.priority,
         recollects=order.order_id,
+        ordered_by=order.ordered_by,
         placed_at=clock.now(),
         lines=_lines([(line.test_code, line.test_name) for line in rejected]),
     )

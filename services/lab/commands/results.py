@@ -156,4 +156,4 @@ def _apply(finding: Finding, result: LabResult) -> None:
 
 
 def _of_order(order: LabOrder) -> dict[str, UUID | None]:
-    return {"patient_id": order.patient_id, "encounter_id": order.encounter_id}
+    return {"patient_id": order.patient_id, "encounter_id": order.encounter_id, "ordered_by": order.ordered_by}
