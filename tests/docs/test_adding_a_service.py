@@ -85,11 +85,11 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
     return Checkout(tmp_path_factory.mktemp("checkout"))
 
 
-async def test_the_commands_of_the_page_succeed(checkout: Checkout) -> None:
-    """Schemas, event map, every check, the architecture and the new service's own tests, on the service as the page has it."""
+async def test_the_commands_of_the_page_succeed(checkout: Checkout, servers: Servers) -> None:
+    """Migration, schemas, event map, every check, the architecture and the service's own tests, on it as the page has it."""
     for command in reversed(OTHERS):
         for one in checkout.checks() if command == "make check" else [command]:
-            await checkout.do(one)
+            await checkout.do(one, servers.environment())
     assert "`visitors.end_visits`" in (checkout.folder / "docs/event-map.md").read_text()
     assert (checkout.folder / "contracts/schemas/visit.ended.v1.json").exists()
 
