@@ -25,9 +25,9 @@ PATIENT = {"medical_record_number": "M-1", "full_name": "Amal Haddad", "birth_da
 @pytest.mark.parametrize(
     ("moves", "states"),
     [
-        (rules.ORDER_MOVES, get_args(OrderStatus)),
-        (rules.SAMPLE_MOVES, get_args(SampleStatus)),
-        (rules.RESULT_MOVES, get_args(ResultStatus)),
+        (rules.ORDER.moves, get_args(OrderStatus)),
+        (rules.SAMPLE.moves, get_args(SampleStatus)),
+        (rules.RESULT.moves, get_args(ResultStatus)),
     ],
 )
 def test_every_state_says_where_it_leads(moves: dict[str, frozenset[str]], states: tuple[str, ...]) -> None:
@@ -39,7 +39,7 @@ def test_every_state_says_where_it_leads(moves: dict[str, frozenset[str]], state
 @given(st.lists(st.sampled_from(get_args(OrderStatus)), max_size=10))
 def test_an_order_that_ended_stays_so(asked: list[OrderStatus]) -> None:
     """Whatever is asked in whatever order, nothing follows completed or cancelled, and nothing completes unprocessed."""
-    status, seen = _walk(rules.order_moved, "draft", asked, errors.OrderCannotBecome)
+    status, seen = _walk(rules.ORDER.moved, "draft", asked, errors.OrderCannotBecome)
     assert not {"completed", "cancelled"} & set(seen[:-1])
     assert status != "completed" or "in_process" in seen
 
@@ -47,7 +47,7 @@ def test_an_order_that_ended_stays_so(asked: list[OrderStatus]) -> None:
 @given(st.lists(st.sampled_from(get_args(SampleStatus)), max_size=10))
 def test_a_sample_is_accepted_or_rejected_but_never_both(asked: list[SampleStatus]) -> None:
     """A sample is judged once, only after it was received."""
-    _, seen = _walk(rules.sample_moved, "collected", asked, errors.SampleCannotBecome)
+    _, seen = _walk(rules.SAMPLE.moved, "collected", asked, errors.SampleCannotBecome)
     judged = {"accepted", "rejected"} & set(seen)
     assert len(judged) <= 1
     assert not judged or seen[:3] == ["collected", "in_transit", "received"]
@@ -56,7 +56,7 @@ def test_a_sample_is_accepted_or_rejected_but_never_both(asked: list[SampleStatu
 @given(st.lists(st.sampled_from(get_args(ResultStatus)), max_size=10))
 def test_a_result_that_was_released_is_only_ever_corrected(asked: list[ResultStatus]) -> None:
     """After final, a result is corrected or stays; it is neither cancelled nor preliminary again."""
-    _, seen = _walk(rules.result_moved, "preliminary", asked, errors.ResultCannotBecome)
+    _, seen = _walk(rules.RESULT.moved, "preliminary", asked, errors.ResultCannotBecome)
     if "final" in seen:
         assert set(seen[seen.index("final") + 1 :]) <= {"corrected"}
 
