@@ -33,6 +33,7 @@ GRACE = 1.0
 
 LONGEST_PAUSE = 300.0
 NEVER = float("inf")
+OVER = frozenset({"answered", "given_up"})
 NOT_SENT = (Later, httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 
 DUE = text(
@@ -55,6 +56,7 @@ MOVE = text(
     UPDATE backbone.call
     SET state = :state, attempts = attempts + :counted, error = coalesce(:error, error),
         outcome = coalesce(CAST(:outcome AS jsonb), outcome),
+        request = CASE WHEN :forget THEN '{}' ELSE request END,
         due_at = CASE WHEN CAST(:seconds AS float) = 'infinity' THEN 'infinity'
                       ELSE clock_timestamp() + make_interval(secs => :seconds) END
     WHERE id = :id AND attempts = :attempts AND state IN ('pending', 'sending', 'unknown', 'received')
@@ -266,6 +268,7 @@ async def _move(
             "counted": counted,
             "error": error,
             "outcome": outcome,
+            "forget": claimed.outside.forget and state in OVER,
         },
     )
     if cast("CursorResult[Any]", moved).rowcount != 1:

@@ -104,8 +104,10 @@ class Outside(Generic[Request, Outcome]):
         if_unknown: IfUnknown | None,
         keys_at_once: int,
         name: str | None,
+        forget: bool = False,
     ) -> None:
         self.function = function
+        self.forget = forget
         self.name = name or function.__name__
         self.deadline = deadline
         self.if_unknown = if_unknown
@@ -154,17 +156,23 @@ class Outside(Generic[Request, Outcome]):
 
 
 def outside(
-    *, deadline: timedelta, if_unknown: IfUnknown | None = None, keys_at_once: int = 8, name: str | None = None
+    *,
+    deadline: timedelta,
+    if_unknown: IfUnknown | None = None,
+    keys_at_once: int = 8,
+    name: str | None = None,
+    forget: bool = False,
 ) -> Callable[[Callable[[Request, str, World], Awaitable[Outcome]]], Outside[Request, Outcome]]:
     """Declares a call to the world outside; `outside` of the Service names its module.
 
     deadline: how long one attempt may take. if_unknown: `ask(function)`, `SEND_AGAIN` or `LEAVE`; the service does not start
     without it. keys_at_once: how many keys are worked on at once; the calls of one key go one after the other, in the order
     in which they were asked for. name: stays the same while calls are open; the function's name when not given.
+    forget: what was asked for is not kept once it is over, because it is personal, or a secret.
     """
 
     def declare(function: Callable[[Request, str, World], Awaitable[Outcome]]) -> Outside[Request, Outcome]:
-        return Outside(function, deadline=deadline, if_unknown=if_unknown, keys_at_once=keys_at_once, name=name)
+        return Outside(function, deadline=deadline, if_unknown=if_unknown, keys_at_once=keys_at_once, name=name, forget=forget)
 
     return declare
 

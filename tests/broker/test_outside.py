@@ -381,6 +381,18 @@ async def test_after_a_crash(till: Database, provider: Provider, policy: str, se
     assert await states(till) == [state]
 
 
+@pytest.mark.parametrize(("fails", "kept"), [([], {}), ([Permanent("no")], {}), ([Later("busy")], {"amount": 5})])
+async def test_forgotten_once_it_is_over(
+    till: Database, provider: Provider, fails: list[Exception], kept: dict[str, int]
+) -> None:
+    """What was asked for stays as long as it may be needed again, and is gone when the call is over, however it ended."""
+    declared = provider.declare(SEND_AGAIN, forget=True)
+    provider.does = [raising(failure) for failure in fails]
+    id_ = await request(till, declared, 5)
+    await rounds(workers(till, declared))
+    assert await value(till, "SELECT request FROM backbone.call WHERE id = :id", id=id_) == kept
+
+
 async def test_effect_fails(till: Database, provider: Provider) -> None:
     """When the effect fails, the outcome is kept and the effect tried again; the call is not."""
     charge = provider.declare(LEAVE)
