@@ -1,109 +1,171 @@
-"""Everything that can be asked of the services: each route, with a body that is well formed, and how a refusal looks."""
+"""Everything that can be asked of the services: each route, a body made from its OpenAPI document, and how a refusal looks."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
+from uuid import uuid4
 
 import httpx
+from fastapi.routing import APIRoute
 
-from broker._http import routes_of
-from tests.flows.hospital import money
+from broker import Service, Settings
+from broker._access import gates_of
+from broker._database import Database, engine_for
+from broker._http import PREFIX, application, routes_of
 from tests.flows.running import SERVICES, Running
 
-Route = tuple[str, str, str]
-"""Service, method, path."""
+TEXTS = ("1-1", "USD", "en", "tok_visa", "somebody", "1", "A01.0", "12:00", "+249123456789", "somebody@example.org", "0" * 64)
+"""What texts with a pattern are filled with: the first that fits."""
 
-SOME = "0190f5c0-0000-7000-8000-000000000000"
-BECAUSE = {"reason": "because"}
+NAMED = {"time_zone": "Africa/Khartoum", "currency": "USD", "locale": "en", "email": "somebody@example.org"}
+"""What texts of these names are filled with."""
 
-BODIES: dict[Route, dict[str, Any]] = {
-    ("facility", "PUT", "/facilities/{facility_id}"): {
-        "name": "a house",
-        "kind": "hospital",
-        "time_zone": "Africa/Cairo",
-        "currency": "USD",
-    },
-    ("clinical", "POST", "/patients"): {
-        "facility_id": SOME,
-        "medical_record_number": "1",
-        "full_name": "somebody",
-        "birth_date": "1957-03-09",
-        "sex": "female",
-    },
-    ("clinical", "POST", "/patients/search"): {"facility_id": SOME, "medical_record_number": "1"},
-    ("clinical", "PATCH", "/patients/{patient_id}"): {"full_name": "somebody", "birth_date": "1957-03-09", "sex": "male"},
-    ("clinical", "POST", "/patients/{patient_id}/merge"): {"into_patient_id": SOME},
-    ("clinical", "POST", "/patients/{patient_id}/death"): {"deceased_on": "2026-01-01"},
-    ("clinical", "POST", "/encounters"): {"patient_id": SOME, "encounter_class": "virtual", "planned_at": "2026-01-01T10:00Z"},
-    ("clinical", "POST", "/encounters/{encounter_id}/arrive"): {"at": "2026-01-01T10:00Z"},
-    ("clinical", "POST", "/encounters/{encounter_id}/start"): {"at": "2026-01-01T10:00Z"},
-    ("clinical", "POST", "/encounters/{encounter_id}/discharge"): {"at": "2026-01-01T10:00Z"},
-    ("clinical", "POST", "/encounters/{encounter_id}/cancel"): BECAUSE,
-    ("clinical", "POST", "/encounters/{encounter_id}/entered-in-error"): BECAUSE,
-    ("lab", "PUT", "/lab-tests/{code}"): {
-        "name": "a test",
-        "unit": "mmol/L",
-        "molar_mass": "180.1",
-        "normal_text": "none",
-        "ranges": [
-            {"sex": "female", "age_from": 1, "age_to": 2, "low": "1", "high": "2", "danger_low": "0", "danger_high": "3"}
-        ],
-    },
-    ("lab", "POST", "/lab-orders"): {"patient_id": SOME, "tests": ["1-1"], "priority": "stat", "encounter_id": SOME},
-    ("lab", "POST", "/lab-orders/drafts"): {"patient_id": SOME, "tests": ["1-1"], "priority": "stat", "encounter_id": SOME},
-    ("lab", "POST", "/lab-orders/{order_id}/hold"): BECAUSE,
-    ("lab", "POST", "/lab-orders/{order_id}/cancel"): BECAUSE,
+FORMATS = {"date": "2026-01-01", "date-time": "2026-01-01T10:00:00Z", "time": "10:00:00", "email": "somebody@example.org"}
+
+MORE: Mapping[tuple[str, str, str], dict[str, Any]] = {
+    ("clinical", "PATCH", "/patients/{patient_id}"): {"sex": "other"},
     ("lab", "POST", "/lab-orders/{order_id}/samples"): {
-        "label": {"full_name": "somebody", "birth_date": "1957-03-09", "medical_record_number": "1"},
-        "test_codes": ["1-1"],
-        "at": "2026-01-01T10:00Z",
+        "label": {"full_name": "somebody", "birth_date": "1957-03-09", "medical_record_number": "1"}
     },
-    ("lab", "POST", "/lab-orders/{order_id}/results"): {"test_code": "1-1", "value": "1", "unit": "mmol/L"},
-    ("lab", "POST", "/samples/{sample_id}/receive"): {"at": "2026-01-01T10:00Z"},
-    ("lab", "POST", "/samples/{sample_id}/reject"): {"reason": "clotted"},
-    ("lab", "POST", "/lab-results/{result_id}/verify"): {"at": "2026-01-01T10:00Z"},
-    ("lab", "POST", "/lab-results/{result_id}/correct"): {"value": "1", "unit": "mmol/L", "reason": "because"},
-    ("billing", "PUT", "/prices"): {
-        "facility_id": SOME,
-        "code": "1-1",
-        "price": money("1.00"),
-        "effective_from": "2020-01-01",
-        "effective_to": "2021-01-01",
-    },
-    ("billing", "POST", "/invoices"): {"patient_id": SOME, "facility_id": SOME, "encounter_id": SOME},
-    ("billing", "POST", "/invoices/{invoice_id}/void"): BECAUSE,
-    ("billing", "POST", "/invoices/{invoice_id}/adjustments"): {"amount": money("1.00"), **BECAUSE},
-    ("billing", "POST", "/invoices/{invoice_id}/write-off"): BECAUSE,
-    ("payment", "POST", "/payments"): {"invoice_id": SOME, "amount": money("1.00"), "token": "tok_visa"},
-    ("payment", "POST", "/payments/recorded"): {
-        "reference": "1",
-        "patient_id": SOME,
-        "facility_id": SOME,
-        "invoice_id": SOME,
-        "amount": money("1.00"),
-        "method": "cash",
-    },
-    ("payment", "POST", "/payments/{payment_id}/card"): {"token": "tok_visa"},
+    ("lab", "POST", "/lab-orders/{order_id}/results"): {"value": "1", "unit": "mmol/L"},
+    ("lab", "POST", "/lab-results/{result_id}/correct"): {"value": "1", "unit": "mmol/L"},
 }
-"""A body that is well formed, for every route that takes one."""
-
-ROUTES: list[Route] = [
-    (service.name, method, route.path)
-    for service in SERVICES
-    for route in routes_of(service)
-    for method in sorted(route.methods or ())
-    if route.path != "/webhooks/card"
-]
-"""All but the provider's, which takes signatures for tokens."""
+"""Fields that a body needs although its document does not require each of them."""
 
 
-def filled(path: str, id_: str = SOME) -> str:
-    """The path with an id, or a test's code, in each of its places."""
-    while "{" in path:
-        before, _, rest = path.partition("{")
-        name, _, after = rest.partition("}")
-        path = before + ("1-1" if name == "code" and id_ == SOME else id_) + after
-    return path
+@dataclass(frozen=True)
+class Route:
+    """One thing that can be asked."""
+
+    service: Service
+    method: str
+    declared: APIRoute
+    document: Mapping[str, Any]
+
+    @property
+    def path(self) -> str:
+        """With its places: /patients/{patient_id}."""
+        return self.declared.path
+
+    @property
+    def name(self) -> str:
+        """For people."""
+        return f"{self.service.name} {self.method} {self.path}"
+
+    @property
+    def places(self) -> list[str]:
+        """The names in its path."""
+        return re.findall(r"\{(\w+)\}", self.path)
+
+    @property
+    def is_list(self) -> bool:
+        """Whether it gives pages of what one may see."""
+        return self.method == "GET" and not self.places
+
+    @property
+    def pages(self) -> bool:
+        """Whether it takes a cursor."""
+        operation = self.document["paths"][PREFIX + self.path][self.method.lower()]
+        return any(parameter["name"] == "cursor" for parameter in operation.get("parameters", ()))
+
+    @property
+    def roles(self) -> frozenset[str]:
+        """Who may ask; nobody where no token opens it."""
+        return frozenset(role for gate in gates_of(self.declared.dependant) for role in gate.roles)
+
+    @property
+    def asks_for_a_token(self) -> bool:
+        """Whether a token opens it; others are open, or proven genuine in another way."""
+        return any(True for _ in gates_of(self.declared.dependant))
+
+    @cached_property
+    def schema(self) -> dict[str, Any] | None:
+        """Of its body; None when it takes none."""
+        operation = self.document["paths"][PREFIX + self.path][self.method.lower()]
+        content = operation.get("requestBody", {}).get("content", {})
+        return content["application/json"]["schema"] if "application/json" in content else None
+
+    def filled(self, ids: Mapping[str, str] | None = None) -> str:
+        """The path with these ids in their places, and ids that nobody has in the others."""
+        return re.sub(r"\{(\w+)\}", lambda place: (ids or {}).get(place[1]) or _unknown(place[1]), self.path)
+
+    def body(self, ids: Mapping[str, str] | None = None) -> Any:
+        """A body that its document allows, with these ids in the fields of their names; None when it takes none."""
+        if self.schema is None:
+            return None
+        made = self._made(self.schema, "", ids or {})
+        return made | MORE.get((self.service.name, self.method, self.path), {}) if isinstance(made, dict) else made
+
+    def _made(self, schema: Mapping[str, Any], name: str, ids: Mapping[str, str]) -> Any:
+        if "$ref" in schema:
+            return self._made(self._named(schema["$ref"]), name, ids)
+        for alternatives in ("anyOf", "oneOf", "allOf"):
+            if alternatives in schema:
+                return self._made(next(one for one in schema[alternatives] if one.get("type") != "null"), name, ids)
+        if "const" in schema or "enum" in schema:
+            return schema["const"] if "const" in schema else schema["enum"][0]
+        match schema.get("type"):
+            case "object":
+                required = schema.get("required", ())
+                fields = schema.get("properties", {}).items()
+                return {field: self._made(inside, field, ids) for field, inside in fields if field in required or field in ids}
+            case "array":
+                return [self._made(schema["items"], name, ids) for _ in range(max(1, schema.get("minItems", 1)))]
+            case "integer" | "number":
+                return schema.get("minimum", schema.get("exclusiveMinimum", 0) + 1)
+            case "boolean":
+                return True
+            case _:
+                return _text(schema, name, ids)
+
+    def _named(self, reference: str) -> dict[str, Any]:
+        found: Any = self.document
+        for part in reference.removeprefix("#/").split("/"):
+            found = found[part]
+        return dict(found)
+
+
+def _text(schema: Mapping[str, Any], name: str, ids: Mapping[str, str]) -> str:
+    if schema.get("format") == "uuid" or name in ids:
+        return ids.get(name) or str(uuid4())
+    if name in NAMED:
+        return NAMED[name]
+    if schema.get("format") in FORMATS:
+        return FORMATS[schema["format"]]
+    fitting = [text for text in TEXTS if re.search(schema.get("pattern", ""), text)]
+    return next(text for text in fitting if schema.get("minLength", 0) <= len(text) <= schema.get("maxLength", 1000))
+
+
+def _unknown(place: str) -> str:
+    return str(uuid4()) if place.endswith("_id") else "1-1"
+
+
+def _routes() -> Iterator[Route]:
+    for service in SERVICES:
+        if service.api is not None:
+            nowhere = Database(engine_for("postgresql://nobody@localhost/nothing"), service.name)
+            document = application(service, Settings(database_url="", amqp_url=""), nowhere).openapi()
+            for declared in routes_of(service):
+                for method in sorted(declared.methods or ()):
+                    yield Route(service, method, declared, document)
+
+
+ROUTES = list(_routes())
+"""Every route of every service."""
+
+ROLES = {
+    service.name: sorted({role for route in ROUTES if route.service is service for role in route.roles}) for service in SERVICES
+}
+"""The roles that each service knows."""
+
+
+def routes_of_service(name: str) -> list[Route]:
+    """Those of one service that tokens open."""
+    return [route for route in ROUTES if route.service.name == name and route.asks_for_a_token]
 
 
 def refusal(running: Running, response: httpx.Response, *statuses: int) -> Any:

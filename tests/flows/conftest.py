@@ -11,8 +11,9 @@ import pytest
 from broker import clock
 from nilecare.stack import Servers
 from nilecare.token import development_token
+from tests.flows.asked import ROLES
 from tests.flows.closing import check_the_end
-from tests.flows.hospital import ROLES, Hospital
+from tests.flows.hospital import Hospital
 from tests.flows.running import Running, platform_running
 
 

@@ -11,15 +11,8 @@ from uuid import UUID, uuid4
 import httpx
 
 from nilecare.token import development_token
+from tests.flows.asked import ROLES
 from tests.flows.running import Running
-
-ROLES = {
-    "facility": ("facility_manager", "bed_manager"),
-    "clinical": ("registrar", "clinician"),
-    "lab": ("clinician", "technician", "pathologist", "lab_manager"),
-    "billing": ("billing_clerk", "billing_manager", "cashier"),
-    "payment": ("cashier", "billing_clerk", "billing_manager"),
-}
 
 POTASSIUM, GLUCOSE, CULTURE = "2823-3", "2345-7", "630-4"
 
@@ -86,14 +79,14 @@ class Hospital:
 
     def __init__(self, running: Running) -> None:
         self.id = str(uuid4())
+        self.staff = uuid4()
         self.running = running
         self._clients: dict[str, httpx.AsyncClient] = {}
 
-    def token(self, service: str, *roles: str) -> str:
-        """A token of this facility's staff: with these roles, or all that the service knows."""
-        return development_token(
-            roles or ROLES[service], [UUID(self.id)], subject=f"staff-{self.id}", file=self.running.key_file
-        )
+    def token(self, service: str, *roles: str, user: UUID | None = None) -> str:
+        """A token of this facility's staff: with these roles, or all that the service knows; `user` is who."""
+        subject = str(user or self.staff)
+        return development_token(roles or ROLES[service], [UUID(self.id)], subject=subject, file=self.running.key_file)
 
     def client(self, service: str) -> httpx.AsyncClient:
         """Speaks to a service for the staff."""

@@ -167,12 +167,12 @@ class Running:
         """What a service's own database says."""
         return await _all(self.runtimes[service].database, text(query), **values)
 
-    async def contents(self) -> dict[str, str]:
-        """What every table of every service holds: how many rows, and a digest of them."""
+    async def contents(self, *services: str) -> dict[str, str]:
+        """What every table of these services, or of all, holds: how many rows, and a digest of them."""
         return {
             f"{service} {row.name}": row.held
-            for service, runtime in self.runtimes.items()
-            for row in await _all(runtime.database, CONTENTS)
+            for service in services or self.runtimes
+            for row in await _all(self.runtimes[service].database, CONTENTS)
         }
 
     async def published(self, flow: UUID, service: str = "%") -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from datetime import timedelta
+from itertools import product
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -14,48 +15,53 @@ import pytest
 from broker._tokens import issue_token, new_key
 from nilecare.simulator.webhooks import signed
 from nilecare.token import development_key
-from tests.flows.asked import BECAUSE, BODIES, ROUTES, SOME, Route, filled, refusal
-from tests.flows.hospital import POTASSIUM, ROLES, Hospital
+from tests.flows.asked import ROLES, refusal, routes_of_service
+from tests.flows.hospital import POTASSIUM, Hospital
 from tests.flows.running import Running
 
-LISTS = [route for route in ROUTES if route[1] == "GET" and "{" not in route[2]]
+BECAUSE = {"reason": "because"}
+
+QUERIES = (
+    "limit=0",
+    "limit=201",
+    "limit=x",
+    "limit=1e1",
+    "cursor=x",
+    "cursor=W10",
+    "cursor=%00",
+    f"cursor={'W' * 2000}",
+)
+"""Of no page."""
 
 
-@pytest.mark.parametrize("route", [route for route in ROUTES if "{" in route[2]], ids=" ".join)
-async def test_an_id_that_nobody_has(running: Running, anybody: dict[str, httpx.AsyncClient], route: Route) -> None:
-    """404 for a well-formed one, 422 for one that is none; of the catalogue's codes, any that is well formed can be given."""
-    service, method, path = route
-    before = await running.contents()
-    body = BODIES.get(route)
-    if method != "PUT":
-        refusal(running, await anybody[service].request(method, filled(path, str(uuid4())), json=body), 404)
-    for none in ("1.", "%00", "%ff", "..%2f..", "'%20OR%201=1--", "\u202e" * 300):
-        refusal(running, await anybody[service].request(method, filled(path, none), json=body), 404, 422)
-    assert await running.contents() == before
+@pytest.mark.parametrize("service", ROLES)
+async def test_an_id_that_nobody_has(running: Running, anybody: dict[str, httpx.AsyncClient], service: str) -> None:
+    """404 for a well-formed one, 422 for one that is none; a name that the client chooses may be new, and is made."""
+    before = await running.contents(service)
+    for route in routes_of_service(service):
+        if route.places:
+            body = route.body()
+            if route.method != "PUT":
+                refusal(running, await anybody[service].request(route.method, route.filled(), json=body), 404)
+            for none in ("1.", "%00", "%ff", "..%2f..", "'%20OR%201=1--", "\u202e" * 300)[:: 1 if route.method == "GET" else 5]:
+                path = route.filled(dict.fromkeys(route.places, none))
+                refusal(running, await anybody[service].request(route.method, path, json=body), 404, 422)
+    assert await running.contents(service) == before
 
 
-@pytest.mark.parametrize("route", LISTS, ids=" ".join)
-async def test_a_query_that_is_none(running: Running, anybody: dict[str, httpx.AsyncClient], route: Route) -> None:
+@pytest.mark.parametrize("service", ROLES)
+async def test_a_query_that_is_none(running: Running, anybody: dict[str, httpx.AsyncClient], service: str) -> None:
     """422 for pages, ids and states that do not exist; a text that nothing can have finds nothing, or is refused."""
-    service, _, path = route
-    for query in (
-        "limit=0",
-        "limit=201",
-        "limit=x",
-        "limit=1e1",
-        "cursor=x",
-        "cursor=W10",
-        "cursor=%00",
-        f"cursor={'W' * 2000}",
-    ):
-        refusal(running, await anybody[service].get(f"{path}?{query}"), 422)
-    for name in ("patient_id", "invoice_id", "status", "code"):
-        for value in ("%00", "%ff", "x" * 5000, "[]"):
-            response = await anybody[service].get(f"{path}?{name}={value}")
-            if response.is_error:
-                refusal(running, response, 422)
-            else:
-                assert response.status_code == 200
+    for route in routes_of_service(service):
+        if route.is_list and route.pages:
+            for query in QUERIES:
+                refusal(running, await anybody[service].get(f"{route.path}?{query}"), 422)
+            for name, value in product(("patient_id", "invoice_id", "status", "code"), ("%00", "%ff", "x" * 5000, "[]")):
+                response = await anybody[service].get(f"{route.path}?{name}={value}")
+                if response.is_error:
+                    refusal(running, response, 422)
+                else:
+                    assert response.status_code == 200
 
 
 @pytest.mark.parametrize("service", ROLES)
@@ -64,9 +70,8 @@ async def test_a_path_or_method_that_is_none(running: Running, anybody: dict[str
     client = anybody[service]
     for path in ("/nothing", "/../../etc/passwd", "/%2e%2e/%2e%2e", "//", "/\u202e"):
         refusal(running, await client.get(path), 404)
-    for name, method, path in ROUTES:
-        if name == service and ("TRACE", path) != (method, path):
-            refusal(running, await client.request("TRACE", filled(path)), 405)
+    for route in routes_of_service(service):
+        refusal(running, await client.request("TRACE", route.filled()), 405)
 
 
 def tokens(running: Running) -> dict[str, str]:
@@ -90,17 +95,18 @@ def tokens(running: Running) -> dict[str, str]:
     }
 
 
-@pytest.mark.parametrize("route", ROUTES, ids=" ".join)
-async def test_a_token_that_is_none(running: Running, nobody: dict[str, httpx.AsyncClient], route: Route) -> None:
+@pytest.mark.parametrize("service", ROLES)
+async def test_a_token_that_is_none(running: Running, nobody: dict[str, httpx.AsyncClient], service: str) -> None:
     """401 with a challenge, on every route, whatever else is asked; and nothing is stored."""
-    service, method, path = route
-    before = await running.contents()
-    for header in tokens(running).values():
-        headers = {"Authorization": header} if header else {}
-        response = await nobody[service].request(method, filled(path), json=BODIES.get(route), headers=headers)
-        refusal(running, response, 401)
-        assert response.headers["WWW-Authenticate"].startswith("Bearer")
-    assert await running.contents() == before
+    before = await running.contents(service)
+    none = tokens(running)
+    for number, route in enumerate(routes_of_service(service)):
+        for header in none.values() if not number else (none["none"], none["signed with another key"]):
+            headers = {"Authorization": header} if header else {}
+            response = await nobody[service].request(route.method, route.filled(), json=route.body(), headers=headers)
+            refusal(running, response, 401)
+            assert response.headers["WWW-Authenticate"].startswith("Bearer")
+    assert await running.contents(service) == before
 
 
 async def test_a_command_in_the_wrong_state(running: Running, hospital: Hospital) -> None:
@@ -157,7 +163,7 @@ async def test_a_key_of_another_request(running: Running, hospital: Hospital) ->
 
 
 def webhook(**wrong: Any) -> bytes:
-    payment = {"id": "pay_1", "reference": SOME, "status": "captured"}
+    payment = {"id": "pay_1", "reference": str(uuid4()), "status": "captured"}
     return json.dumps({"id": "evt_1", "type": "payment.captured", "data": payment} | wrong).encode()
 
 
