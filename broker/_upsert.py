@@ -100,7 +100,8 @@ def _columns(replica: type[Replica[Any]], states: Sequence[Arrived]) -> dict[str
 @cache
 def _statement(table: Table) -> Insert:
     names = [column.name for column in table.columns]
-    arrays = [bindparam(column.name, type_=ARRAY(column.type)) for column in table.columns]
+    # One dimension: a value that is itself a list, as JSONB may be, is one element.
+    arrays = [bindparam(column.name, type_=ARRAY(column.type, dimensions=1)) for column in table.columns]
     new = func.unnest(*arrays).table_valued(*names, name="new").render_derived()
     insert = pg_insert(table).from_select(names, select(*(new.c[name] for name in names)))
     return insert.on_conflict_do_update(

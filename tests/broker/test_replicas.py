@@ -54,6 +54,7 @@ class WardChanged(StateEvent, name="ward.changed", version=1, key="code", publis
 
     code: str
     beds: int
+    rooms: tuple[str, ...] = ()
 
 
 class Base(DeclarativeBase):
@@ -76,6 +77,7 @@ class WardReference(Replica[WardChanged], Base):
     __tablename__ = "ward_reference"
 
     beds: Mapped[int]
+    rooms: Mapped[list[str]] = mapped_column(JSONB)
 
 
 replicas = types.ModuleType("replicas_under_test")
@@ -210,6 +212,16 @@ async def test_nested_models_and_text_keys(ledger: Database) -> None:
         row = await PersonReference.require(session, key)
         assert (row.phone, row.born_on) == ({"number": "1"}, date(1990, 1, 2))
         assert (await WardReference.require(session, "A1")).beds == 12
+
+
+async def test_lists(ledger: Database) -> None:
+    """A list is one value of a JSONB column, however long those of the other rows are."""
+    rooms: dict[str, tuple[str, ...]] = {"A1": ("101", "102"), "A2": (), "A3": ("301",)}
+    states = [WardChanged(code=code, beds=1, rooms=names, state_version=1) for code, names in rooms.items()]
+    await processor(ledger, WardReference).process([delivered(state) for state in states])
+    async with ledger.transaction() as session:
+        for code, names in rooms.items():
+            assert (await WardReference.require(session, code)).rooms == list(names)
 
 
 async def test_require_waits(ledger: Database) -> None:
