@@ -50,6 +50,19 @@ class NoteCosignRequested(Event, name="note.cosign_requested", version=1, key="n
     due_at: datetime
 
 
+class NoteCosigned(Event, name="note.cosigned", version=1, key="note_id"):
+    """A trainee's note carries its second signature."""
+
+    note_id: UUID
+    kind: NoteKind
+    patient_id: UUID
+    facility_id: UUID
+    encounter_id: UUID
+    author_id: UUID
+    cosigner_id: UUID
+    cosigned_at: datetime
+
+
 class NoteCosignDue(Event, name="note.cosign_due", version=1, key="note_id"):
     """The time for the second signature passed; the record tells itself, to look whether it is there."""
 

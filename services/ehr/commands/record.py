@@ -1,0 +1,74 @@
+"""What happens to a patient's record as a whole: results come in, patients are merged, users are erased."""
+
+from __future__ import annotations
+
+from uuid import UUID, uuid4
+
+from sqlalchemy import func, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from broker import clock
+from contracts.auth import UserErased
+from contracts.lab import LabResultAvailable, LabResultCorrected
+from services.ehr import rules
+from services.ehr.replicas import PatientReference
+from services.ehr.tables import (
+    Addendum,
+    Cosignature,
+    DiagnosisEntry,
+    Document,
+    DocumentVersion,
+    Note,
+    Problem,
+    Result,
+    ResultEntry,
+    Retention,
+)
+
+CHILDREN = (Note, Problem, DiagnosisEntry, Document, Result)
+"""All that moves with a merge."""
+
+WRITTEN_BY = (Note.author_id, Addendum.author_id, Cosignature.cosigner_id, DocumentVersion.attached_by, Problem.added_by)
+"""Where the record names who wrote."""
+
+
+async def enter_result(
+    session: AsyncSession, said: LabResultAvailable | LabResultCorrected, *, source_event_id: UUID
+) -> Result:
+    """Puts what the lab says of a result beside what it said of it before. Raises NotYet."""
+    patient = await PatientReference.current(session, said.patient_id)
+    result = await session.get(Result, said.result_id, with_for_update=True, populate_existing=True)
+    if result is None:
+        result = Result(patient_id=patient.id, first_entered_at=clock.now(), entries=[], **_shared(Result, said))
+        session.add(result)
+    entry = ResultEntry(entry_id=uuid4(), source_event_id=source_event_id, entered_at=clock.now(), **_shared(ResultEntry, said))
+    result.entries.append(entry)
+    return result
+
+
+async def repoint_record(session: AsyncSession, patient_id: UUID, *, into_patient_id: UUID) -> None:
+    """The record of a merged patient becomes part of that of the one that lives on. Raises NotYet.
+
+    What is being written meanwhile is found all the same: see `PatientReference.everyone`.
+    """
+    survivor = await PatientReference.current(session, into_patient_id)
+    for child in CHILDREN:
+        await session.execute(update(child).where(child.patient_id == patient_id).values(patient_id=survivor.id))
+
+
+async def retain_what_was_written(session: AsyncSession, event: UserErased) -> None:
+    """Notes why an erased user's entries stay; drafts, which nobody can sign any more, are withdrawn."""
+    drafts = update(Note).where(Note.author_id == event.user_id, Note.status == "draft")
+    withdrawn = {"status": rules.NOTE.moved("draft", "entered_in_error"), "reason": "its author is gone"}
+    await session.execute(drafts.values(**withdrawn, marked_at=clock.now()))
+    entries = 0
+    for column in WRITTEN_BY:
+        entries += await session.scalar(select(func.count()).where(column == event.user_id)) or 0
+    if entries and await session.get(Retention, event.user_id) is None:
+        session.add(Retention(user_id=event.user_id, entries=entries, reason=rules.RETAINED_BECAUSE, erased_at=event.erased_at))
+
+
+def _shared(table: type[Result | ResultEntry], said: LabResultAvailable | LabResultCorrected) -> dict[str, object]:
+    """The fields of what was said that a table has columns for; whose it is, is looked up."""
+    fields = type(said).model_fields.keys() & set(table.__table__.columns.keys()) - {"patient_id"}
+    return {name: getattr(said, name) for name in fields}
