@@ -6,7 +6,15 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from broker import Envelope, on
 from contracts.billing import InvoicePaid
-from contracts.lab import LabResultAvailable, LabResultCorrected
+from contracts.facility import BedAssigned, BedReleased
+from contracts.lab import (
+    LabOrderCancelled,
+    LabOrderCompleted,
+    LabOrderPlaced,
+    LabResultAvailable,
+    LabResultCorrected,
+    LabSampleRejected,
+)
 from services.clinical import commands
 
 
@@ -22,3 +30,33 @@ async def show_result_in_record(
 async def show_paid_invoice_in_record(invoice: InvoicePaid, envelope: Envelope, session: AsyncSession) -> None:
     """Those who treat the patient see that what they did was paid."""
     await commands.enter_paid_invoice(session, invoice, source_event_id=envelope.id)
+
+
+@on(BedAssigned)
+async def take_bed(assigned: BedAssigned, session: AsyncSession) -> None:
+    """The encounter shows where its patient lies."""
+    await commands.take_bed(session, assigned)
+
+
+@on(BedReleased)
+async def leave_bed(released: BedReleased, session: AsyncSession) -> None:
+    """The encounter no longer shows a bed that was left."""
+    await commands.leave_bed(session, released)
+
+
+@on(LabOrderPlaced)
+async def follow_order(placed: LabOrderPlaced, session: AsyncSession) -> None:
+    """An inpatient waits for what was ordered urgently."""
+    await commands.follow_order(session, placed)
+
+
+@on(LabSampleRejected)
+async def expect_recollection(rejected: LabSampleRejected, session: AsyncSession) -> None:
+    """A sample that cannot be used is taken again, and waited for again."""
+    await commands.expect_recollection(session, rejected)
+
+
+@on(LabOrderCancelled, LabOrderCompleted)
+async def close_order(ended: LabOrderCancelled | LabOrderCompleted, session: AsyncSession) -> None:
+    """Nobody waits for an order that ended."""
+    await commands.close_order(session, ended)

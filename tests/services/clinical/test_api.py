@@ -10,10 +10,10 @@ import pytest
 
 from contracts.clinical import PatientRegistered
 from contracts.lab import LabResultAvailable
+from tests.services.clinical.conftest import ELSEWHERE, HERE
 from tests.services.clinical.test_handlers import paid, said
 from tests.services.kit import Workplace
 
-HERE, ELSEWHERE = uuid4(), uuid4()
 PERSONAL = "Amal Haddad"
 
 

@@ -21,13 +21,12 @@ from contracts.clinical import (
 )
 from services.clinical import commands, errors
 from services.clinical.tables import Encounter, Patient
+from tests.services.clinical.conftest import ELSEWHERE, HERE
 from tests.services.kit import Workplace
-
-FACILITY = uuid4()
 
 
 async def register(
-    clinical: Workplace, number: str = "M-1", *, facility_id: UUID = FACILITY, patient_id: UUID | None = None
+    clinical: Workplace, number: str = "M-1", *, facility_id: UUID = HERE, patient_id: UUID | None = None
 ) -> UUID:
     async with clinical.transaction() as session:
         patient = await commands.register_patient(
@@ -66,7 +65,7 @@ async def test_medical_record_number_is_taken(clinical: Workplace) -> None:
     await register(clinical)
     with pytest.raises(errors.MedicalRecordNumberIsTaken):
         await register(clinical)
-    await register(clinical, facility_id=uuid4())
+    await register(clinical, facility_id=ELSEWHERE)
 
 
 async def test_changed_demographics_reach_the_replicas(clinical: Workplace) -> None:

@@ -16,7 +16,8 @@ from contracts.lab import LabResultAvailable, LabResultCorrected
 from contracts.money import Money
 from services.clinical import commands
 from services.clinical.tables import PaidInvoiceEntry, ResultEntry
-from tests.services.clinical.test_commands import FACILITY, register
+from tests.services.clinical.conftest import HERE
+from tests.services.clinical.test_commands import register
 from tests.services.kit import Workplace
 
 
@@ -25,7 +26,7 @@ def said(patient_id: UUID, **fields: Any) -> dict[str, Any]:
         "result_id": uuid4(),
         "order_id": uuid4(),
         "patient_id": patient_id,
-        "facility_id": FACILITY,
+        "facility_id": HERE,
         "encounter_id": None,
         "test_code": "2823-3",
         "test_name": "Potassium",
@@ -47,7 +48,7 @@ def paid(patient_id: UUID) -> InvoicePaid:
     return InvoicePaid(
         invoice_id=uuid4(),
         patient_id=patient_id,
-        facility_id=FACILITY,
+        facility_id=HERE,
         encounter_id=None,
         amount=Money.of("12.50"),
         paid_at=clock.now(),

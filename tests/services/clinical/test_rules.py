@@ -30,15 +30,15 @@ class Record:
 def test_every_state_of_a_patient_says_where_it_leads() -> None:
     """The transition table has a row for each state of the contract, and leads only to such states."""
     states = set(get_args(PatientStatus))
-    assert set(rules.PATIENT_MOVES) == states
-    assert set().union(*rules.PATIENT_MOVES.values()) <= states
+    assert set(rules.PATIENT.moves) == states
+    assert set().union(*rules.PATIENT.moves.values()) <= states
 
 
 def test_every_state_of_an_encounter_says_where_it_leads() -> None:
     """The transition table has a row for each state, and leads only to such states."""
     states = set(get_args(EncounterStatus))
-    assert set(rules.ENCOUNTER_MOVES) == states
-    assert set().union(*rules.ENCOUNTER_MOVES.values()) <= states
+    assert set(rules.ENCOUNTER.moves) == states
+    assert set().union(*rules.ENCOUNTER.moves.values()) <= states
 
 
 @given(st.lists(st.sampled_from(get_args(EncounterStatus)), max_size=8))
@@ -48,7 +48,7 @@ def test_an_encounter_that_ended_never_lives_again(asked: list[EncounterStatus])
     seen: list[EncounterStatus] = [status]
     for to in asked:
         try:
-            status = rules.encounter_moved(status, to)
+            status = rules.ENCOUNTER.moved(status, to)
         except errors.EncounterCannotBecome:
             continue
         seen.append(status)
@@ -61,7 +61,7 @@ def test_an_encounter_that_ended_never_lives_again(asked: list[EncounterStatus])
 def test_an_encounter_cannot_become_what_is_not_drawn() -> None:
     """EncounterCannotBecome, which names the state and what was asked."""
     with pytest.raises(errors.EncounterCannotBecome) as refused:
-        rules.encounter_moved("finished", "cancelled")
+        rules.ENCOUNTER.moved("finished", "cancelled")
     assert refused.value.facts == {"state": "finished", "asked": "cancelled"}
 
 
@@ -72,7 +72,7 @@ def test_the_dead_do_not_become_active(asked: list[PatientStatus]) -> None:
     for to in asked:
         before = status
         try:
-            status = rules.patient_moved(status, to)
+            status = rules.PATIENT.moved(status, to)
         except errors.PatientCannotBecome:
             assert status == before
         else:

@@ -1,19 +1,17 @@
-"""What clinical's HTTP API takes and shows."""
+"""Patients, as the API takes and shows them."""
 
 from __future__ import annotations
 
 from datetime import date, datetime
-from decimal import Decimal
 from typing import Annotated, Self
 from uuid import UUID
 
-from pydantic import AwareDatetime, StringConstraints, model_validator
+from pydantic import StringConstraints, model_validator
 
 from broker import Asked, Shown
-from contracts.clinical import EncounterClass, EncounterStatus, PatientStatus, Sex
-from contracts.lab import Flag, ResultStatus
-
-Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
+from contracts.clinical import PatientStatus, Sex
+from services.clinical.rules import ReviewStatus
+from services.clinical.views.base import Text
 
 
 class Contact(Asked):
@@ -75,26 +73,6 @@ class Merge(Asked):
     into_patient_id: UUID
 
 
-class PlannedEncounter(Asked):
-    """A patient who is going to be seen; now, when no time is given."""
-
-    patient_id: UUID
-    encounter_class: EncounterClass
-    planned_at: AwareDatetime | None = None
-
-
-class Moment(Asked):
-    """When it happened; now, when not given."""
-
-    at: AwareDatetime | None = None
-
-
-class Reason(Asked):
-    """Why."""
-
-    reason: Text
-
-
 class PatientView(Shown):
     """A patient. `merged_into` is where a merged record redirects to."""
 
@@ -117,54 +95,23 @@ class PatientView(Shown):
     country: str | None
 
 
-class EncounterView(Shown):
-    """An encounter."""
+class Confirmation(Asked):
+    """Which of the two records lives on; the older one, when not given."""
 
-    encounter_id: UUID
-    patient_id: UUID
+    survivor_id: UUID | None = None
+
+
+class DuplicateReviewView(Shown):
+    """Two records that may be of one person. `weights` say what each thing that both know adds to the score."""
+
+    review_id: UUID
     facility_id: UUID
-    encounter_class: EncounterClass
-    status: EncounterStatus
-    planned_at: datetime
-    arrived_at: datetime | None
-    started_at: datetime | None
-    discharged_at: datetime | None
-    cancelled_at: datetime | None
-    reason: str | None
-
-
-class ResultView(Shown):
-    """A lab result as the record shows it; corrections are entries of their own, with the same `result_id`."""
-
-    entry_id: UUID
-    result_id: UUID
-    order_id: UUID
     patient_id: UUID
-    encounter_id: UUID | None
-    test_code: str
-    test_name: str
-    value: Decimal | None
-    text_value: str | None
-    unit: str
-    reference_low: Decimal | None
-    reference_high: Decimal | None
-    flag: Flag | None
-    is_abnormal: bool
-    is_critical: bool
-    status: ResultStatus
+    other_id: UUID
+    score: float
+    weights: dict[str, float]
+    status: ReviewStatus
+    opened_at: datetime
+    decided_at: datetime | None
+    decided_by: str | None
     reason: str | None
-    ordered_by: UUID | None
-    resulted_at: datetime
-    entered_at: datetime
-
-
-class PaidInvoiceView(Shown):
-    """An invoice of the patient that is paid."""
-
-    entry_id: UUID
-    invoice_id: UUID
-    patient_id: UUID
-    encounter_id: UUID | None
-    amount: Decimal
-    currency: str
-    paid_at: datetime

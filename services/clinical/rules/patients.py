@@ -1,41 +1,38 @@
-"""What clinical decides without asking anybody: states of patients and encounters, and who may be merged into whom."""
+"""What is decided of patients: their states, and who may be merged into whom."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import date, datetime
+from collections.abc import Collection
+from datetime import date
 from typing import Protocol
 from uuid import UUID
 
-from contracts.clinical import EncounterStatus, PatientStatus
+from broker import LifeCycle
+from contracts.clinical import PatientStatus
+from contracts.facility import FacilityStatus
 from services.clinical.errors import (
+    BothPatientsAreInpatients,
     DeathIsBeforeBirth,
-    DischargeIsBeforeTheStart,
-    EncounterCannotBecome,
+    FacilityIsNotActive,
     MergedPatientIsReadOnly,
     MergeTargetIsItselfMerged,
     OnlyAMergedPatientCanBeUnmerged,
     PatientCannotBecome,
     PatientCannotMergeIntoThemselves,
     PatientsMergeWithinOneFacility,
+    SurvivorIsNotOfThisPair,
     TimeIsInTheFuture,
 )
 
-PATIENT_MOVES: Mapping[PatientStatus, frozenset[PatientStatus]] = {
-    "active": frozenset({"inactive", "deceased", "merged"}),
-    "inactive": frozenset({"active", "deceased", "merged"}),
-    "deceased": frozenset({"merged"}),
-    "merged": frozenset({"active", "deceased"}),
-}
-
-ENCOUNTER_MOVES: Mapping[EncounterStatus, frozenset[EncounterStatus]] = {
-    "planned": frozenset({"arrived", "cancelled", "entered_in_error"}),
-    "arrived": frozenset({"in_progress", "cancelled", "entered_in_error"}),
-    "in_progress": frozenset({"finished", "entered_in_error"}),
-    "finished": frozenset({"entered_in_error"}),
-    "cancelled": frozenset(),
-    "entered_in_error": frozenset(),
-}
+PATIENT = LifeCycle[PatientStatus](
+    {
+        "active": {"inactive", "deceased", "merged"},
+        "inactive": {"active", "deceased", "merged"},
+        "deceased": {"merged"},
+        "merged": {"active", "deceased"},
+    },
+    refused=PatientCannotBecome,
+)
 
 
 class Person(Protocol):
@@ -49,20 +46,6 @@ class Person(Protocol):
     def status(self) -> PatientStatus: ...
 
 
-def patient_moved(status: PatientStatus, to: PatientStatus) -> PatientStatus:
-    """The state after the move. Raises PatientCannotBecome."""
-    if to not in PATIENT_MOVES[status]:
-        raise PatientCannotBecome(state=status, asked=to)
-    return to
-
-
-def encounter_moved(status: EncounterStatus, to: EncounterStatus) -> EncounterStatus:
-    """The state after the move. Raises EncounterCannotBecome."""
-    if to not in ENCOUNTER_MOVES[status]:
-        raise EncounterCannotBecome(state=status, asked=to)
-    return to
-
-
 def check_merge(patient: Person, into: Person) -> None:
     """Whether everything of `patient` may become that of `into`. Raises the rule that forbids it."""
     if patient.patient_id == into.patient_id:
@@ -71,6 +54,25 @@ def check_merge(patient: Person, into: Person) -> None:
         raise PatientsMergeWithinOneFacility
     if into.status == "merged":
         raise MergeTargetIsItselfMerged
+
+
+def check_one_bed(inpatients: int) -> None:
+    """Whether two records with so many open inpatient stays between them may become one. Raises BothPatientsAreInpatients."""
+    if inpatients > 1:
+        raise BothPatientsAreInpatients
+
+
+def check_survivor(survivor: UUID, pair: Collection[UUID]) -> UUID:
+    """Gives the record that lives on back. Raises SurvivorIsNotOfThisPair."""
+    if survivor not in pair:
+        raise SurvivorIsNotOfThisPair
+    return survivor
+
+
+def check_open_for_patients(status: FacilityStatus) -> None:
+    """Raises FacilityIsNotActive."""
+    if status != "active":
+        raise FacilityIsNotActive(state=status)
 
 
 def check_writable(patient: Person) -> None:
@@ -84,13 +86,6 @@ def status_after_unmerge(status: PatientStatus, deceased_on: date | None) -> Pat
     if status != "merged":
         raise OnlyAMergedPatientCanBeUnmerged
     return "deceased" if deceased_on is not None else "active"
-
-
-def check_happened(when: datetime, now: datetime) -> datetime:
-    """Gives `when` back. Raises TimeIsInTheFuture."""
-    if when > now:
-        raise TimeIsInTheFuture
-    return when
 
 
 def check_birth(birth_date: date, today: date) -> date:
@@ -107,10 +102,3 @@ def check_death(deceased_on: date, birth_date: date, today: date) -> date:
     if deceased_on < birth_date:
         raise DeathIsBeforeBirth
     return deceased_on
-
-
-def check_discharge(discharged_at: datetime, started_at: datetime | None, now: datetime) -> datetime:
-    """Gives `discharged_at` back. Raises TimeIsInTheFuture or DischargeIsBeforeTheStart."""
-    if started_at is not None and discharged_at < started_at:
-        raise DischargeIsBeforeTheStart
-    return check_happened(discharged_at, now)

@@ -1,0 +1,53 @@
+"""Records that may be of one person, and what somebody decides of them."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from broker import clock
+from services.clinical import rules
+from services.clinical.commands.audit import audit
+from services.clinical.commands.merges import merge_patients
+from services.clinical.tables import DuplicateReview, Patient
+
+
+async def look_for_duplicates(session: AsyncSession, patient: Patient) -> None:
+    """Leaves to be reviewed each record that may be of the same person as this new one."""
+    for other in await Patient.like(session, patient):
+        weights = rules.weights(patient, other)
+        score = sum(weights.values())
+        if score >= rules.REVIEW_FROM:
+            session.add(
+                DuplicateReview(
+                    facility_id=patient.facility_id,
+                    patient_id=patient.patient_id,
+                    other_id=other.patient_id,
+                    score=score,
+                    weights=dict(weights),
+                    status="open",
+                    opened_at=clock.now(),
+                )
+            )
+
+
+async def confirm_duplicate(session: AsyncSession, review_id: UUID, *, survivor_id: UUID | None = None, by: str) -> Patient:
+    """The two records are of one person and are merged: into the older one, unless `survivor_id` names the other.
+
+    Gives the record that lives on. Raises NotFound, DuplicateReviewCannotBecome, SurvivorIsNotOfThisPair, and what
+    `merge_patients` raises.
+    """
+    review = await DuplicateReview.seen(session, review_id)
+    rules.DUPLICATE_REVIEW.moved(review.status, "confirmed")
+    survivor = rules.check_survivor(survivor_id or review.other_id, review.pair)
+    [merged] = review.pair - {survivor}
+    return await merge_patients(session, merged, into_patient_id=survivor, by=by)
+
+
+async def dismiss_duplicate(session: AsyncSession, review_id: UUID, *, reason: str, by: str) -> DuplicateReview:
+    """The two records are of two people. Raises NotFound, DuplicateReviewCannotBecome."""
+    review = await DuplicateReview.locked(session, review_id)
+    review.decide("dismissed", by=by, at=clock.now(), reason=reason)
+    audit(session, "duplicate_dismissed", await Patient.seen(session, review.patient_id), review_id, by=by, reason=reason)
+    return review

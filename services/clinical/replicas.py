@@ -1,0 +1,36 @@
+"""What clinical keeps copies of."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import Mapped
+
+from broker import Replica
+from contracts.facility import BedStatusChanged, FacilityChanged, FacilityStatus
+from services.clinical import rules
+from services.clinical.tables import Base
+
+
+class FacilityReference(Replica[FacilityChanged], Base):
+    """A house that patients are treated in."""
+
+    __tablename__ = "facility_reference"
+
+    status: Mapped[FacilityStatus]
+
+    @classmethod
+    async def require_active(cls, session: AsyncSession, facility_id: UUID) -> None:
+        """Raises FacilityIsNotActive, and NotYet for a facility that is not known here."""
+        rules.check_open_for_patients((await cls.require(session, facility_id)).status)
+
+
+class BedReference(Replica[BedStatusChanged], Base):
+    """A bed, as it is called by those who look for a patient."""
+
+    __tablename__ = "bed_reference"
+
+    ward_id: Mapped[UUID]
+    label: Mapped[str]
+    ward_name: Mapped[str]

@@ -1,0 +1,72 @@
+"""What clinical's HTTP API takes and shows."""
+
+from services.clinical.views.audit import AuditView, BreakGlassView, Verdict
+from services.clinical.views.base import Moment, Reason
+from services.clinical.views.care import (
+    AllergyView,
+    CodeSet,
+    DiagnosisChange,
+    DiagnosisView,
+    Icd10CodeView,
+    ImmunizationView,
+    NewAllergy,
+    NewDiagnosis,
+    NewImmunization,
+    NewNote,
+    NewProcedure,
+    NewVitals,
+    NoteView,
+    ProcedureView,
+    VitalsView,
+)
+from services.clinical.views.encounters import BedView, Discharge, EncounterDetail, EncounterView, PlannedEncounter, Start
+from services.clinical.views.entries import PaidInvoiceView, ResultView
+from services.clinical.views.patients import (
+    Confirmation,
+    Death,
+    Demographics,
+    DuplicateReviewView,
+    Merge,
+    PatientSearch,
+    PatientView,
+    Registration,
+)
+
+__all__ = [
+    "AllergyView",
+    "AuditView",
+    "BedView",
+    "BreakGlassView",
+    "CodeSet",
+    "Confirmation",
+    "Death",
+    "Demographics",
+    "DiagnosisChange",
+    "DiagnosisView",
+    "Discharge",
+    "DuplicateReviewView",
+    "EncounterDetail",
+    "EncounterView",
+    "Icd10CodeView",
+    "ImmunizationView",
+    "Merge",
+    "Moment",
+    "NewAllergy",
+    "NewDiagnosis",
+    "NewImmunization",
+    "NewNote",
+    "NewProcedure",
+    "NewVitals",
+    "NoteView",
+    "PaidInvoiceView",
+    "PatientSearch",
+    "PatientView",
+    "PlannedEncounter",
+    "ProcedureView",
+    "Reason",
+    "Registration",
+    "ResultView",
+    "Start",
+    "Verdict",
+    "VitalsView",
+]
