@@ -11,7 +11,13 @@ from contracts.event import Event
 Channel = Literal["email", "sms", "push"]
 RecipientKind = Literal["user", "patient"]
 SuppressionReason = Literal[
-    "preference", "no_address", "address_disabled", "cap_reached", "duplicate", "recipient_unknown", "missing_variable"
+    "preference",
+    "no_address",
+    "address_disabled",
+    "cap_reached",
+    "recipient_unknown",
+    "recipient_inactive",
+    "missing_variable",
 ]
 
 

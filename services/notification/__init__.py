@@ -1,0 +1,1 @@
+"""Notification: who is told what, how and when, and what became of it."""

@@ -1,0 +1,220 @@
+"""Taking a notification as far as it can go now: put off, collected, handed to a channel, or not sent at all."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import cast
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+import structlog
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from broker import call, clock, publish, schedule
+from contracts.notification import (
+    Channel,
+    DigestDue,
+    NotificationDue,
+    NotificationFailed,
+    NotificationSuppressed,
+    SuppressionReason,
+)
+from services.notification import rules
+from services.notification.commands.people import Person, addresses_of, contact_hours
+from services.notification.commands.templates import Chosen, template_for
+from services.notification.errors import VariableIsMissing
+from services.notification.outside import Mail, ShortMessage, send_mail, send_short_message
+from services.notification.rendering import Content, render
+from services.notification.replicas import FacilityReference
+from services.notification.tables import Address, ContactHours, Delivery, Notification, Preference
+from services.notification.topics import DIGEST, TOPICS, Topic
+
+log = structlog.get_logger("nilecare.notification")
+
+NOT_COUNTED = frozenset(name for name, topic in TOPICS.items() if topic.at_once)
+
+
+async def go_on(session: AsyncSession, notification_id: UUID) -> None:
+    """Takes up a notification that waited; one that is on its way, or over, is left alone."""
+    notification = await Notification.locked(session, notification_id)
+    if notification.status in rules.WAITING:
+        await dispatch(session, notification)
+
+
+async def dispatch(session: AsyncSession, notification: Notification) -> None:
+    """Takes a waiting notification, which the transaction holds, as far as it can go now."""
+    topic = TOPICS[notification.topic]
+    person = await Person.of(session, notification.recipient_kind, notification.recipient_id)
+    if person is None:
+        await suppress(session, notification, "recipient_unknown")
+    elif not rules.is_open_to(topic, status=person.status):
+        await suppress(session, notification, "recipient_inactive")
+    else:
+        await _choose_channel(session, notification, topic, person)
+
+
+async def suppress(session: AsyncSession, notification: Notification, reason: SuppressionReason) -> None:
+    """Does not send it, nor what it carries."""
+    for each in await with_carried(session, notification):
+        each.move("suppressed")
+        each.reason = reason
+        _forget_secret(each)
+        publish(session, NotificationSuppressed.of(each, suppressed_at=clock.now()))
+
+
+async def give_up(session: AsyncSession, notification: Notification) -> None:
+    """No channel is left: nothing of it will arrive."""
+    for each in await with_carried(session, notification):
+        if each is not notification:
+            each.move("failed")
+            each.move("retry")
+        each.move("dead")
+        _forget_secret(each)
+        reason = notification.reason or "unknown"
+        publish(session, NotificationFailed.of(each, channel=notification.channel, reason=reason, failed_at=clock.now()))
+
+
+async def with_carried(session: AsyncSession, notification: Notification) -> list[Notification]:
+    """The notification; of a digest also what it carries."""
+    if notification.topic != DIGEST:
+        return [notification]
+    carried = select(Notification).filter_by(digest_id=notification.notification_id).order_by(Notification.notification_id)
+    return [notification, *await session.scalars(carried.with_for_update())]
+
+
+async def put_off(session: AsyncSession, notification: Notification, until: datetime) -> None:
+    """Takes it up again at this time."""
+    due = NotificationDue.of(notification)
+    await schedule(session, due, at=until, name=f"notification {notification.notification_id}")
+
+
+async def attempts_of(session: AsyncSession, notification: Notification) -> Sequence[Delivery]:
+    """What was tried so far, in order."""
+    query = select(Delivery).filter_by(notification_id=notification.notification_id).order_by(Delivery.attempt)
+    return (await session.scalars(query)).all()
+
+
+async def compose(
+    session: AsyncSession, notification: Notification, person: Person, channel: Channel, zone: ZoneInfo
+) -> tuple[Content, Chosen]:
+    """The message, and the template that it was made of. Raises VariableIsMissing."""
+    facility = await FacilityReference.find(session, notification.facility_id) if notification.facility_id else None
+    known = {"name": person.full_name or None, "facility": facility.name if facility is not None else None}
+    chosen = await template_for(session, notification.topic, channel, person.locale)
+    return render(TOPICS[notification.topic], channel, chosen.content, notification.variables | known, zone), chosen
+
+
+async def _choose_channel(session: AsyncSession, notification: Notification, topic: Topic, person: Person) -> None:
+    attempts = await attempts_of(session, notification)
+    addresses = await addresses_of(session, person)
+    unwanted = await _unwanted(session, person, notification.topic)
+    standings = {
+        channel: rules.standing(
+            topic,
+            wanted=channel not in unwanted,
+            has_address=channel in addresses,
+            is_disabled=channel in addresses and addresses[channel].disabled_at is not None,
+        )
+        for channel in topic.channels
+        if not rules.is_spent([each.status for each in attempts if each.channel == channel])
+    }
+    channel = rules.first_open(standings)
+    if channel is not None:
+        await _choose_time(session, notification, topic, person, channel, addresses, len(attempts) + 1)
+    elif attempts:
+        await give_up(session, notification)
+    else:
+        await suppress(session, notification, rules.why_none(standings.values()))
+
+
+async def _choose_time(
+    session: AsyncSession,
+    notification: Notification,
+    topic: Topic,
+    person: Person,
+    channel: Channel,
+    addresses: Mapping[Channel, Address],
+    attempt: int,
+) -> None:
+    hours, zone = await contact_hours(session, person)
+    if not topic.at_once:
+        if hours.digest_at is not None and channel == "email":
+            await _collect(session, notification, hours, zone)
+            return
+        quiet_until = rules.quiet_until(clock.now(), zone, hours.quiet_from, hours.quiet_until)
+        if quiet_until is not None:
+            await put_off(session, notification, quiet_until)
+            return
+        if notification.rendered_at is None and await _is_over_cap(session, person):
+            await suppress(session, notification, "cap_reached")
+            return
+    await _hand_over(session, notification, person, addresses[channel], zone, attempt)
+
+
+async def _collect(session: AsyncSession, notification: Notification, hours: ContactHours, zone: ZoneInfo) -> None:
+    assert hours.digest_at is not None
+    notification.is_collected = True
+    due = DigestDue(recipient_id=hours.recipient_id, recipient_kind=hours.recipient_kind, channel="email")
+    at = rules.next_digest(clock.now(), zone, hours.digest_at)
+    await schedule(session, due, at=at, name=f"digest {hours.recipient_kind} {hours.recipient_id}")
+
+
+async def _hand_over(
+    session: AsyncSession, notification: Notification, person: Person, address: Address, zone: ZoneInfo, attempt: int
+) -> None:
+    try:
+        content, chosen = await compose(session, notification, person, address.channel, zone)
+    except VariableIsMissing:
+        log.error("notification.incomplete", id=str(notification.notification_id), topic=notification.topic)
+        await suppress(session, notification, "missing_variable")
+        return
+    now = clock.now()
+    notification.move("rendered")
+    notification.channel = address.channel
+    notification.rendered_at = notification.rendered_at or now
+    if not TOPICS[notification.topic].secret:
+        notification.subject, notification.body = content.subject or notification.subject, content.body
+    delivery = Delivery(
+        notification_id=notification.notification_id,
+        attempt=attempt,
+        channel=address.channel,
+        address_id=address.address_id,
+        locale=chosen.locale,
+        template_version=chosen.version,
+        status="sending",
+        asked_at=now,
+    )
+    session.add(delivery)
+    await session.flush()
+    delivery.call_id = await _ask(session, delivery, address, content)
+
+
+async def _ask(session: AsyncSession, delivery: Delivery, address: Address, content: Content) -> UUID:
+    to, key = {"delivery_id": delivery.delivery_id, "to": address.address}, delivery.notification_id
+    if address.channel == "email":
+        mail = Mail(**to, locale=delivery.locale, subject=content.subject or "", body=content.body)
+        return await call(session, send_mail, mail, key=key)
+    return await call(session, send_short_message, ShortMessage(**to, channel=address.channel, text=content.body), key=key)
+
+
+async def _unwanted(session: AsyncSession, person: Person, topic: str) -> set[Channel]:
+    said = {"recipient_kind": person.kind, "recipient_id": person.id, "topic": topic, "wanted": False}
+    return set(await session.scalars(select(Preference.channel).filter_by(**said)))
+
+
+async def _is_over_cap(session: AsyncSession, person: Person) -> bool:
+    now = clock.now()
+    counted = select(Notification.rendered_at).where(
+        Notification.recipient_kind == person.kind,
+        Notification.recipient_id == person.id,
+        Notification.rendered_at > now - max(rules.CAPS, default=timedelta()),
+        Notification.topic.not_in(NOT_COUNTED),
+    )
+    return rules.is_over_cap(cast("list[datetime]", list(await session.scalars(counted))), now)
+
+
+def _forget_secret(notification: Notification) -> None:
+    if TOPICS[notification.topic].secret:
+        notification.forget()

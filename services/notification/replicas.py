@@ -1,0 +1,80 @@
+"""What notification keeps copies of: how people are reached, where facilities are, what invoices are called."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Index, or_, select
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import Mapped, mapped_column
+
+from broker import Replica
+from contracts.auth import UserChanged
+from contracts.billing import InvoiceChanged
+from contracts.clinical import PatientChanged
+from contracts.facility import FacilityChanged
+from services.notification.tables import Base
+
+
+class PatientReference(Replica[PatientChanged], Base):
+    """A patient, and how they are reached."""
+
+    __tablename__ = "patient_reference"
+
+    facility_id: Mapped[UUID]
+    full_name: Mapped[str]
+    status: Mapped[str]
+    merged_into: Mapped[UUID | None]
+    email: Mapped[str | None]
+    phone: Mapped[str | None]
+    locale: Mapped[str | None]
+
+
+class UserReference(Replica[UserChanged], Base):
+    """A user, how they are reached, and which roles they have where."""
+
+    __tablename__ = "user_reference"
+    __table_args__ = (Index(None, "grants", postgresql_using="gin"),)
+
+    full_name: Mapped[str]
+    email: Mapped[str | None]
+    phone: Mapped[str | None]
+    locale: Mapped[str]
+    time_zone: Mapped[str]
+    status: Mapped[str]
+    grants: Mapped[list[dict[str, Any]]] = mapped_column(JSONB)
+
+    @classmethod
+    def kept(cls, event: UserChanged) -> dict[str, Any]:
+        """The columns: the grants as JSON."""
+        own = ("full_name", "email", "phone", "locale", "time_zone", "status")
+        return {name: getattr(event, name) for name in own} | {
+            "grants": [each.model_dump(mode="json") for each in event.grants]
+        }
+
+    @classmethod
+    async def with_role(cls, session: AsyncSession, role: str, facility_id: UUID) -> list[UUID]:
+        """Who has a role at a facility, or at every one, and may sign in."""
+        grants = ({"role": role, "facility_id": str(facility_id)}, {"role": role, "facility_id": None})
+        has_it = or_(*(cls.grants.contains([grant]) for grant in grants))
+        query = select(cls.id).where(has_it, cls.status.in_(("active", "locked")), ~cls.deleted).order_by(cls.id)
+        return list(await session.scalars(query))
+
+
+class FacilityReference(Replica[FacilityChanged], Base):
+    """What a facility is called, and which time it is there."""
+
+    __tablename__ = "facility_reference"
+
+    name: Mapped[str]
+    time_zone: Mapped[str]
+
+
+class InvoiceReference(Replica[InvoiceChanged], Base):
+    """What an invoice is called."""
+
+    __tablename__ = "invoice_reference"
+
+    number: Mapped[str | None]

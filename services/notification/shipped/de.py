@@ -1,0 +1,84 @@
+"""Auf Deutsch: was Patienten betrifft und das eigene Konto; für den Rest gilt Englisch."""
+
+from __future__ import annotations
+
+from services.notification.shipped.message import Message
+
+GREETING = "Guten Tag"
+
+MESSAGES = {
+    "account.verification": Message(
+        "Ihr Bestätigungscode",
+        "Ihr Code lautet {{ code }}. Er gilt einmal, bis {{ time }}. Falls Sie ihn nicht angefordert haben, ist nichts zu tun.",
+    ),
+    "account.locked": Message(
+        "Ihr Konto ist gesperrt",
+        "zu viele Anmeldungen an Ihrem Konto sind gescheitert. Vor {{ time }} kann sich niemand anmelden. "
+        "Falls Sie das nicht waren, sagen Sie es Ihrer Administration.",
+    ),
+    "account.suspended": Message(
+        "Ihr Konto ist stillgelegt",
+        "Ihr Konto wurde am {{ time }} stillgelegt. Ihre Administration kann Ihnen sagen, warum.",
+    ),
+    "result.ready": Message(
+        "Ein Befund liegt vor",
+        "ein Befund von {{ facility }} liegt vor. Melden Sie sich an, um ihn zu lesen, oder fragen Sie, wer Sie behandelt.",
+        "Ein Befund liegt vor: {{ facility }}. Melden Sie sich an, um ihn zu lesen.",
+    ),
+    "encounter.discharged": Message(
+        "Ihr Besuch bei {{ facility }}",
+        "Ihr Besuch bei {{ facility }} endete am {{ time }}. Melden Sie sich an, um zu sehen, was vereinbart wurde.",
+        "Ihr Besuch bei {{ facility }} ist zu Ende. Melden Sie sich an, um zu sehen, was vereinbart wurde.",
+    ),
+    "invoice.issued": Message(
+        "Rechnung {{ invoice_number }} von {{ facility }}",
+        "Ihre Rechnung {{ invoice_number }} von {{ facility }} beträgt {{ amount }}, zahlbar bis {{ due_on }}.",
+        "{{ facility }}: Rechnung {{ invoice_number }}, zahlbar bis {{ due_on }}. Melden Sie sich an, um sie zu sehen.",
+    ),
+    "invoice.overdue": Message(
+        "Rechnung {{ invoice_number }} ist überfällig",
+        "{{ balance }} Ihrer Rechnung {{ invoice_number }} von {{ facility }} waren bis {{ due_on }} zahlbar und sind offen. "
+        "Wenn Sie nicht alles auf einmal zahlen können, fragen Sie uns nach Raten.",
+        "{{ facility }}: Rechnung {{ invoice_number }} war bis {{ due_on }} zahlbar und ist noch offen.",
+    ),
+    "invoice.paid": Message(
+        "Rechnung {{ invoice_number }} ist bezahlt",
+        "Ihre Rechnung {{ invoice_number }} von {{ facility }} ist bezahlt: {{ amount }} am {{ time }}. Vielen Dank.",
+        "{{ facility }}: Rechnung {{ invoice_number }} ist bezahlt. Vielen Dank.",
+    ),
+    "invoice.voided": Message(
+        "Rechnung {{ invoice_number }} gilt nicht mehr",
+        "Ihre Rechnung {{ invoice_number }} von {{ facility }} wurde zurückgezogen. Sie schulden darauf nichts.",
+        "{{ facility }}: Rechnung {{ invoice_number }} wurde zurückgezogen. Sie schulden darauf nichts.",
+    ),
+    "payment.failed": Message(
+        "Ihre Zahlung ist gescheitert",
+        "Ihre Zahlung von {{ amount }}"
+        "{% if invoice_number is defined %} für Rechnung {{ invoice_number }}{% endif %} bei {{ facility }} ist gescheitert. "
+        "Es wurde nichts abgebucht. Bitte versuchen Sie es noch einmal, oder mit einer anderen Karte.",
+        "{{ facility }}: Eine Zahlung ist gescheitert. Bitte versuchen Sie es noch einmal.",
+    ),
+    "refund.succeeded": Message(
+        "Ihre Erstattung",
+        "{{ amount }}{% if invoice_number is defined %} der Rechnung {{ invoice_number }}{% endif %} gingen am {{ time }} "
+        "von {{ facility }} an Sie zurück.",
+        "{{ facility }}: Ihre Erstattung ist unterwegs.",
+    ),
+    "installment.due": Message(
+        "Rate {{ part }} der Rechnung {{ invoice_number }}",
+        "Rate {{ part }} Ihrer Rechnung {{ invoice_number }} von {{ facility }}, {{ amount }}, ist zahlbar bis {{ due_on }}.",
+        "{{ facility }}: Eine Rate der Rechnung {{ invoice_number }} ist zahlbar bis {{ due_on }}.",
+    ),
+    "installment.overdue": Message(
+        "Rate {{ part }} der Rechnung {{ invoice_number }} ist überfällig",
+        "Rate {{ part }} Ihrer Rechnung {{ invoice_number }} von {{ facility }}, {{ amount }}, war bis {{ due_on }} zahlbar. "
+        "Bitte zahlen Sie sie, damit nicht der ganze Rest auf einmal fällig wird.",
+        "{{ facility }}: Eine Rate der Rechnung {{ invoice_number }} war bis {{ due_on }} zahlbar.",
+    ),
+    "account.in_collections": Message(
+        "Ihr Konto bei {{ facility }}",
+        "seit {{ time }} fordern andere im Namen von {{ facility }} die offenen {{ balance }} ein. "
+        "Sprechen Sie mit uns, wenn Sie das für falsch halten.",
+        "{{ facility }}: Bitte sprechen Sie mit uns über Ihr Konto.",
+    ),
+}
