@@ -1,0 +1,59 @@
+"""What happens to patients' beds when two patients turn out to be one, or a patient dies."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from uuid import UUID
+
+from sqlalchemy import select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.facility.commands.giving import serve_waiting, take_back
+from services.facility.commands.stays import close
+from services.facility.replicas import PatientReference
+from services.facility.tables import Bed, BedRequest, BedStay, Facility
+
+
+async def merge_patient(session: AsyncSession, patient_id: UUID, into_patient_id: UUID, facility_id: UUID) -> None:
+    """What one patient has or waits for is the other's. Who lay in two beds lies in the one that they came to last.
+
+    Raises NotYet.
+    """
+    if not await _is_concerned(session, patient_id):
+        return
+    facility = await Facility.locked(session, facility_id)
+    into = (await PatientReference.current(session, into_patient_id)).id
+    for encounter_id in (await _encounters_in_bed(session, {patient_id, into}))[1:]:
+        await close(session, await BedRequest.seen(session, encounter_id), "transferred")
+    for bed in await Bed.all_of(session, Bed.patient_id == patient_id):
+        bed.patient_id = into
+    still_open = [BedStay.patient_id == patient_id, BedStay.ended_at.is_(None)]
+    await session.execute(update(BedStay).where(*still_open).values(patient_id=into))
+    await session.execute(update(BedRequest).where(BedRequest.patient_id == patient_id).values(patient_id=into))
+    await serve_waiting(session, facility)
+
+
+async def release_beds_of(session: AsyncSession, patient_id: UUID, facility_id: UUID) -> None:
+    """A patient who died needs no bed any more."""
+    if not await _is_concerned(session, patient_id):
+        return
+    facility = await Facility.locked(session, facility_id)
+    needs = [BedRequest.patient_id == patient_id, BedRequest.status != "closed"]
+    for request in await session.scalars(select(BedRequest).where(*needs).execution_options(populate_existing=True)):
+        await close(session, request, "deceased")
+    for bed in await Bed.all_of(session, Bed.patient_id == patient_id):
+        await take_back(session, bed, "deceased")
+    await serve_waiting(session, facility)
+
+
+async def _is_concerned(session: AsyncSession, patient_id: UUID) -> bool:
+    """Whether a patient has a bed or ever asked for one."""
+    asked = select(BedRequest.encounter_id).where(BedRequest.patient_id == patient_id)
+    kept = select(Bed.bed_id).where(Bed.patient_id == patient_id)
+    return (await session.scalar(asked.union_all(kept).limit(1))) is not None
+
+
+async def _encounters_in_bed(session: AsyncSession, patients: Collection[UUID]) -> list[UUID]:
+    """The encounters for which these patients lie in beds, the latest first."""
+    lying = select(BedStay.encounter_id).where(BedStay.patient_id.in_(patients), BedStay.ended_at.is_(None))
+    return list(await session.scalars(lying.order_by(BedStay.began_at.desc(), BedStay.stay_id)))

@@ -1,0 +1,32 @@
+"""Facility at work, over a database of its own."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from datetime import timedelta
+
+import pytest
+
+from broker import clock
+from services.facility.app import service
+from tests.scratch import Databases
+from tests.services.facility.house import House
+from tests.services.kit import Workplace
+
+
+@pytest.fixture
+async def facility(database: Databases) -> AsyncIterator[Workplace]:
+    async with Workplace.of(service, database) as workplace:
+        yield workplace
+
+
+@pytest.fixture
+async def house(facility: Workplace) -> House:
+    """A facility with a department, and no beds yet."""
+    return await House.open(facility)
+
+
+@pytest.fixture(autouse=True)
+def _clock_put_back() -> Iterator[None]:
+    yield
+    clock.shift = timedelta()

@@ -1,0 +1,177 @@
+"""Inpatients get a bed, or wait for one; what they leave goes to the next."""
+
+from __future__ import annotations
+
+from datetime import date
+
+import pytest
+
+from contracts.clinical import PatientDeceased, PatientMerged
+from contracts.facility import BedAssigned, BedReleased, BedRequestWaiting, WardFull
+from services.facility import commands
+from tests.services.facility.house import House, Person
+
+
+async def test_an_inpatient_gets_a_bed_and_leaves_it_to_be_cleaned(house: House) -> None:
+    """Assigned at admission; cleaned after the discharge; both are said, with the bed and the encounter."""
+    [bed_id] = await house.beds(1)
+    person = await house.person()
+    assert await house.admits(person) == bed_id
+    assert await house.request(person) == "assigned"
+    await house.discharges(person)
+    assert await house.status(bed_id) == "cleaning"
+    [assigned], [released] = await house.at.published(BedAssigned), await house.at.published(BedReleased)
+    assert (assigned.bed_id, assigned.encounter_id, assigned.transferred_from) == (bed_id, person.encounter_id, None)
+    assert (released.bed_id, released.patient_id, released.reason) == (bed_id, person.patient_id, "discharged")
+
+
+async def test_who_finds_no_bed_waits_for_the_first_that_is_clean(house: House) -> None:
+    """Waiting is said once; the bed goes to the next not when it is left but when it is clean."""
+    [bed_id] = await house.beds(1)
+    first, second, third = await house.comes(), await house.comes(), await house.comes()
+    assert [event.encounter_id for event in await house.at.published(BedRequestWaiting)] == [
+        second.encounter_id,
+        third.encounter_id,
+    ]
+    await house.discharges(first)
+    assert await house.bed_of(second) is None
+    await house.cleans(bed_id)
+    assert await house.bed_of(second) == bed_id
+    assert (await house.request(second), await house.request(third)) == ("assigned", "waiting")
+
+
+async def test_who_needs_isolation_is_served_first_unless_the_house_says_otherwise(house: House) -> None:
+    """Then, and among the others, who has waited longest."""
+    ward = await house.ward()
+    early, isolated = await house.comes(), await house.comes(isolation=True)
+    first = await house.bed(ward, "1", room="1")
+    assert await house.bed_of(isolated) == first
+    async with house.at.transaction() as session:
+        await commands.set_setting(session, house.id, "isolation_goes_first", False)
+    another = await house.comes(isolation=True)
+    assert await house.bed(ward, "2", room="2") == await house.bed_of(early)
+    assert await house.request(another) == "waiting"
+
+
+async def test_a_named_ward_is_waited_for(house: House) -> None:
+    """A free bed elsewhere is not taken; a ward of another facility counts as none named."""
+    here, there = await house.ward("here"), await house.ward("there")
+    bed_id = await house.bed(there)
+    waiting = await house.comes(ward_id=here)
+    assert await house.request(waiting) == "waiting"
+    stranger = await House.open(house.at)
+    person = await house.person()
+    assert await house.admits(person, ward_id=await stranger.ward()) == bed_id
+
+
+async def test_the_bed_is_fit_for_the_patient(house: House) -> None:
+    """Not in a ward for another sex, and not in a room kept for isolation while another bed is free."""
+    women, single = await house.ward("a women", sex="female"), await house.ward("b single")
+    await house.bed(women)
+    alone = await house.bed(single, "1", room="1")
+    shared = [await house.bed(single, str(number), room="2") for number in (2, 3)]
+    assert await house.bed_of(await house.comes("male")) in shared
+    assert await house.bed_of(await house.comes("male", isolation=True)) == alone
+    assert await house.bed_of(await house.comes("male")) in shared
+    assert await house.bed_of(await house.comes("male")) is None
+
+
+async def test_the_room_of_an_isolated_patient_is_free_for_others_when_they_leave(house: House) -> None:
+    """In a ward that is equipped for it they lie alone in a room of two; the other bed then goes to who waits."""
+    beds = await house.beds(2, isolation=True)
+    isolated = await house.comes(isolation=True)
+    waiting = await house.comes()
+    assert await house.request(waiting) == "waiting"
+    await house.discharges(isolated)
+    assert await house.bed_of(waiting) in beds
+
+
+async def test_what_is_said_twice_or_in_another_order_leaves_no_bed_occupied(house: House) -> None:
+    """A discharge that comes before its admission closes the need; a repetition of either changes nothing."""
+    [bed_id] = await house.beds(1)
+    early = await house.person()
+    await house.discharges(early)
+    assert await house.admits(early) is None
+    person = await house.comes()
+    await house.admits(person)
+    await house.discharges(person)
+    await house.discharges(person)
+    await house.admits(person)
+    assert await house.status(bed_id) == "cleaning"
+    assert len(await house.at.published(BedAssigned)) == len(await house.at.published(BedReleased)) == 1
+
+
+async def test_a_cancelled_encounter_no_longer_waits_and_frees_what_was_kept_for_it(house: House) -> None:
+    """Its reservation is free at once, for who waits."""
+    [bed_id] = await house.beds(1)
+    planned, waiting = await house.person(), await house.person()
+    await house.reserves(bed_id, planned)
+    await house.admits(waiting)
+    await house.cancels(planned)
+    assert await house.bed_of(waiting) == bed_id
+    another = await house.comes()
+    await house.cancels(another)
+    assert await house.request(another) == "closed"
+    assert [event.reason for event in await house.at.published(BedReleased)] == ["cancelled"]
+
+
+async def test_a_patient_lies_in_one_bed(house: House) -> None:
+    """A second stay that begins before the end of the first is heard of waits for it."""
+    beds = await house.beds(2)
+    person = await house.comes()
+    again = Person(person.patient_id, (await house.person()).encounter_id)
+    assert await house.admits(again) is None
+    await house.discharges(person)
+    assert await house.bed_of(again) in beds
+
+
+async def test_who_died_leaves_the_bed_and_the_reservation(house: House) -> None:
+    """And gets none any more, when the admission is heard of late."""
+    beds = await house.beds(2)
+    person = await house.comes()
+    planned = Person(person.patient_id, (await house.person()).encounter_id)
+    [kept] = {*beds} - {await house.bed_of(person)}
+    await house.reserves(kept, planned)
+    died = PatientDeceased(patient_id=person.patient_id, facility_id=house.id, deceased_on=date(2026, 1, 1))
+    await house.known(person.patient_id, version=2, status="deceased")
+    await house.at.deliver(died)
+    assert sorted([await house.status(bed) for bed in beds]) == ["available", "cleaning"]
+    assert {event.reason for event in await house.at.published(BedReleased)} == {"deceased"}
+    assert await house.admits(planned) is None
+    assert await house.request(planned) == "closed"
+
+
+@pytest.mark.parametrize("both_lie", [False, True])
+async def test_a_merge_gives_one_patients_bed_to_the_other(house: House, both_lie: bool) -> None:
+    """Who then lay in two beds lies in the one that they came to last."""
+    beds = await house.beds(2)
+    survivor = await house.comes() if both_lie else await house.person()
+    merged = await house.comes()
+    await house.known(merged.patient_id, version=2, status="merged", merged_into=survivor.patient_id)
+    event = PatientMerged(
+        patient_id=merged.patient_id,
+        into_patient_id=survivor.patient_id,
+        facility_id=house.id,
+        merged_at=house.admission(merged).admitted_at,
+    )
+    await house.at.deliver(event)
+    bed_id = await house.bed_of(merged)
+    assert bed_id in beds
+    [other] = {*beds} - {bed_id}
+    assert await house.status(other) == ("cleaning" if both_lie else "available")
+    await house.discharges(merged)
+    assert {event.patient_id for event in await house.at.published(BedReleased)} == {survivor.patient_id}
+
+
+async def test_a_full_ward_is_said_once(house: House) -> None:
+    """When the last bed is taken; again only after one was free."""
+    beds = await house.beds(2)
+    first, _ = await house.comes(), await house.comes()
+    await house.comes()
+    [full] = await house.at.published(WardFull)
+    assert full.capacity == 10
+    bed_id = await house.bed_of(first)
+    assert bed_id in beds
+    await house.discharges(first)
+    await house.cleans(bed_id)
+    assert len(await house.at.published(WardFull)) == 2
