@@ -21,7 +21,8 @@ from broker._tables import failed_message
 from contracts.lab import LabResultAvailable
 from services.clinical import commands as clinical
 from services.lab import commands as lab
-from services.lab.replicas import PatientReference
+from services.lab.replicas import EncounterReference, PatientReference
+from services.lab.rules import ENDED_ENCOUNTERS
 from services.lab.tables import LabOrder, LabResult, LabTest
 
 PATIENCE = 60.0
@@ -95,9 +96,10 @@ class Incidents:
                 session, patient_id=patient.patient_id, encounter_id=encounter_id, encounter_class="emergency"
             )
             await clinical.arrive(session, encounter_id)
-            await clinical.start_encounter(session, encounter_id)
-        lab_database = self._databases["lab"]
-        await PatientReference.wait_for(lab_database.transaction, patient.patient_id, patient.state_version, seconds=PATIENCE)
+            encounter = await clinical.start_encounter(session, encounter_id)
+        lab_sessions = self._databases["lab"].transaction
+        await PatientReference.wait_for(lab_sessions, patient.patient_id, patient.state_version, seconds=PATIENCE)
+        await EncounterReference.wait_for(lab_sessions, encounter_id, encounter.state_version, seconds=PATIENCE)
         async with self._doing("lab") as session:
             order_id, test = await _order(session, patient.patient_id, encounter_id)
             await _carry_out(session, order_id, test)
@@ -112,11 +114,11 @@ class Incidents:
                 yield session
 
     async def _an_order(self) -> Row[UUID, UUID, UUID | None] | None:
-        """Patient, facility and encounter of one of the orders."""
+        """Patient, facility and encounter of one of the orders of those who live."""
         columns = (LabOrder.patient_id, LabOrder.facility_id, LabOrder.encounter_id)
-        unmerged = LabOrder.patient_id.in_(select(PatientReference.id).where(PatientReference.merged_into.is_(None)))
+        living = LabOrder.patient_id.in_(select(PatientReference.id).where(PatientReference.status == "active"))
         async with self._databases["lab"].transaction() as session:
-            found = select(*columns).where(unmerged).order_by(LabOrder.order_id).limit(1)
+            found = select(*columns).where(living).order_by(LabOrder.order_id).limit(1)
             return (await session.execute(found)).one_or_none()
 
     async def _somebody_else(self, example: Row[UUID, UUID, UUID | None]) -> UUID | None:
@@ -182,10 +184,12 @@ async def _position(database: Database, message: UUID) -> int:
 
 
 async def _order(session: AsyncSession, patient_id: UUID, encounter_id: UUID | None) -> tuple[UUID, LabTest]:
-    """An order of one test."""
+    """An order of one test, of the encounter if it still goes on."""
+    encounter = encounter_id and await EncounterReference.find(session, encounter_id)
+    goes_on = encounter and encounter.status not in ENDED_ENCOUNTERS
     test = (await session.scalars(select(LabTest).where(LabTest.active).order_by(LabTest.code).limit(1))).one()
     order = await lab.place_order(
-        session, patient_id=patient_id, tests=[test.code], encounter_id=encounter_id, priority="urgent"
+        session, patient_id=patient_id, tests=[test.code], encounter_id=encounter_id if goes_on else None, priority="urgent"
     )
     return order.order_id, test
 

@@ -103,6 +103,7 @@ class Loader:
         await self._step("encounters", files["encounters"], self._start)
         await self._step("orders", orders, self._order)
         await self._step("discharges", files["encounters"], self._discharge)
+        await self._step("deaths", files["patients"], self._record_death)
         charges, payments = self._sorted(files["claims_transactions"])
         await self._step("invoices", files["claims"], lambda row: self._invoice(row, charges.pop(row.values["Id"], [])))
         for row in (row for rows in charges.values() for row in rows):
@@ -200,8 +201,6 @@ class Loader:
                 birth_date=row.day("BIRTHDATE"),
                 sex=_one_of(row, "GENDER", SEX),
             )
-            if died := row.optional_day("DEATHDATE"):
-                await clinical.record_death(taking.session, patient_id, died)
 
     async def _start(self, row: Row) -> None:
         async with self._taking("clinical", row) as taking:
@@ -253,6 +252,17 @@ class Loader:
                     await clinical.discharge(session, encounter_id, at=stop)
         except (RowRefused, RuleBroken) as refused:
             self._report.refuse(row, f"the encounter stays open: {refused}")
+
+    async def _record_death(self, row: Row) -> None:
+        """After all that was done for the patient. The row was counted when they were registered."""
+        try:
+            patient_id, died = row.id("Id"), row.optional_day("DEATHDATE")
+            async with self._databases["clinical"].transaction() as session:
+                patient = await session.get(Patient, patient_id)
+                if died and patient is not None and patient.status == "active":
+                    await clinical.record_death(session, patient_id, died)
+        except (RowRefused, RuleBroken) as refused:
+            self._report.refuse(row, f"the patient stays alive: {refused}")
 
     def _sorted(self, rows: Iterable[Row]) -> tuple[defaultdict[str, list[Row]], list[Row]]:
         """The charges by claim, and the payments."""

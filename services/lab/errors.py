@@ -4,11 +4,21 @@ RuleBroken
 ├── OrderCannotBecome
 ├── SampleCannotBecome
 ├── ResultCannotBecome
+├── CallBackCannotBecome
+├── FacilityIsNotActive
+├── PatientIsDeceased
+├── EncounterIsOver
+├── EncounterIsOfAnotherPatient
+├── DuplicateOrder
 ├── TestIsNotOffered
 ├── OrderNamesATestTwice
 ├── OrderHasResultsAlready
 ├── ReferenceRangesOverlap
 ├── RangeEndsBeforeItBegins
+├── DeltaNeedsALimit
+├── ControlNeedsASpread
+├── ReflexNeedsACondition
+├── ReflexNamesItsOwnTest
 ├── TestIsNotPartOfTheOrder
 ├── SampleWasTakenForThisTestAlready
 ├── SampleNeedsTwoIdentifiers
@@ -19,6 +29,10 @@ RuleBroken
 ├── UnitIsUnknown
 ├── UnitCannotBeConverted
 ├── CorrectionChangesNothing
+├── NoCallIsDue
+├── CallNamesOneCallee
+├── CallPrecedesTheResult
+├── ReadBackDoesNotMatch
 └── TimeIsInTheFuture
 """
 
@@ -37,6 +51,30 @@ class SampleCannotBecome(RuleBroken):
 
 class ResultCannotBecome(RuleBroken):
     """A result in this state cannot become what is asked."""
+
+
+class CallBackCannotBecome(RuleBroken):
+    """The call of a critical result cannot become what is asked."""
+
+
+class FacilityIsNotActive(RuleBroken):
+    """Nothing is ordered at a facility that is not active."""
+
+
+class PatientIsDeceased(RuleBroken):
+    """Nothing is ordered for a patient who has died."""
+
+
+class EncounterIsOver(RuleBroken):
+    """Nothing is ordered during an encounter that is over or does not take place."""
+
+
+class EncounterIsOfAnotherPatient(RuleBroken):
+    """An order is for the patient of its encounter."""
+
+
+class DuplicateOrder(RuleBroken):
+    """This test was ordered for the patient a short while ago: give a reason to order it again."""
 
 
 class TestIsNotOffered(RuleBroken):
@@ -63,6 +101,30 @@ class ReferenceRangesOverlap(RuleBroken):
 
 class RangeEndsBeforeItBegins(RuleBroken):
     """The lower end of a range must not be above its upper end."""
+
+    status = 422
+
+
+class DeltaNeedsALimit(RuleBroken):
+    """A delta check needs an absolute limit or one in percent."""
+
+    status = 422
+
+
+class ControlNeedsASpread(RuleBroken):
+    """The standard deviation of a control is above zero."""
+
+    status = 422
+
+
+class ReflexNeedsACondition(RuleBroken):
+    """A reflex test needs a flag or a limit."""
+
+    status = 422
+
+
+class ReflexNamesItsOwnTest(RuleBroken):
+    """A test is not a reflex test of itself."""
 
     status = 422
 
@@ -121,6 +183,26 @@ class CorrectionChangesNothing(RuleBroken):
     """A correction must say something else than the result does."""
 
     status = 422
+
+
+class NoCallIsDue(RuleBroken):
+    """This result was never critical, or is history: nobody has to be called."""
+
+
+class CallNamesOneCallee(RuleBroken):
+    """Either a user was called or a role."""
+
+    status = 422
+
+
+class CallPrecedesTheResult(RuleBroken):
+    """A result cannot be called before it was released."""
+
+    status = 422
+
+
+class ReadBackDoesNotMatch(RuleBroken):
+    """What was read back is not what the result says: say it again."""
 
 
 class TimeIsInTheFuture(RuleBroken):

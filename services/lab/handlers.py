@@ -5,7 +5,8 @@ from __future__ import annotations
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from broker import on
-from contracts.clinical import EncounterCancelled, PatientMerged
+from contracts.clinical import EncounterCancelled, PatientDeceased, PatientMerged
+from contracts.lab import LabResultCriticalDue
 from services.lab import commands
 
 
@@ -19,3 +20,15 @@ async def repoint_orders_of_merged_patient(event: PatientMerged, session: AsyncS
 async def cancel_orders_of_cancelled_encounter(event: EncounterCancelled, session: AsyncSession) -> None:
     """Nobody will take the samples."""
     await commands.cancel_orders_of_encounter(session, event.encounter_id, reason="encounter cancelled")
+
+
+@on(PatientDeceased)
+async def cancel_orders_of_deceased_patient(event: PatientDeceased, session: AsyncSession) -> None:
+    """Nobody will take the samples; what was taken before is still measured."""
+    await commands.cancel_orders_without_sample(session, event.patient_id, reason="patient deceased")
+
+
+@on(LabResultCriticalDue)
+async def escalate_a_result_that_nobody_called(event: LabResultCriticalDue, session: AsyncSession) -> None:
+    """A critical result of which nobody was told in time goes to whoever stands above."""
+    await commands.escalate_critical_result(session, event.result_id)

@@ -13,6 +13,7 @@ import httpx
 from nilecare.token import development_token
 from tests.flows.asked import ROLES
 from tests.flows.running import Running
+from tests.waiting import until
 
 POTASSIUM, GLUCOSE, CULTURE = "2823-3", "2345-7", "630-4"
 
@@ -173,9 +174,22 @@ class Hospital:
         return await self.ask("clinical", "POST", f"/encounters/{encounter}/discharge", {})
 
     async def orders(self, person: Person, *tests: str, encounter: str | None = None) -> str:
-        """An order for these tests."""
+        """An order for these tests, once the lab has heard of the encounter."""
+        await self._lab_knows(encounter)
         asked = {"patient_id": person.id, "tests": tests, "encounter_id": encounter}
         return str((await self.begin("lab", "POST", "/lab-orders", asked))["order_id"])
+
+    async def _lab_knows(self, encounter: str | None) -> None:
+        async def is_there() -> bool:
+            return bool(await self.running.rows("lab", "SELECT 1 FROM encounter_reference WHERE id = :id", id=encounter))
+
+        if encounter is not None:
+            await until(is_there)
+
+    async def controls(self, test: str) -> Reply:
+        """A control that shows what it should."""
+        asked = {"facility_id": self.id, "test_code": test, "level": 1, "value": "4.0", "target": "4.1", "sd": "0.1"}
+        return await self.ask("lab", "POST", "/controls", asked)
 
     async def samples(self, order: str, person: Person) -> str:
         """A sample, as it lies in the lab."""

@@ -35,7 +35,9 @@ async def work(hospital: Hospital) -> Work:
     invoice = await hospital.invoices(person)
     payment = await hospital.ask("payment", "POST", "/payments", hospital.card(invoice, None, "2.00"))
     encounter = await hospital.admits(person)
+    # 4.2 mg/dL: so critical that somebody has to be called.
     order = await hospital.completes(person, GLUCOSE)
+    await hospital.controls(GLUCOSE)
     [result] = (await hospital.ask("lab", "GET", f"/lab-orders/{order}/results")).items
     ids = {
         "facility_id": hospital.id,

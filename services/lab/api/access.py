@@ -14,6 +14,7 @@ Clinician = Annotated[Principal, allow("clinician")]
 Technician = Annotated[Principal, allow("technician")]
 Pathologist = Annotated[Principal, allow("pathologist")]
 LabManager = Annotated[Principal, allow("lab_manager")]
+LabStaff = Annotated[Principal, allow("technician", "pathologist", "lab_manager")]
 Staff = Annotated[Principal, allow("clinician", "technician", "pathologist", "lab_manager")]
 
 Seen = TypeVar("Seen", LabOrder, Sample, LabResult)

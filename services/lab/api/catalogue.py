@@ -19,8 +19,18 @@ router = Router()
 @router.put("/lab-tests/{code}")
 async def define_test(code: Annotated[Code, Path()], asked: AskedTest, session: Transaction, who: LabManager) -> TestView:
     """Puts a test into the catalogue, or changes all that the catalogue says of it."""
-    given = dict(asked) | {"ranges": [range_.given() for range_ in asked.ranges]}
-    return TestView.model_validate(await commands.define_test(session, code, **given))
+    test = await commands.define_test(
+        session,
+        code,
+        name=asked.name,
+        unit=asked.unit,
+        molar_mass=asked.molar_mass,
+        normal_text=asked.normal_text,
+        active=asked.active,
+        ranges=[range_.given() for range_ in asked.ranges],
+        policy=asked.policy(),
+    )
+    return TestView.model_validate(test)
 
 
 @router.get("/lab-tests")

@@ -5,10 +5,14 @@ samples and its results happens under the lock of the order's row, and for the p
 that are not given are now; ids that are not given are new.
 """
 
-from services.lab.commands.catalogue import define_test
+from services.lab.commands.calls import escalate_critical_result, record_critical_call
+from services.lab.commands.catalogue import Policy, define_test
+from services.lab.commands.controls import record_control
+from services.lab.commands.findings import Measured
 from services.lab.commands.orders import (
     cancel_order,
     cancel_orders_of_encounter,
+    cancel_orders_without_sample,
     draft_order,
     hold_order,
     place_order,
@@ -16,7 +20,7 @@ from services.lab.commands.orders import (
     resume_order,
     send_order,
 )
-from services.lab.commands.results import Measured, cancel_result, correct_result, enter_result, verify_result
+from services.lab.commands.results import cancel_result, correct_result, enter_result, verify_result
 from services.lab.commands.samples import (
     accept_sample,
     collect_sample,
@@ -29,9 +33,11 @@ from services.lab.commands.samples import (
 
 __all__ = [
     "Measured",
+    "Policy",
     "accept_sample",
     "cancel_order",
     "cancel_orders_of_encounter",
+    "cancel_orders_without_sample",
     "cancel_result",
     "collect_sample",
     "correct_result",
@@ -39,9 +45,12 @@ __all__ = [
     "dispose_of_sample",
     "draft_order",
     "enter_result",
+    "escalate_critical_result",
     "hold_order",
     "place_order",
     "receive_sample",
+    "record_control",
+    "record_critical_call",
     "reject_sample",
     "repoint_orders",
     "resume_order",

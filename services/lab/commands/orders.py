@@ -6,21 +6,18 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID, uuid4
 
-from sqlalchemy import select, update
+from sqlalchemy import ColumnElement, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from broker import clock, publish
-from contracts.lab import (
-    LabOrderCancelled,
-    LabOrderCompleted,
-    LabOrderPlaced,
-    OrderedTest,
-    Priority,
-)
+from broker import clock
+from contracts.lab import Priority
 from services.lab import rules
 from services.lab.commands.catalogue import offered_tests
+from services.lab.commands.follow_ups import announce, end_cancelled, lines
+from services.lab.commands.orderable import check_duplicates, check_orderable
+from services.lab.commands.work import working_on
 from services.lab.replicas import PatientReference
-from services.lab.tables import LabOrder, OrderLine, Sample
+from services.lab.tables import LabOrder
 
 
 async def place_order(
@@ -32,9 +29,14 @@ async def place_order(
     encounter_id: UUID | None = None,
     order_id: UUID | None = None,
     ordered_by: UUID | None = None,
+    duplicate_reason: str | None = None,
     at: datetime | None = None,
 ) -> LabOrder:
-    """Orders tests (LOINC codes) for a patient. Raises NotYet, TestIsNotOffered, OrderNamesATestTwice, TimeIsInTheFuture."""
+    """Orders tests (LOINC codes) for a patient. duplicate_reason: why a test is ordered again within its window.
+
+    Raises NotYet, FacilityIsNotActive, PatientIsDeceased, EncounterIsOver, EncounterIsOfAnotherPatient, DuplicateOrder,
+    TestIsNotOffered, OrderNamesATestTwice, TimeIsInTheFuture.
+    """
     order = await draft_order(
         session,
         patient_id=patient_id,
@@ -43,9 +45,11 @@ async def place_order(
         encounter_id=encounter_id,
         order_id=order_id,
         ordered_by=ordered_by,
+        duplicate_reason=duplicate_reason,
         at=at,
     )
-    return _send(session, order)
+    await check_duplicates(session, order)
+    return announce(session, order)
 
 
 async def draft_order(
@@ -57,9 +61,10 @@ async def draft_order(
     encounter_id: UUID | None = None,
     order_id: UUID | None = None,
     ordered_by: UUID | None = None,
+    duplicate_reason: str | None = None,
     at: datetime | None = None,
 ) -> LabOrder:
-    """Prepares an order, of which nobody hears until it is sent. Raises what `place_order` raises."""
+    """Prepares an order, of which nobody hears until it is sent. Raises what `place_order` raises but DuplicateOrder."""
     patient = await PatientReference.current(session, patient_id)
     offered = await offered_tests(session, tests)
     order = LabOrder(
@@ -70,16 +75,22 @@ async def draft_order(
         status="draft",
         priority=priority,
         ordered_by=ordered_by,
+        duplicate_reason=duplicate_reason,
         placed_at=rules.check_happened(at or clock.now(), clock.now()),
-        lines=_lines([(test.code, test.name) for test in offered]),
+        lines=lines((test.code, test.name, None) for test in offered),
     )
+    await check_orderable(session, order)
     session.add(order)
     return order
 
 
 async def send_order(session: AsyncSession, order_id: UUID) -> LabOrder:
-    """Places an order that was a draft. Raises NotFound, OrderCannotBecome."""
-    return _send(session, await working_on(session, order_id))
+    """Places an order that was a draft. Raises NotFound, OrderCannotBecome, and what `place_order` raises but about tests."""
+    order = await working_on(session, order_id)
+    order.placed_at = clock.now()
+    await check_orderable(session, order)
+    await check_duplicates(session, order)
+    return announce(session, order)
 
 
 async def hold_order(session: AsyncSession, order_id: UUID, *, reason: str) -> LabOrder:
@@ -107,16 +118,27 @@ async def cancel_order(session: AsyncSession, order_id: UUID, *, reason: str) ->
     order.become("cancelled")
     for line in order.lines:
         line.status = "cancelled"
-    _end_cancelled(session, order, reason, announce=was_placed)
+    end_cancelled(session, order, reason, announced=was_placed)
     return order
 
 
 async def cancel_orders_of_encounter(session: AsyncSession, encounter_id: UUID, *, reason: str) -> None:
     """Gives up the open orders of an encounter that does not take place; those with results go on."""
-    open_ = select(LabOrder).where(LabOrder.encounter_id == encounter_id, LabOrder.status.in_(rules.OPEN_ORDERS))
-    for order in await session.scalars(open_.order_by(LabOrder.order_id).with_for_update()):
+    for order in await _open(session, LabOrder.encounter_id == encounter_id):
         if "resulted" not in order.tests:
             await cancel_order(session, order.order_id, reason=reason)
+
+
+async def cancel_orders_without_sample(session: AsyncSession, patient_id: UUID, *, reason: str) -> None:
+    """Gives up the orders of a patient of whom no sample can be taken any more; those that have one go on."""
+    for order in await _open(session, LabOrder.patient_id == patient_id):
+        if not order.is_sampled:
+            await cancel_order(session, order.order_id, reason=reason)
+
+
+async def _open(session: AsyncSession, these: ColumnElement[bool]) -> Sequence[LabOrder]:
+    query = select(LabOrder).where(these, LabOrder.status.in_(rules.OPEN_ORDERS)).order_by(LabOrder.order_id)
+    return (await session.scalars(query.with_for_update())).all()
 
 
 async def repoint_orders(session: AsyncSession, patient_id: UUID, *, into_patient_id: UUID) -> None:
@@ -127,70 +149,3 @@ async def repoint_orders(session: AsyncSession, patient_id: UUID, *, into_patien
     survivor = await PatientReference.current(session, into_patient_id)
     open_ = update(LabOrder).where(LabOrder.patient_id == patient_id, LabOrder.status.in_(rules.OPEN_ORDERS))
     await session.execute(open_.values(patient_id=survivor.id))
-
-
-async def working_on(session: AsyncSession, order_id: UUID) -> LabOrder:
-    """The order, locked, and its patient as they are now: merges are followed. Raises NotFound."""
-    order = await LabOrder.locked(session, order_id)
-    order.patient_id = (await PatientReference.current(session, order.patient_id)).id
-    return order
-
-
-def conclude(session: AsyncSession, order: LabOrder, *, reason: str | None = None, at: datetime | None = None) -> None:
-    """Lets an order follow its tests, one of which changed, and says so when that ends it. Raises OrderCannotBecome.
-
-    reason: why it is cancelled, if no test is left.
-    """
-    before, order.status = order.status, rules.order_by_tests(order.status, order.tests)
-    if order.status == before:
-        return
-    if order.status == "completed":
-        order.completed_at = at or clock.now()
-        publish(session, LabOrderCompleted.of(order, tests=_ordered(order, "resulted")))
-    if order.status == "cancelled":
-        _end_cancelled(session, order, reason or "no test is left", announce=True)
-
-
-def recollect(session: AsyncSession, order: LabOrder, sample: Sample) -> LabOrder:
-    """Moves the tests of a rejected sample to a new order, which is given back. Raises OrderCannotBecome."""
-    rules.check_recollectable(order.status)
-    rejected = [line for line in order.lines if line.sample_id == sample.sample_id]
-    for line in rejected:
-        line.status = "recollected"
-    again = LabOrder(
-        order_id=uuid4(),
-        patient_id=order.patient_id,
-        facility_id=order.facility_id,
-        encounter_id=order.encounter_id,
-        status="draft",
-        priority=order.priority,
-        recollects=order.order_id,
-        ordered_by=order.ordered_by,
-        placed_at=clock.now(),
-        lines=_lines([(line.test_code, line.test_name) for line in rejected]),
-    )
-    session.add(again)
-    return _send(session, again)
-
-
-def _send(session: AsyncSession, order: LabOrder) -> LabOrder:
-    order.become("ordered")
-    publish(session, LabOrderPlaced.of(order, tests=_ordered(order, "pending")))
-    return order
-
-
-def _end_cancelled(session: AsyncSession, order: LabOrder, reason: str, *, announce: bool) -> None:
-    order.reason, order.cancelled_at = reason, clock.now()
-    if announce:
-        publish(session, LabOrderCancelled.of(order))
-
-
-def _lines(tests: Sequence[tuple[str, str]]) -> list[OrderLine]:
-    return [
-        OrderLine(position=position, test_code=code, test_name=name, status="pending")
-        for position, (code, name) in enumerate(tests)
-    ]
-
-
-def _ordered(order: LabOrder, status: rules.TestStatus) -> tuple[OrderedTest, ...]:
-    return tuple(OrderedTest(code=line.test_code, name=line.test_name) for line in order.lines if line.status == status)

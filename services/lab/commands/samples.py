@@ -11,7 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from broker import clock, publish
 from contracts.lab import LabSampleCollected, LabSampleRejected, RejectionReason
 from services.lab import rules
-from services.lab.commands import orders
+from services.lab.commands.follow_ups import conclude, recollect
+from services.lab.commands.work import working_on
 from services.lab.errors import SampleWasTakenForThisTestAlready
 from services.lab.replicas import PatientReference
 from services.lab.tables import LabOrder, OrderLine, Sample
@@ -32,7 +33,7 @@ async def collect_sample(
     Raises NotFound, OrderCannotBecome, SampleNeedsTwoIdentifiers, SampleLabelDoesNotMatchThePatient,
     TestIsNotPartOfTheOrder, SampleWasTakenForThisTestAlready, TimeIsInTheFuture.
     """
-    order = await orders.working_on(session, order_id)
+    order = await working_on(session, order_id)
     patient = await PatientReference.require(session, order.patient_id)
     rules.check_label(label, patient.identifiers)
     order.status = rules.order_after_collection(order.status)
@@ -80,11 +81,11 @@ async def reject_sample(session: AsyncSession, sample_id: UUID, *, reason: Rejec
     """
     order, sample = await _moved(session, sample_id, "rejected")
     sample.rejection_reason, sample.rejected_at = reason, clock.now()
-    again = orders.recollect(session, order, sample)
+    again = recollect(session, order, sample)
     publish(
         session, LabSampleRejected.of(sample, patient_id=order.patient_id, reason=reason, recollect_order_id=again.order_id)
     )
-    orders.conclude(session, order, reason=f"sample {reason}")
+    conclude(session, order, reason=f"sample {reason}")
     return again
 
 
@@ -109,7 +110,7 @@ def _lines_to_sample(order: LabOrder, test_codes: Collection[str] | None) -> lis
 
 
 async def _moved(session: AsyncSession, sample_id: UUID, to: rules.SampleStatus) -> tuple[LabOrder, Sample]:
-    order = await orders.working_on(session, (await Sample.seen(session, sample_id)).order_id)
+    order = await working_on(session, (await Sample.seen(session, sample_id)).order_id)
     sample = await Sample.locked(session, sample_id)
     sample.become(to)
     return order, sample

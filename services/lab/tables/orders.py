@@ -32,6 +32,7 @@ class LabOrder(Base):
         ForeignKey("lab_orders.order_id"), comment="the order whose sample could not be used"
     )
     reason: Mapped[str | None] = mapped_column(comment="why it was held or cancelled")
+    duplicate_reason: Mapped[str | None] = mapped_column(comment="why a test is ordered again so soon")
     ordered_by: Mapped[UUID | None] = mapped_column(comment="the user who did; null where nobody is known")
     placed_at: Mapped[datetime]
     completed_at: Mapped[datetime | None]
@@ -48,6 +49,11 @@ class LabOrder(Base):
     def tests(self) -> list[TestStatus]:
         """The states of its tests."""
         return [line.status for line in self.lines]
+
+    @property
+    def is_sampled(self) -> bool:
+        """Whether anything was taken from the patient for it."""
+        return any(line.sample_id is not None for line in self.lines)
 
     def line(self, test_code: str) -> OrderLine:
         """The line for a test. Raises TestIsNotPartOfTheOrder."""
@@ -68,6 +74,9 @@ class OrderLine(Base):
     test_name: Mapped[str]
     sample_id: Mapped[UUID | None] = mapped_column(ForeignKey("samples.sample_id"), index=True)
     status: Mapped[TestStatus]
+    reflex_of: Mapped[UUID | None] = mapped_column(
+        ForeignKey("lab_results.result_id", use_alter=True), comment="the result that asked for this further test"
+    )
     sample: Mapped[Sample | None] = relationship(lazy="selectin")
 
     @property

@@ -35,6 +35,7 @@ class LabResult(Base):
     reference_high: Mapped[Decimal | None]
     flag: Mapped[Flag | None]
     status: Mapped[ResultStatus]
+    review_reasons: Mapped[list[str]] = mapped_column(server_default="{}", comment="why it was not released by itself")
     entered_at: Mapped[datetime]
     resulted_at: Mapped[datetime | None] = mapped_column(comment="when it was verified, or last corrected")
 

@@ -9,10 +9,13 @@ from pydantic import Field
 
 from broker import Asked, Shown
 from contracts.clinical import Sex
-from services.lab.rules import GivenRange, Limits
-from services.lab.views.common import Number, Text, Unit
+from contracts.lab import Flag
+from services.lab.commands import Policy
+from services.lab.rules import CONTROL_HOURS, Delta, GivenRange, GivenReflex, Limits
+from services.lab.views.common import Code, Number, Text, Unit
 
 Age = Annotated[int, Field(ge=0, le=200)]
+Hours = Annotated[int, Field(gt=0, le=8784)]
 
 
 class AskedRange(Asked):
@@ -32,8 +35,29 @@ class AskedRange(Asked):
         return GivenRange(sex=self.sex, age_from=self.age_from, age_to=self.age_to, limits=limits)
 
 
+class AskedDelta(Asked):
+    """By how much a value may differ from the patient's previous one, if that is no older than `days`."""
+
+    days: Annotated[int, Field(gt=0, le=3650)]
+    absolute: Annotated[Number, Field(ge=0)] | None = None
+    percent: Annotated[Number, Field(ge=0)] | None = None
+
+
+class AskedReflex(Asked):
+    """A further test: for a flag or a worse one, below a value, or above one."""
+
+    further_test: Code
+    flag: Flag | None = None
+    below: Number | None = None
+    above: Number | None = None
+
+
 class AskedTest(Asked):
-    """All that the catalogue says of a test. `molar_mass` in g/mol."""
+    """All that the catalogue says of a test. `molar_mass` in g/mol.
+
+    `auto_verify`: results are released that nobody has to look at. `control_hours`: how long a control speaks for them.
+    `duplicate_hours`: how soon the test is not ordered again without a reason.
+    """
 
     name: Text
     unit: Unit
@@ -41,6 +65,21 @@ class AskedTest(Asked):
     normal_text: Text | None = None
     active: bool = True
     ranges: Annotated[list[AskedRange], Field(max_length=50, default_factory=list)]
+    delta: AskedDelta | None = None
+    auto_verify: bool = False
+    control_hours: Hours = CONTROL_HOURS
+    duplicate_hours: Hours | None = None
+    reflexes: Annotated[list[AskedReflex], Field(max_length=20, default_factory=list)]
+
+    def policy(self) -> Policy:
+        """For the command."""
+        return Policy(
+            delta=None if self.delta is None else Delta(**dict(self.delta)),
+            auto_verify=self.auto_verify,
+            control_hours=self.control_hours,
+            duplicate_hours=self.duplicate_hours,
+            reflexes=[GivenReflex(**dict(reflex)) for reflex in self.reflexes],
+        )
 
 
 class RangeView(Shown):
@@ -55,6 +94,23 @@ class RangeView(Shown):
     danger_high: Decimal | None
 
 
+class DeltaView(Shown):
+    """What a test's results are compared by with the patient's previous one."""
+
+    days: int
+    absolute: Decimal | None
+    percent: Decimal | None
+
+
+class ReflexView(Shown):
+    """A further test, and the results that ask for it."""
+
+    further_test: str
+    flag: Flag | None
+    below: Decimal | None
+    above: Decimal | None
+
+
 class TestView(Shown):
     """A test of the catalogue."""
 
@@ -67,3 +123,8 @@ class TestView(Shown):
     normal_text: str | None
     active: bool
     ranges: list[RangeView]
+    delta: DeltaView | None
+    auto_verify: bool
+    control_hours: int
+    duplicate_hours: int | None
+    reflexes: list[ReflexView]

@@ -9,7 +9,7 @@ from uuid import UUID
 from broker import Asked, Shown
 from contracts.lab import Flag
 from services.lab.commands import Measured
-from services.lab.rules import ResultStatus
+from services.lab.rules import ResultStatus, ReviewReason
 from services.lab.views.common import Code, Number, Text, Unit
 
 
@@ -38,7 +38,7 @@ class AskedCorrection(AskedValue):
 
 
 class ResultView(Shown):
-    """A result, in the unit of its test."""
+    """A result, in the unit of its test; `review_reasons` say why somebody has, or had, to look at it before its release."""
 
     result_id: UUID
     order_id: UUID
@@ -54,6 +54,7 @@ class ResultView(Shown):
     is_abnormal: bool
     is_critical: bool
     status: ResultStatus
+    review_reasons: list[ReviewReason]
     entered_at: datetime
     resulted_at: datetime | None
 

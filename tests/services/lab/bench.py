@@ -7,7 +7,8 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID, uuid4
 
-from contracts.clinical import PatientChanged
+from contracts.clinical import EncounterChanged, EncounterStatus, PatientChanged
+from contracts.facility import FacilityChanged, FacilityStatus
 from services.lab import commands
 from services.lab.commands import Measured
 from services.lab.rules import GivenRange, Limits
@@ -23,8 +24,24 @@ def limits(low: str, high: str, danger_low: str | None = None, danger_high: str 
     return Limits(low=Decimal(low), high=Decimal(high), danger_low=dangers[0], danger_high=dangers[1])
 
 
+def facility(status: FacilityStatus = "active", *, version: int = 1) -> FacilityChanged:
+    return FacilityChanged(
+        facility_id=FACILITY,
+        name="Khartoum General",
+        kind="hospital",
+        status=status,
+        time_zone="Africa/Khartoum",
+        currency="USD",
+        state_version=version,
+    )
+
+
 async def catalogue(lab: Workplace) -> None:
-    """Three tests: potassium with dangers and a range for children, glucose with a molar mass, ketones as a text."""
+    """A facility that is active, and three tests.
+
+    Potassium has dangers and a range for children, glucose a molar mass; ketones are a text.
+    """
+    await lab.deliver(facility())
     adults = GivenRange(age_from=18, limits=limits("3.5", "5.0", "2.5", "6.5"))
     children = GivenRange(age_to=18, limits=limits("3.4", "4.7"))
     glucose = GivenRange(limits=limits("70", "115"))
@@ -55,17 +72,38 @@ async def known_patient(lab: Workplace, **fields: Any) -> UUID:
     return state.patient_id
 
 
+async def known_encounter(
+    lab: Workplace,
+    patient_id: UUID,
+    status: EncounterStatus = "in_progress",
+    *,
+    encounter_id: UUID | None = None,
+    version: int = 1,
+) -> UUID:
+    """An encounter whose reference has arrived."""
+    state = EncounterChanged(
+        encounter_id=encounter_id or uuid4(),
+        patient_id=patient_id,
+        facility_id=FACILITY,
+        encounter_class="inpatient",
+        status=status,
+        started_at=None,
+        discharged_at=None,
+        state_version=version,
+    )
+    await lab.deliver(state)
+    return state.encounter_id
+
+
 async def merge(lab: Workplace, patient_id: UUID, into: UUID) -> None:
     """The reference of a patient comes to say that it was merged."""
     await lab.deliver(patient(patient_id, version=2, status="merged", merged_into=into))
 
 
-async def placed(lab: Workplace, patient_id: UUID, *tests: str, encounter_id: UUID | None = None) -> UUID:
+async def placed(lab: Workplace, patient_id: UUID, *tests: str, **more: Any) -> UUID:
     """An order; for potassium when not said for what."""
     async with lab.transaction() as session:
-        order = await commands.place_order(
-            session, patient_id=patient_id, tests=tests or (POTASSIUM,), encounter_id=encounter_id
-        )
+        order = await commands.place_order(session, patient_id=patient_id, tests=tests or (POTASSIUM,), **more)
     return order.order_id
 
 

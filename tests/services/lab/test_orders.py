@@ -22,6 +22,7 @@ from tests.services.lab.bench import (
     accepted,
     catalogue,
     entered,
+    known_encounter,
     known_patient,
     limits,
     merge,
@@ -194,10 +195,11 @@ async def test_commands_follow_the_redirect(lab: Workplace) -> None:
 
 async def test_a_cancelled_encounter_takes_its_orders_along(lab: Workplace) -> None:
     """Its open orders are cancelled; those that have results, and those of other encounters, go on."""
-    patient_id, encounter_id = await known_patient(lab), uuid4()
+    patient_id = await known_patient(lab)
+    encounter_id, elsewhere = await known_encounter(lab, patient_id), await known_encounter(lab, patient_id)
     gone = await placed(lab, patient_id, encounter_id=encounter_id)
     begun = await placed(lab, patient_id, POTASSIUM, GLUCOSE, encounter_id=encounter_id)
-    other = await placed(lab, patient_id, encounter_id=uuid4())
+    other = await placed(lab, patient_id, encounter_id=elsewhere)
     await accepted(lab, begun)
     await verified(lab, begun, mmol("4"))
     await lab.deliver(

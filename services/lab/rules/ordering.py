@@ -1,0 +1,35 @@
+"""For whom, where and how often something is ordered."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from contracts.clinical import EncounterStatus, PatientStatus
+from contracts.facility import FacilityStatus
+from services.lab.errors import EncounterIsOver, FacilityIsNotActive, PatientIsDeceased
+
+ENDED_ENCOUNTERS: frozenset[EncounterStatus] = frozenset({"finished", "cancelled", "entered_in_error"})
+"""In these states nothing more is done during an encounter."""
+
+
+def check_alive(status: PatientStatus) -> None:
+    """Raises PatientIsDeceased."""
+    if status == "deceased":
+        raise PatientIsDeceased
+
+
+def check_facility(status: FacilityStatus) -> None:
+    """Raises FacilityIsNotActive."""
+    if status != "active":
+        raise FacilityIsNotActive
+
+
+def check_encounter(status: EncounterStatus) -> None:
+    """Raises EncounterIsOver, which names the state."""
+    if status in ENDED_ENCOUNTERS:
+        raise EncounterIsOver(state=status)
+
+
+def duplicate_window(placed_at: datetime, hours: int) -> tuple[datetime, datetime]:
+    """Between which times another order of the same test makes this one a duplicate."""
+    return placed_at - timedelta(hours=hours), placed_at + timedelta(hours=hours)
