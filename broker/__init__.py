@@ -3,7 +3,7 @@
 This is the only door: services say `from broker import …`; the modules behind it are private.
 """
 
-from broker._access import OutsideSettings, Reading, Transaction, allow, verified_by
+from broker._access import OutsideSettings, Reading, Transaction, allow, open_to_everybody, verified_by
 from broker._clock import clock
 from broker._context import Cause, caused_by, current_cause
 from broker._envelope import Envelope
@@ -11,6 +11,7 @@ from broker._idempotency import Idempotent, Router
 from broker._life_cycle import LifeCycle
 from broker._outside import LEAVE, SEND_AGAIN, StoppedBeforeCall, World, ask, call, outside
 from broker._pages import Page, PageRequest
+from broker._problems import refusal
 from broker._publishing import publish
 from broker._replicas import Replica
 from broker._rows import Tables
@@ -19,7 +20,7 @@ from broker._service import Service
 from broker._settings import Settings
 from broker._states import StateOwner, publishes_state, touch
 from broker._subscriptions import Subscription, on
-from broker._tokens import Principal
+from broker._tokens import Principal, issue_token, new_key
 from broker._views import Asked, Shown
 from broker.errors import (
     BackboneError,
@@ -84,10 +85,14 @@ __all__ = [
     "caused_by",
     "clock",
     "current_cause",
+    "issue_token",
+    "new_key",
     "on",
+    "open_to_everybody",
     "outside",
     "publish",
     "publishes_state",
+    "refusal",
     "schedule",
     "touch",
     "unschedule",

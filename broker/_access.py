@@ -8,13 +8,15 @@ from typing import Annotated, Any, cast
 from fastapi import Depends, HTTPException, Request, Security
 from fastapi.dependencies.models import Dependant
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
-from sqlalchemy import text
+from sqlalchemy import Connection, event, text
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import Session, SessionTransaction
 
 from broker._database import Database
-from broker._tokens import Principal, TokenRefused, Verifier
+from broker._tokens import Principal, TokenRefused
+from broker._trust import Trust
 
-CLOSES = "__closes_route__"
+CLOSES, OPENS = "__closes_route__", "__opens_route__"
 
 bearer = HTTPBearer(scheme_name="token", bearerFormat="JWT", description="A NileCare token.", auto_error=False)
 
@@ -28,7 +30,7 @@ class Gate:
     async def __call__(
         self, request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Security(bearer)]
     ) -> Principal:
-        principal = authenticated(request, credentials)
+        principal = await authenticated(request, credentials)
         self.check(principal)
         return principal
 
@@ -52,13 +54,33 @@ def verified_by(check: Callable[..., Awaitable[Any]]) -> Any:
     return Depends(check)
 
 
-def authenticated(request: Request, credentials: HTTPAuthorizationCredentials | None) -> Principal:
-    """The principal of the request's token. Raises 401."""
-    verifier = cast("Verifier", request.app.state.verifier)
+def open_to_everybody() -> Any:
+    """Leaves a route open on purpose, because nobody can have a token yet: `dependencies=[open_to_everybody()]`.
+
+    For signing in and what leads there, and for public keys; what such a route does it must protect by itself.
+    """
+
+    async def passes() -> None:
+        """Whoever asks."""
+
+    setattr(passes, OPENS, True)
+    return Depends(passes)
+
+
+async def authenticated(request: Request, credentials: HTTPAuthorizationCredentials | None) -> Principal:
+    """The principal of the request's token, looked at once per request. Raises 401."""
+    known: Principal | None = getattr(request.state, "principal", None)
+    if known is None:
+        known = request.state.principal = await _principal(request, credentials)
+    return known
+
+
+async def _principal(request: Request, credentials: HTTPAuthorizationCredentials | None) -> Principal:
+    trust = cast("Trust", request.app.state.trust)
     try:
         if credentials is None:
             raise TokenRefused("there is no token")
-        return verifier.principal(credentials.credentials)
+        return await trust.principal(credentials.credentials)
     except TokenRefused as refused:
         raise HTTPException(401, "A valid token is needed.", headers={"WWW-Authenticate": "Bearer"}) from refused
 
@@ -71,10 +93,13 @@ def gates_of(dependant: Dependant) -> Iterator[Gate]:
         yield from gates_of(dependency)
 
 
-def is_closed(dependant: Dependant) -> bool:
-    """Whether nobody passes without a token or a proof of another kind."""
+def says_who_passes(dependant: Dependant) -> bool:
+    """Whether nobody passes without a token or a proof of another kind, or the route says that everybody may."""
     return any(
-        isinstance(dependency.call, Gate) or hasattr(dependency.call, CLOSES) or is_closed(dependency)
+        isinstance(dependency.call, Gate)
+        or hasattr(dependency.call, CLOSES)
+        or hasattr(dependency.call, OPENS)
+        or says_who_passes(dependency)
         for dependency in dependant.dependencies
     )
 
@@ -96,8 +121,13 @@ async def _transaction(request: Request) -> AsyncIterator[AsyncSession]:
 async def _reading(request: Request) -> AsyncIterator[AsyncSession]:
     database = cast("Database", request.app.state.database)
     async with database.transaction() as session:
-        await session.execute(text("SET TRANSACTION READ ONLY"))
+        event.listen(session.sync_session, "after_begin", _read_only)
         yield session
+
+
+def _read_only(session: Session, transaction: SessionTransaction, connection: Connection) -> None:
+    """Not before the session is used: until then it holds no connection, so that a gate behind it can have one."""
+    connection.execute(text("SET TRANSACTION READ ONLY"))
 
 
 Transaction = Annotated[AsyncSession, Depends(_transaction, scope="function")]

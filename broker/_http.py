@@ -17,7 +17,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from broker._access import is_closed
+from broker._access import says_who_passes
 from broker._context import Cause, caused_by, uuid7
 from broker._database import Database
 from broker._health import Health, Messaging
@@ -27,8 +27,8 @@ from broker._metrics import Metrics
 from broker._problems import Problem, documented, install, problem
 from broker._service import Service
 from broker._settings import Settings
-from broker._tokens import Verifier
 from broker._tracing import span
+from broker._trust import Trust
 from broker.errors import DeclarationError
 
 log = structlog.get_logger("nilecare.http")
@@ -67,7 +67,7 @@ def application(
         redirect_slashes=False,
     )
     app.state.database = database
-    app.state.verifier = Verifier(settings.key_set)
+    app.state.trust = Trust(settings.key_set, database.engine if service.keeps_trust else None)
     app.state.outside = settings.outside
     install(app)
     app.add_middleware(Watch, service=service.name)
@@ -92,8 +92,8 @@ def routes_of(service: Service) -> Iterator[APIRoute]:
 
 def _check(service: Service, route: APIRoute) -> None:
     where = f"{service.name}: {'|'.join(sorted(route.methods or ()))} {route.path}"
-    if not is_closed(route.dependant):
-        raise DeclarationError(f"{where} is open to everybody: ask for `Annotated[Principal, allow(…)]`")
+    if not says_who_passes(route.dependant):
+        raise DeclarationError(f"{where} is open to everybody and does not say so: ask for `Annotated[Principal, allow(…)]`")
     if not knows_idempotent(route):
         raise DeclarationError(f"{where} asks for Idempotent: it must stand on a `Router` of broker")
 

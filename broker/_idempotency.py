@@ -79,7 +79,7 @@ async def _once(
 ) -> str | None:
     if key is None:
         return None
-    principal = authenticated(request, credentials)
+    principal = await authenticated(request, credentials)
     for gate in gates_of(request.scope["route"].dependant):
         gate.check(principal)
     asked = f"{request.url.path}?{request.url.query}".encode() + b"\0" + await request.body()

@@ -31,6 +31,7 @@ class Listener:
             lifespan="off",
             log_config=None,
             access_log=False,
+            proxy_headers=False,  # the client is whoever is connected, not whom a header names
             server_header=False,
             timeout_graceful_shutdown=GRACE,
         )

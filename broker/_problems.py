@@ -70,9 +70,14 @@ def problem(
     return ProblemResponse(content, status, headers=headers)
 
 
-async def _rule_broken(_: Request, error: RuleBroken) -> Response:
+def refusal(error: RuleBroken) -> Response:
+    """The reply that names a broken rule, for a route to return: what its transaction did stays, unlike when it raises."""
     sentence = (type(error).__doc__ or type(error).__name__).strip().splitlines()[0]
     return problem(error.status, sentence, type_=f"urn:nilecare:rule:{type(error).__name__}", members=error.facts)
+
+
+async def _rule_broken(_: Request, error: RuleBroken) -> Response:
+    return refusal(error)
 
 
 async def _permanent(_: Request, error: Permanent) -> Response:

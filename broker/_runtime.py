@@ -35,6 +35,7 @@ from broker._settings import Settings
 from broker._subscriber import EventBroker, QueueHealth, subscribers_for
 from broker._subscriptions import Subscription
 from broker._tracing import check_tracing
+from broker._trust import RevokedSessionPurge
 from broker._wakeup import Notifier
 from broker.errors import DeclarationError
 
@@ -121,8 +122,10 @@ class Runtime:
         workers = [CallWorkers(database, service.calls, settings.outside)] if service.calls else []
         timed: list[Loop] = [self._retry, Scheduler(database), *workers]
         names = [subscription.name for subscription in service.subscriptions]
+        trust = [RevokedSessionPurge(database.engine)] if service.keeps_trust else []
         return [
             *timed,
+            *trust,
             self._notifier,
             ClockFollower(database.engine, lambda: _wake(timed)),
             DeadDrain(database, service, settings, self._failures),
@@ -199,6 +202,10 @@ async def serve(runtimes: Iterable[Runtime], started: Callable[[Runtime], Any] =
 def _check(service: Service, settings: Settings) -> None:
     check_tracing()
     check_ownership(service)
+    absent = [name for name in service.secrets if not settings.outside.get(name)]
+    if absent:
+        variables = ", ".join(f"NILECARE_OUTSIDE_{name.upper()}" for name in absent)
+        raise DeclarationError(f"{service.name} does not start without its secrets: set {variables}")
     if settings.inbox_retention <= settings.redelivery_window:
         raise DeclarationError(
             f"{service.name} would forget messages after {settings.inbox_retention}, but the broker may deliver one again "

@@ -34,6 +34,11 @@ class Service:
     outside: ModuleType | None = None
     api: APIRouter | None = None
     contracts: ModuleType | None = None
+    secrets: tuple[str, ...] = ()
+    """Names in `Settings.outside` without which it does not start."""
+
+    trusts_auth: bool = True
+    """Whether its API takes tokens of the service `auth`; False on a platform that has none, where the settings' keys count."""
 
     def __post_init__(self) -> None:
         names: set[str] = set()
@@ -53,10 +58,16 @@ class Service:
 
     @cached_property
     def replicated(self) -> tuple[type[Replica[Any]], ...]:
-        """The replicas that it keeps."""
+        """The replicas that it keeps: those that its API needs to trust a token, and its own."""
         from broker._replicas import replicas_in
+        from broker._trust import TRUST
 
-        return tuple(replicas_in(self.replicas)) if self.replicas else ()
+        return (*(TRUST if self.keeps_trust else ()), *(replicas_in(self.replicas) if self.replicas else ()))
+
+    @property
+    def keeps_trust(self) -> bool:
+        """Whether it keeps auth's keys and revoked sessions."""
+        return self.api is not None and self.trusts_auth
 
     @cached_property
     def subscriptions(self) -> tuple[Subscription, ...]:

@@ -96,7 +96,12 @@ class Platform:
             management_url=self.observer_url(),
             **_ways(service, environment),
         )
-        return replace(settings, **overrides)
+        settings = replace(settings, **overrides)
+        return replace(settings, outside=self.secrets_of(service) | settings.outside)
+
+    def secrets_of(self, service: Service) -> dict[str, str]:
+        """The service's own secrets, as they follow from the platform's; the environment may name others."""
+        return {name: self.password(f"{service.name} {name}") for name in service.secrets}
 
     def _as(self, url: str, account: str, *, path: str | None = None) -> str:
         parts = urlsplit(url)

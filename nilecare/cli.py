@@ -9,6 +9,7 @@ from typing import NoReturn
 import click
 
 COMMANDS = {
+    "administrator": ("nilecare.administrator:command", "Appoint the first platform administrator."),
     "contracts": ("nilecare.contracts:group", "Check, release and describe the events between services."),
     "dead-letters": ("nilecare.dead_letters:group", "See, retry and discard messages that could not be handled."),
     "demo": ("nilecare.demo:command", "Watch events cross the services, while a broker and a service are killed."),
@@ -17,6 +18,7 @@ COMMANDS = {
     "migration": ("nilecare.migration:command", "Write a service's next migration from its tables."),
     "provision": ("nilecare.provision:command", "Set up accounts, databases, tables and topology."),
     "run": ("nilecare.run:command", "Run services."),
+    "service-pages": ("nilecare.service_pages:command", "Generate docs/services, or check that it is fresh."),
     "simulator": ("nilecare.simulator:command", "Run a card provider that is none, for development."),
     "status": ("nilecare.status:command", "See how every service and its messages are."),
     "token": ("nilecare.token:command", "Print a token for development."),

@@ -74,6 +74,8 @@ class Development:
         self.values["NILECARE_OUTSIDE_CARD_PROVIDER"] = f"http://127.0.0.1:{self.values[CARD_PROVIDER_PORT]}"
         for service in self.services:
             self.values[f"{service.name.upper()}_PASSWORD"] = platform.password(platform.account(service.name))
+            for name, secret in platform.secrets_of(service).items():
+                self.values[f"NILECARE_OUTSIDE_{name.upper()}"] = secret
         self.file.parent.mkdir(exist_ok=True)
         unfinished = self.file.with_suffix(".unfinished")
         unfinished.unlink(missing_ok=True)

@@ -377,6 +377,6 @@ def _no_router() -> APIRouter:
 )
 def test_refused_at_start(router: APIRouter, says: str) -> None:
     """A route that is open, or that cannot keep its promise about keys, is refused when the service starts."""
-    service = Service(name="ward", port=1, api=router, contracts=ward.contracts)
+    service = Service(name="ward", port=1, api=router, trusts_auth=False, contracts=ward.contracts)
     with pytest.raises(DeclarationError, match=says):
         application(service, SETTINGS, None)  # type: ignore[arg-type]  # refused before it is used

@@ -76,7 +76,12 @@ def module(name: str, **contents: Any) -> types.ModuleType:
 
 
 publishing = Service(
-    name="ward", port=1, tables=ward.tables, api=ward.api, contracts=module("contracts.ward", BedBooked=BedBooked)
+    name="ward",
+    port=1,
+    tables=ward.tables,
+    api=ward.api,
+    trusts_auth=False,
+    contracts=module("contracts.ward", BedBooked=BedBooked),
 )
 kitchen = Service(
     name="kitchen",

@@ -161,6 +161,7 @@ ward = Service(
     port=7999,
     tables=Base.metadata,
     api=router,
+    trusts_auth=False,
     contracts=types.ModuleType("contracts.ward"),
 )
 

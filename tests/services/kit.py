@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import TypeVar
@@ -45,7 +46,8 @@ class Workplace:
     def __init__(self, service: Service, address: str) -> None:
         self.service = service
         self.database = Database(engine_for(address), publisher=service.name)
-        self.app = application(service, SETTINGS, self.database)
+        settings = replace(SETTINGS, outside=dict.fromkeys(service.secrets, "a secret of the test's"))
+        self.app = application(service, settings, self.database)
 
     @classmethod
     @asynccontextmanager

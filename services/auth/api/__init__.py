@@ -1,0 +1,8 @@
+"""Auth over HTTP."""
+
+from broker import Router
+from services.auth.api import myself, operations, signing_in, users
+
+router = Router()
+for part in (signing_in, myself, users, operations):
+    router.include_router(part.router)

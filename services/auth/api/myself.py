@@ -1,0 +1,69 @@
+"""Routes for one's own account."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from sqlalchemy import select
+
+from broker import Page, PageRequest, Reading, Router, Transaction
+from services.auth import commands
+from services.auth.api.access import Anybody, Myself, Sealed
+from services.auth.tables import Session
+from services.auth.views import (
+    AskedPasswordChange,
+    FactorView,
+    RecoveryCodes,
+    SessionView,
+    ShownCode,
+    ShownPassword,
+)
+
+router = Router(tags=["myself"])
+
+
+@router.post("/logout", status_code=204)
+async def logout(who: Anybody, user_id: Myself, session: Transaction) -> None:
+    """Ends the session of this token."""
+    if who.session_id is not None:
+        await commands.revoke_session(session, who.session_id, "signed_out", of=user_id, by=user_id)
+
+
+@router.get("/sessions")
+async def list_sessions(user_id: Myself, session: Reading, page: PageRequest) -> Page[SessionView]:
+    """One's own sessions, the newest first."""
+    query = select(Session).where(Session.user_id == user_id)
+    by = [Session.began_at.desc(), Session.session_id.desc()]
+    return await page.read(session, query, by=by, view=SessionView.model_validate)
+
+
+@router.delete("/sessions/{session_id}", status_code=204)
+async def revoke_session(session_id: UUID, user_id: Myself, session: Transaction) -> None:
+    """Ends a session of one's own."""
+    await commands.revoke_session(session, session_id, "signed_out", of=user_id, by=user_id)
+
+
+@router.put("/password", status_code=204)
+async def change_password(asked: AskedPasswordChange, user_id: Myself, session: Transaction) -> None:
+    """Sets a new password; all sessions end."""
+    await commands.change_password(session, user_id, present=asked.present_password, new=asked.new_password)
+
+
+@router.post("/mfa", status_code=201)
+async def enrol_factor(user_id: Myself, session: Transaction, vault: Sealed) -> FactorView:
+    """Begins to use an authenticator app; asked again before it is confirmed, another secret replaces the first."""
+    secret, address = await commands.enrol_factor(session, user_id, vault)
+    return FactorView(secret=secret, address=address)
+
+
+@router.post("/mfa/confirmation")
+async def confirm_factor(shown: ShownCode, user_id: Myself, session: Transaction, vault: Sealed) -> RecoveryCodes:
+    """Makes the app's codes count."""
+    return RecoveryCodes(codes=await commands.confirm_factor(session, user_id, shown.code, vault))
+
+
+@router.post("/mfa/removal", status_code=204)
+async def remove_factor(shown: ShownPassword, user_id: Myself, session: Transaction) -> None:
+    """Ends that."""
+    await commands.check_password(session, user_id, shown.password)
+    await commands.remove_factor(session, user_id, by=user_id)

@@ -1,0 +1,54 @@
+"""What auth can be asked to do, each in the transaction of whoever asks."""
+
+from services.auth.commands.accounts import (
+    Registration,
+    change_password,
+    check_password,
+    erase,
+    lift_lock,
+    register,
+    reinstate,
+    suspend,
+    unlock,
+    verify,
+)
+from services.auth.commands.audit import verify as verify_audit
+from services.auth.commands.bootstrap import appoint_first_administrator
+from services.auth.commands.clients import client_token, register_client, revoke_client
+from services.auth.commands.keys import announce_keys, public_keys, rotate_key
+from services.auth.commands.mfa import confirm_factor, enrol_factor, remove_factor
+from services.auth.commands.roles import assign_role, withdraw_role
+from services.auth.commands.sessions import SignedIn, refresh, revoke_session, revoke_sessions
+from services.auth.commands.sign_in import Credentials, sign_in
+
+__all__ = [
+    "Credentials",
+    "Registration",
+    "SignedIn",
+    "announce_keys",
+    "appoint_first_administrator",
+    "assign_role",
+    "change_password",
+    "check_password",
+    "client_token",
+    "confirm_factor",
+    "enrol_factor",
+    "erase",
+    "lift_lock",
+    "public_keys",
+    "refresh",
+    "register",
+    "register_client",
+    "reinstate",
+    "remove_factor",
+    "revoke_client",
+    "revoke_session",
+    "revoke_sessions",
+    "rotate_key",
+    "sign_in",
+    "suspend",
+    "unlock",
+    "verify",
+    "verify_audit",
+    "withdraw_role",
+]

@@ -1,0 +1,179 @@
+"""What auth decides without asking anybody: states, lock-out, time limits, who may grant what, and what a token says.
+
+Roles are granted at one facility, or everywhere. In auth itself they permit:
+
+    role              everywhere                                  at one facility
+    administrator     all; appoints and dismisses administrators  grants and withdraws any other role there
+    facility_manager  grants and withdraws roles                  grants and withdraws roles there
+    privacy_officer   reads and verifies the audit log, erases    nothing
+    any other         nothing                                     nothing
+
+What each role may do in another service, that service says at its routes. A token carries a role only if its user has it at
+every facility that the token carries: with different roles at different facilities, one chooses a facility.
+
+Sources: NIST SP 800-63B-4 (passwords, throttling), OWASP Password Storage and Authentication Cheat Sheets, RFC 6238 (TOTP),
+RFC 9700 (refresh tokens), NIST RBAC (ANSI INCITS 359).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Literal, Protocol
+from uuid import UUID
+
+from broker import LifeCycle
+from contracts.auth import Grant, LoginFailure, UserStatus
+from services.auth.errors import RoleMayNotBeGranted, SessionCannotBecome, UserCannotBecome, UserHasNoRoleThere
+
+ACCESS_TOKEN_LIFETIME = timedelta(minutes=10)
+"""How long a revocation has to be remembered."""
+
+REFRESH_TOKEN_LIFETIME = timedelta(days=30)
+"""Since its last use, which gives a new one. The old one has no grace: who lost a reply signs in again (RFC 9700, 4.14.2)."""
+
+VERIFICATION_LIFETIME = timedelta(hours=24)
+
+CLOCK_SKEW = timedelta(minutes=1)
+"""What services' clocks may differ by, at most, when they look whether a token has expired."""
+
+FAILURES_PER_ACCOUNT = 5
+FAILURES_PER_ADDRESS = 50
+"""More than for an account: a whole hospital may come from one address."""
+
+FAILURE_WINDOW = timedelta(minutes=15)
+LOCK_LASTS = timedelta(minutes=15)
+
+KEY_ANNOUNCED_FOR = timedelta(minutes=5)
+"""How long every service has had a new key before it signs."""
+
+RECOVERY_CODES = 10
+SHORTEST_PASSWORD, LONGEST_PASSWORD = 15, 256
+"""NIST SP 800-63B-4, 3.1.1.2; no rule of composition, as it asks for."""
+
+ADMINISTRATOR = "administrator"
+ADMINISTRATOR_EVERYWHERE = Grant(role=ADMINISTRATOR, facility_id=None)
+
+ABLE_TO_RETURN: frozenset[UserStatus] = frozenset({"active", "locked"})
+"""The states of a user who can act, at the latest when a lock has expired."""
+
+USER = LifeCycle[UserStatus](
+    {
+        "pending": {"active", "suspended", "deleted"},
+        "active": {"locked", "suspended", "deleted"},
+        "locked": {"active", "suspended", "deleted"},
+        "suspended": {"active", "deleted"},
+        "deleted": set(),
+    },
+    refused=UserCannotBecome,
+)
+
+SessionStatus = Literal["active", "revoked"]
+SESSION = LifeCycle[SessionStatus]({"active": {"revoked"}, "revoked": set()}, refused=SessionCannotBecome)
+
+RefreshTokenStatus = Literal["active", "rotated", "revoked"]
+REFRESH_TOKEN = LifeCycle[RefreshTokenStatus](
+    {"active": {"rotated", "revoked"}, "rotated": set(), "revoked": set()}, refused=SessionCannotBecome
+)
+
+COUNTED: frozenset[LoginFailure] = frozenset({"unknown", "wrong_password", "wrong_code"})
+"""Failures that are somebody's guess; to try again while locked is none."""
+
+
+def refused_because(status: UserStatus | None, *, is_password_right: bool, is_address_locked: bool) -> LoginFailure | None:
+    """Why somebody does not get in by password, for us alone to know; None when they do. `status` None: no such user."""
+    if status is None:
+        return "unknown"
+    if status == "locked" or is_address_locked:
+        return "locked"
+    if not is_password_right:
+        return "wrong_password"
+    return None if status == "active" else "not_active"
+
+
+def is_to_be_locked(status: UserStatus | None, failures: int) -> bool:
+    """Whether an account's latest failure, the last of so many within the window, locks it."""
+    return status == "active" and failures >= FAILURES_PER_ACCOUNT
+
+
+def failures_count_since(now: datetime, forgiven: datetime) -> datetime:
+    """From when on an account's failures count: within the window, and after the last success or the end of a lock."""
+    return max(now - FAILURE_WINDOW, forgiven)
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What a token says its bearer may do, and where; `facilities` None is everywhere."""
+
+    roles: frozenset[str]
+    facilities: frozenset[UUID] | None
+
+
+def scope_of(grants: Iterable[Grant], facility_id: UUID | None) -> Scope:
+    """The roles held at each facility of the token: at the one chosen, else everywhere, else at all that there are.
+
+    Raises UserHasNoRoleThere.
+    """
+    grants = list(grants)
+    everywhere = frozenset(grant.role for grant in grants if grant.facility_id is None)
+    facilities = frozenset(grant.facility_id for grant in grants if grant.facility_id is not None)
+    if facility_id is not None:
+        here = everywhere | _roles_at(grants, facility_id)
+        if not here:
+            raise UserHasNoRoleThere(facility_id=facility_id)
+        return Scope(here, frozenset({facility_id}))
+    if everywhere:
+        return Scope(everywhere, None)
+    roles = [_roles_at(grants, each) for each in facilities]
+    return Scope(frozenset.intersection(*roles) if roles else frozenset(), facilities)
+
+
+def _roles_at(grants: Iterable[Grant], facility_id: UUID) -> frozenset[str]:
+    return frozenset(grant.role for grant in grants if grant.facility_id == facility_id)
+
+
+def check_may_grant(grant: Grant, permissions: Iterable[str], facilities: frozenset[UUID] | None) -> None:
+    """Whether who has these permissions at these facilities may give or take this. Raises RoleMayNotBeGranted."""
+    permissions = frozenset(permissions)
+    needed = "administrators.appoint" if grant.role == ADMINISTRATOR else "roles.assign"
+    is_there = facilities is None or (grant.facility_id in facilities and grant.role != ADMINISTRATOR)
+    if needed not in permissions or not is_there:
+        raise RoleMayNotBeGranted(role=grant.role)
+
+
+class Entry(Protocol):
+    """What of an audit entry is sealed."""
+
+    position: int
+    at: datetime
+    action: str
+    actor: str
+    user_id: UUID | None
+    facts: dict[str, str]
+    previous_hash: bytes
+    hash: bytes
+
+
+FIRST_HASH = bytes(32)
+"""What the first entry follows."""
+
+
+def seal_of(entry: Entry) -> bytes:
+    """SHA-256 over the entry and the seal before it: whoever changes one has to change all that follow."""
+    said = [entry.position, entry.at.timestamp(), entry.action, entry.actor, str(entry.user_id), entry.facts]
+    return hashlib.sha256(entry.previous_hash + json.dumps(said, sort_keys=True).encode()).digest()
+
+
+def first_broken(entries: Iterable[Entry], *, after: int = 0, seal: bytes = FIRST_HASH) -> int | None:
+    """The position of the first entry that is missing or not as it was written; None when the chain is whole.
+
+    entries: in order, from the one that follows position `after`, whose seal is `seal`.
+    """
+    for expected, entry in enumerate(entries, start=after + 1):
+        if entry.position != expected or entry.previous_hash != seal or entry.hash != seal_of(entry):
+            return expected
+        seal = entry.hash
+    return None
