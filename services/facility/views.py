@@ -14,7 +14,7 @@ from services.facility.rules import RequestStatus, WardSex
 
 Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
 Label = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=40)]
-SettingName = Annotated[str, StringConstraints(pattern=r"^[a-z_]{1,60}$")]
+SettingName = Annotated[str, StringConstraints(pattern=r"^[\w-]{1,60}$")]
 Capacity = Annotated[int, Field(strict=True, ge=0, le=1000)]
 Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
 """ISO 4217."""

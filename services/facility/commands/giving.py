@@ -61,7 +61,7 @@ async def take_back(session: AsyncSession, bed: Bed, reason: ReleaseReason) -> N
 
 async def serve_waiting(session: AsyncSession, facility: Facility) -> None:
     """Gives each of those who wait, in their order, a bed that is free and fit, if there is one."""
-    if facility.status != "active":
+    if facility.status != "active" or not await _has_open_beds(session, facility.facility_id):
         return
     isolation_first = await setting_of(session, facility.facility_id, ISOLATION_GOES_FIRST)
     waiting = await BedRequest.waiting_at(session, facility.facility_id, isolation_first=isolation_first)
@@ -97,6 +97,11 @@ async def _fit_bed(session: AsyncSession, request: BedRequest, floor: Sequence[B
     fit = [bed for bed in floor if _is_open_to(request, bed) and rules.is_fit(need, bed.place(floor))]
     kept = [bed for bed in fit if bed.status == "reserved"]
     return next(iter(kept), None) or min(fit, key=lambda bed: bed.place(floor).is_scarce != need.isolation, default=None)
+
+
+async def _has_open_beds(session: AsyncSession, facility_id: UUID) -> bool:
+    open_ = select(Bed.bed_id).where(Bed.facility_id == facility_id, Bed.status.in_(("available", "reserved")))
+    return await session.scalar(open_.limit(1)) is not None
 
 
 def _is_open_to(request: BedRequest, bed: Bed) -> bool:
