@@ -25,13 +25,14 @@ demo: $(READY) ## watch domain events cross the services, while a broker and a s
 test: check ## run every check, then every test, on real servers
 	@$(BIN)/pytest -n $(WORKERS) --dist loadfile
 
-check: $(READY) ## lint, format, types, import rules, contracts, event map
+check: $(READY) ## lint, format, types, import rules, contracts, generated pages
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/nilecare contracts check
 	$(BIN)/nilecare event-map --check
+	$(BIN)/nilecare service-pages --check
 
 bench: $(READY) ## measure relay, consumers and replicas against the usual way (QUICK=1: in a minute)
 	@$(BIN)/python -m benchmarks $(if $(QUICK),--quick)

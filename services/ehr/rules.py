@@ -123,13 +123,13 @@ def check_writes(writer: Writer, kind: NoteKind | None = None) -> None:
 
 
 def check_author(author_id: UUID, writer: Writer) -> None:
-    """Raises OnlyTheAuthorEditsAndSigns."""
+    """Only its author edits and signs a note. Raises OnlyTheAuthorEditsAndSigns."""
     if writer.user_id != author_id:
         raise OnlyTheAuthorEditsAndSigns
 
 
 def check_editable(status: NoteStatus, kind: NoteKind, content: Content) -> None:
-    """Raises OnlyADraftIsEdited, NoteKeepsItsKind."""
+    """A draft is edited, within its kind. Raises OnlyADraftIsEdited, NoteKeepsItsKind."""
     if status != "draft":
         raise OnlyADraftIsEdited(state=status)
     if content.kind != kind:
@@ -158,7 +158,7 @@ def check_encounter(encounter: Place, *, of_patient: UUID, patient_id: UUID, fac
 
 
 def check_takes_place(status: EncounterStatus) -> None:
-    """Raises EncounterDoesNotTakePlace."""
+    """Whether there is anything to write about. Raises EncounterDoesNotTakePlace."""
     if status in ("cancelled", "entered_in_error"):
         raise EncounterDoesNotTakePlace(state=status)
 
@@ -169,7 +169,10 @@ def status_when_signed(author: Writer) -> NoteStatus:
 
 
 def check_cosigner(author_id: UUID, cosigner: Writer) -> None:
-    """Raises AuthorCannotCosign, CosignerMustBeAClinician. Source: 42 CFR 415.172 on teaching physicians."""
+    """Another clinician, who is no trainee, cosigns. Raises AuthorCannotCosign, CosignerMustBeAClinician.
+
+    Source: 42 CFR 415.172 on teaching physicians.
+    """
     if cosigner.user_id == author_id:
         raise AuthorCannotCosign
     if not cosigner.is_clinician:
@@ -177,7 +180,10 @@ def check_cosigner(author_id: UUID, cosigner: Writer) -> None:
 
 
 def check_addendum(status: NoteStatus, writer: Writer) -> None:
-    """Raises AddendumFollowsSigning, TraineesWriteNoAddenda. Source: AHIMA, Amendments in the Electronic Health Record."""
+    """Who signs alone adds to what is signed. Raises AddendumFollowsSigning, TraineesWriteNoAddenda.
+
+    Source: AHIMA, Amendments in the Electronic Health Record.
+    """
     if not NOTE.allows(status, "amended"):
         raise AddendumFollowsSigning(state=status)
     if writer.is_trainee:
@@ -185,13 +191,13 @@ def check_addendum(status: NoteStatus, writer: Writer) -> None:
 
 
 def check_withdraws(author_id: UUID, writer: Writer) -> None:
-    """Raises OnlyAuthorOrClinicianWithdraws."""
+    """The author may, and a clinician who is no trainee. Raises OnlyAuthorOrClinicianWithdraws."""
     if writer.user_id != author_id and not writer.is_clinician:
         raise OnlyAuthorOrClinicianWithdraws
 
 
 def check_verifiable(signed_at: datetime | None) -> None:
-    """Raises OnlyASignedNoteIsVerified."""
+    """Whether there is a signature to verify. Raises OnlyASignedNoteIsVerified."""
     if signed_at is None:
         raise OnlyASignedNoteIsVerified
 
@@ -267,7 +273,7 @@ def check_document(content: str, media_type: MediaType) -> bytes:
 
 
 def check_new_version(before: str, after: str) -> None:
-    """Raises VersionSaysNothingNew when both have one hash."""
+    """Whether two hashes differ. Raises VersionSaysNothingNew."""
     if before == after:
         raise VersionSaysNothingNew
 
