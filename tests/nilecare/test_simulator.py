@@ -209,7 +209,7 @@ async def test_it_runs_as_a_process_of_its_own() -> None:
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-c",
-        "from nilecare.simulator import command; command(['--port', '0'])",
+        "from nilecare.simulator import command; command(['--port', '0', '--smtp-port', '0', '--messages-port', '0'])",
         env=os.environ | {"NILECARE_OUTSIDE_CARD_PROVIDER_SECRET": SECRET},
         stdout=asyncio.subprocess.PIPE,
     )
