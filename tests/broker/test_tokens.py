@@ -61,6 +61,8 @@ def test_what_was_issued_is_read() -> None:
         signed(facilities={"*": 1}),
         signed({"kid": NEXT_KEY.kid}),
         signed({"kid": "unknown"}),
+        signed(sid="mine"),
+        signed(sid=[str(HERE)]),
         signed()[:-4] + "AAAA",
         jwt.encode({"alg": "HS256", "kid": KEY.kid}, GOOD, OctKey.import_key(json.dumps(KEY.as_dict(private=False)).encode())),
     ],
@@ -69,6 +71,18 @@ def test_anything_else_is_refused(token: str) -> None:
     """A token that is foreign, malformed, expired, forged or signed in another way is refused, always in the same way."""
     with pytest.raises(TokenRefused, match=r"^the token is not valid$"):
         Verifier(key_set_of(KEY, NEXT_KEY)).principal(token)
+
+
+def test_the_session_that_a_token_belongs_to() -> None:
+    """A token names its session, if it has one; no two tokens have the same id."""
+    session_id = uuid4()
+    minute = timedelta(minutes=1)
+    tokens = [
+        issue_token(KEY, subject="n1", roles=[], facilities=[], lifetime=minute, session_id=each) for each in (session_id, None)
+    ]
+    assert [Verifier(key_set_of(KEY)).principal(each).session_id for each in tokens] == [session_id, None]
+    first, second = (jwt.decode(each, KEY, algorithms=[ALGORITHM]).claims["jti"] for each in tokens)
+    assert first != second
 
 
 def test_a_key_that_is_withdrawn() -> None:
