@@ -100,10 +100,10 @@ class Workplace:
         while await loop.run_once():
             pass
 
-    def client(self, *roles: str, at: UUID | None) -> httpx.AsyncClient:
+    def client(self, *roles: str, at: UUID | None, subject: str = "tester") -> httpx.AsyncClient:
         """A client with a token for these roles at one facility; at every one, when `at` is None."""
         facilities = None if at is None else [at]
-        token = issue_token(KEY, subject="tester", roles=roles, facilities=facilities, lifetime=timedelta(minutes=5))
+        token = issue_token(KEY, subject=subject, roles=roles, facilities=facilities, lifetime=timedelta(minutes=5))
         transport = httpx.ASGITransport(self.app, raise_app_exceptions=False)
         headers = {"Authorization": f"Bearer {token}"}
         return httpx.AsyncClient(transport=transport, base_url="http://service/api/v1", headers=headers)

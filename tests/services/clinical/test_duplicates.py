@@ -1,0 +1,156 @@
+"""Whether two records are of one person: the score, and the queue that a person works through."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import date
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import pytest
+
+from contracts.clinical import PatientMerged, Sex
+from services.clinical import errors, rules
+from services.clinical.rules.names import jaro_winkler, normalised
+from tests.services.clinical.conftest import ELSEWHERE, HERE
+from tests.services.clinical.test_api import person, rule_of
+from tests.services.kit import Workplace
+
+
+@dataclass(frozen=True)
+class Described:
+    full_name: str = "Amal Haddad"
+    birth_date: date = date(1980, 5, 17)
+    sex: Sex = "female"
+    phone: str | None = "+249912345678"
+
+
+AMAL = Described()
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "alike"),
+    [("martha", "marhta", 0.961), ("dwayne", "duane", 0.84), ("dixon", "dicksonx", 0.813), ("", "", 1.0), ("a", "b", 0.0)],
+)
+def test_jaro_winkler(one: str, other: str, alike: float) -> None:
+    """Winkler's own examples, both ways round."""
+    assert jaro_winkler(one, other) == pytest.approx(alike, abs=0.001)
+    assert jaro_winkler(other, one) == pytest.approx(alike, abs=0.001)
+
+
+def test_names_are_compared_without_what_is_written_differently() -> None:
+    """Case, accents, punctuation and the order of the parts do not tell people apart."""
+    assert normalised("GARCÍA-Lopez, José") == normalised("jose garcia lopez") == "garcia jose lopez"
+
+
+@pytest.mark.parametrize(
+    ("other", "same"),
+    [
+        (AMAL, True),
+        (replace(AMAL, phone=None), True),
+        (replace(AMAL, full_name="HADDAD, Amal", phone="+249911111111"), True),
+        (replace(AMAL, full_name="Amal Hadad", phone=None), True),
+        (replace(AMAL, birth_date=date(1980, 7, 15)), True),
+        (replace(AMAL, sex="unknown", phone=None), True),
+        (replace(AMAL, sex="male", phone=None), True),
+        (replace(AMAL, birth_date=date(1955, 1, 2), phone=None), False),
+        (replace(AMAL, full_name="Nadia Osman", phone=None), False),
+        (replace(AMAL, full_name="Omar Haddad", birth_date=date(2012, 3, 4), sex="male"), False),
+        (Described("Nadia Osman", date(1955, 1, 2), "female", "+249911111111"), False),
+    ],
+)
+def test_who_is_looked_at(other: Described, same: bool) -> None:
+    """A slip, a new number, a mistyped birth date lead to a review; a namesake, a shared date, a family's phone do not."""
+    assert (rules.duplicate_score(AMAL, other) >= rules.REVIEW_FROM) is same
+    assert rules.duplicate_score(other, AMAL) == pytest.approx(rules.duplicate_score(AMAL, other))
+
+
+def test_what_is_not_known_weighs_nothing() -> None:
+    """Neither for nor against."""
+    assert rules.weights(AMAL, replace(AMAL, sex="unknown", phone=None)).keys() == {"full_name", "birth_date"}
+
+
+def test_a_pair_is_decided_once() -> None:
+    """DuplicateReviewCannotBecome."""
+    with pytest.raises(errors.DuplicateReviewCannotBecome):
+        rules.DUPLICATE_REVIEW.moved("dismissed", "confirmed")
+
+
+# The queue.
+
+
+@pytest.fixture
+def registrar(clinical: Workplace) -> httpx.AsyncClient:
+    return clinical.client("registrar", at=HERE, subject="registrar-1")
+
+
+async def registered(registrar: httpx.AsyncClient, number: str, **fields: Any) -> str:
+    reply = await registrar.post("/patients", json=person(number, **fields))
+    assert reply.status_code == 201, reply.text
+    return str(reply.json()["patient_id"])
+
+
+async def queue(registrar: httpx.AsyncClient, **params: str) -> list[dict[str, Any]]:
+    return list((await registrar.get("/duplicate-reviews", params=params)).json()["items"])
+
+
+async def test_a_likely_duplicate_is_queued_and_confirmed(clinical: Workplace, registrar: httpx.AsyncClient) -> None:
+    """It names both records and why; confirming merges the newer into the older, and the pair leaves the queue."""
+    older = await registered(registrar, "M-1")
+    newer = await registered(registrar, "M-2", full_name="Amal Hadad")
+    await registered(registrar, "M-3", full_name="Nadia Osman", birth_date="1955-01-02")
+    [review] = await queue(registrar)
+    assert (review["patient_id"], review["other_id"]) == (newer, older)
+    assert review["score"] == pytest.approx(sum(review["weights"].values()), abs=0.01)
+    survivor = await registrar.post(f"/duplicate-reviews/{review['review_id']}/confirm", json={})
+    assert survivor.json()["patient_id"] == older
+    assert [str(event.patient_id) for event in await clinical.published(PatientMerged)] == [newer]
+    assert await queue(registrar) == []
+    [closed] = await queue(registrar, status="confirmed")
+    assert closed["decided_by"] == "registrar-1"
+    again = await registrar.post(f"/duplicate-reviews/{review['review_id']}/confirm", json={})
+    assert rule_of(again, 409) == "rule:DuplicateReviewCannotBecome"
+
+
+async def test_who_reviews_says_which_record_lives_on(registrar: httpx.AsyncClient) -> None:
+    """SurvivorIsNotOfThisPair for a third one."""
+    await registered(registrar, "M-1")
+    newer = await registered(registrar, "M-2")
+    [review] = await queue(registrar)
+    address = f"/duplicate-reviews/{review['review_id']}/confirm"
+    assert rule_of(await registrar.post(address, json={"survivor_id": str(uuid4())}), 422) == "rule:SurvivorIsNotOfThisPair"
+    assert (await registrar.post(address, json={"survivor_id": newer})).json()["patient_id"] == newer
+
+
+async def test_two_people_stay_two(clinical: Workplace, registrar: httpx.AsyncClient) -> None:
+    """Dismissing keeps the reason, tells the audit log, and merges nobody."""
+    await registered(registrar, "M-1")
+    await registered(registrar, "M-2")
+    [review] = await queue(registrar)
+    reply = await registrar.post(f"/duplicate-reviews/{review['review_id']}/dismiss", json={"reason": "twins"})
+    assert (reply.json()["status"], reply.json()["reason"]) == ("dismissed", "twins")
+    assert await queue(registrar) == []
+    assert await clinical.published(PatientMerged) == []
+    log = await clinical.client("privacy_officer", at=HERE).get("/audit-log")
+    assert [(line["action"], line["actor"]) for line in log.json()["items"]] == [("duplicate_dismissed", "registrar-1")]
+
+
+async def test_a_merge_closes_the_review_of_the_pair(registrar: httpx.AsyncClient) -> None:
+    """Whoever merges the two records by themselves has answered the question."""
+    older, newer = await registered(registrar, "M-1"), await registered(registrar, "M-2")
+    await registrar.post(f"/patients/{older}/merge", json={"into_patient_id": newer})
+    assert await queue(registrar) == []
+
+
+async def test_another_facilitys_pairs_are_not_shown(clinical: Workplace, registrar: httpx.AsyncClient) -> None:
+    """Neither are records of two facilities ever a pair."""
+    stranger = clinical.client("registrar", at=ELSEWHERE)
+    await registered(registrar, "M-1")
+    await registered(stranger, "M-1", facility_id=ELSEWHERE)
+    assert await queue(registrar) == []
+    await registered(registrar, "M-2")
+    [review] = await queue(registrar)
+    assert await queue(stranger) == []
+    reply = await stranger.post(f"/duplicate-reviews/{review['review_id']}/dismiss", json={"reason": "no"})
+    assert reply.status_code == 404
