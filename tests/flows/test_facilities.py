@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import pytest
 
 from tests.flows.asked import ROLES, Route, routes_of_service
+from tests.flows.beds import furnish
 from tests.flows.hospital import GLUCOSE, Hospital
 from tests.flows.running import Running
 
@@ -39,8 +40,14 @@ async def work(hospital: Hospital) -> Work:
     order = await hospital.completes(person, GLUCOSE)
     await hospital.controls(GLUCOSE)
     [result] = (await hospital.ask("lab", "GET", f"/lab-orders/{order}/results")).items
+    floor = await furnish(hospital, 2, name="a ward")
     ids = {
         "facility_id": hospital.id,
+        "department_id": floor.department,
+        "ward_id": floor.ward,
+        "bed_id": floor.beds[0],
+        "to_bed_id": floor.beds[1],
+        "setting": "visiting_from",
         "patient_id": person.id,
         "into_patient_id": other.id,
         "encounter_id": encounter,
