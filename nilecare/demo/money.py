@@ -24,7 +24,7 @@ SETTLED = """
          + (SELECT coalesce(sum(amount), 0) FROM credits WHERE receipt_id = receipts.receipt_id)
     FROM receipts
 """
-PAID = "SELECT payment_id, amount FROM payments WHERE status = 'succeeded'"
+PAID = "SELECT payment_id, captured_amount AS amount FROM payments WHERE status = 'succeeded'"
 CHARGED = """
     SELECT invoices.invoice_id, invoices.total_amount, sum(charges.amount), count(*) - count(charges.charge_id)
     FROM invoices JOIN invoice_line_items lines USING (invoice_id) LEFT JOIN charges USING (charge_id)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import hmac
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from decimal import Decimal
 from typing import Annotated, Any
 
@@ -16,20 +16,49 @@ from starlette.background import BackgroundTask
 from starlette.types import Receive, Scope, Send
 
 from broker._listener import Listener
-from nilecare.simulator.ledger import Answer, KeyUsedForAnotherRequest, Ledger, NoSuchPayment, NoSuchToken, event_of
+from nilecare.simulator.ledger import Answer, KeyUsedForAnotherRequest, Ledger, NoSuchToken, NothingOfThisId, TooMuch
+from nilecare.simulator.telling import LOST, Telling
 from nilecare.simulator.webhooks import Webhooks
 
 SLOW = 1.0
 """Seconds that tok_slow takes to answer."""
 
 
+Amount = Annotated[Decimal, Field(gt=0, max_digits=14, decimal_places=2)]
+Currency = Annotated[str, Field(pattern=r"^[A-Z]{3}$")]
+Reference = Annotated[str, Field(min_length=1, max_length=100)]
+Key = Annotated[str, Header(alias="Idempotency-Key")]
+
+
 class Authorisation(BaseModel):
     """A request to hold an amount on a card."""
 
-    reference: Annotated[str, Field(min_length=1, max_length=100)]
-    amount: Annotated[Decimal, Field(gt=0, max_digits=14, decimal_places=2)]
-    currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")]
+    reference: Reference
+    amount: Amount
+    currency: Currency
     token: str
+    account: str = ""
+
+
+class Capture(BaseModel):
+    """A request to take of what is held: all of it, if nothing is said."""
+
+    amount: Amount | None = None
+    is_final: bool = True
+
+
+class Refunding(BaseModel):
+    """A request to give money back."""
+
+    reference: Reference
+    amount: Amount
+    currency: Currency
+
+
+class Evidence(BaseModel):
+    """A request to tell the payer's bank the merchant's side."""
+
+    text: str
 
 
 class LostAnswer(Response):
@@ -52,7 +81,7 @@ class CardSimulator:
         self.webhooks = Webhooks(webhook_url, secret)
         self._secret = secret
         self._slow = slow
-        self._held_back: dict[str, dict[str, Any]] = {}
+        self._telling = Telling(self.ledger)
 
     @asynccontextmanager
     async def serving(self, *, host: str = "127.0.0.1", port: int = 0) -> AsyncIterator[str]:
@@ -71,8 +100,12 @@ class CardSimulator:
         router = APIRouter(prefix="/v1", dependencies=[Depends(self._authorised)])
         router.add_api_route("/payments", self._authorise, methods=["POST"])
         router.add_api_route("/payments/{payment_id}/capture", self._capture, methods=["POST"])
+        router.add_api_route("/payments/{payment_id}/cancel", self._cancel, methods=["POST"])
+        router.add_api_route("/payments/{payment_id}/refunds", self._refund, methods=["POST"])
+        router.add_api_route("/disputes/{dispute_id}/evidence", self._take_evidence, methods=["POST"])
         router.add_api_route("/payments/{payment_id}", self._show, methods=["GET"])
         router.add_api_route("/requests/{key}", self._look_up, methods=["GET"])
+        router.add_api_route("/settlements/{account}", self._settle, methods=["GET"])
         app.include_router(router)
         return app
 
@@ -80,29 +113,32 @@ class CardSimulator:
         if not hmac.compare_digest(authorization.encode(), f"Bearer {self._secret}".encode()):
             raise HTTPException(401)
 
-    async def _authorise(self, asked: Authorisation, idempotency_key: Annotated[str, Header()]) -> Response:
-        try:
-            answer = self.ledger.authorise(idempotency_key, **dict(asked))
-        except NoSuchToken:
-            raise HTTPException(400, "There is no card behind this token.") from None
-        except KeyUsedForAnotherRequest:
-            raise HTTPException(422, "This Idempotency-Key was used for another request.") from None
-        return await self._reply(answer)
+    async def _authorise(self, asked: Authorisation, key: Key) -> Response:
+        with refusals():
+            return await self._reply(self.ledger.authorise(key, **dict(asked)))
 
-    async def _capture(self, payment_id: str, idempotency_key: Annotated[str, Header()]) -> Response:
-        try:
-            answer = self.ledger.capture(idempotency_key, payment_id)
-        except NoSuchPayment:
-            raise HTTPException(404) from None
-        except KeyUsedForAnotherRequest:
-            raise HTTPException(422, "This Idempotency-Key was used for another request.") from None
-        return await self._reply(answer)
+    async def _capture(self, payment_id: str, key: Key, asked: Capture | None = None) -> Response:
+        with refusals():
+            return await self._reply(self.ledger.capture(key, payment_id, **dict(asked or Capture())))
+
+    async def _cancel(self, payment_id: str, key: Key) -> Response:
+        with refusals():
+            return await self._reply(self.ledger.cancel(key, payment_id))
+
+    async def _refund(self, payment_id: str, asked: Refunding, key: Key) -> Response:
+        with refusals():
+            return await self._reply(self.ledger.refund(key, payment_id, **dict(asked)))
+
+    async def _take_evidence(self, dispute_id: str, asked: Evidence, key: Key) -> Response:
+        with refusals():
+            return await self._reply(self.ledger.take_evidence(key, dispute_id, asked.text))
 
     async def _show(self, payment_id: str) -> Response:
-        try:
+        with refusals():
             return JSONResponse(self.ledger.payment(payment_id).shown())
-        except NoSuchPayment:
-            raise HTTPException(404) from None
+
+    async def _settle(self, account: str) -> Response:
+        return JSONResponse(self.ledger.settlement(account))
 
     async def _look_up(self, key: str) -> Response:
         answer = self.ledger.answered(key)
@@ -112,32 +148,19 @@ class CardSimulator:
 
     async def _reply(self, answer: Answer) -> Response:
         """The answer, late or lost when its token says so, with its webhooks before or after it."""
-        token = answer.payment.token
+        token = answer.token
         if not answer.is_new:
             return JSONResponse(answer.body, answer.status_code)
-        events = self._events(answer)
+        events = self._telling.events(answer)
         if token == "tok_webhook_first":  # noqa: S105 (a test card)
             await asyncio.gather(*self._send(events, token))
             return JSONResponse(answer.body, answer.status_code)
         if token == "tok_slow":  # noqa: S105 (a test card)
             await asyncio.sleep(self._slow)
         tell = BackgroundTask(self._tell, events, token)
-        if token.startswith("tok_lost_answer"):
+        if token in LOST:
             return LostAnswer(background=tell)
         return JSONResponse(answer.body, answer.status_code, background=tell)
-
-    def _events(self, answer: Answer) -> list[dict[str, Any]]:
-        event, payment = event_of(answer.payment), answer.payment
-        match payment.token:
-            case "tok_lost_answer_and_webhook":
-                return []
-            case "tok_webhook_reversed" if payment.status == "authorised":
-                self._held_back[payment.id] = event
-                return []
-            case "tok_webhook_reversed":
-                return [event, self._held_back.pop(payment.id)]
-            case _:
-                return [event]
 
     async def _tell(self, events: list[dict[str, Any]], token: str) -> None:
         self._send(events, token)
@@ -145,3 +168,18 @@ class CardSimulator:
     def _send(self, events: list[dict[str, Any]], token: str) -> list[asyncio.Task[None]]:
         times = 2 if token == "tok_duplicate_webhook" else 1  # noqa: S105 (a test card)
         return [self.webhooks.send(event, times=times) for event in events]
+
+
+@contextmanager
+def refusals() -> Iterator[None]:
+    """What the ledger refuses, as HTTP says it."""
+    try:
+        yield
+    except NoSuchToken:
+        raise HTTPException(400, "There is no card behind this token.") from None
+    except NothingOfThisId:
+        raise HTTPException(404) from None
+    except TooMuch:
+        raise HTTPException(400, "This is more than there is.") from None
+    except KeyUsedForAnotherRequest:
+        raise HTTPException(422, "This Idempotency-Key was used for another request.") from None

@@ -1,1 +1,1 @@
-"""How money comes in: by card through a provider, or recorded by a person."""
+"""How money comes in and goes back: through providers, and at the desk."""

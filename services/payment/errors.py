@@ -2,12 +2,35 @@
 
 RuleBroken
 ├── AmountMustBeAboveZero
-├── AmountIsMoreThanTheOpenBalance
 ├── AmountIsInAnotherCurrency
+├── AmountIsMoreThanTheOpenBalance
+├── AmountIsMoreThanIsHeld
+├── AmountIsMoreThanCanBeRefunded
 ├── InvoiceCannotBePaid
 ├── InvoiceIsOfAnotherFacility
+├── InvoiceIsBeingPaid
+├── InvoiceHasAPlanAlready
 ├── PaymentCannotBecome
+├── CaptureIsUnderWay
+├── OnlyHeldMoneyIsCaptured
+├── OnlyCashIsVerified
+├── CashNeedsASecondPerson
 ├── ReferenceBelongsToAnotherPayment
+├── OnlyMoneyThatWeHaveIsRefunded
+├── RefundCannotBecome
+├── ProviderPaysThisRefund
+├── RefundNeedsASecondPerson
+├── DisputeCannotBecome
+├── EvidenceIsTooLate
+├── EvidenceWasSentAlready
+├── PlanCannotBecome
+├── InstallmentCannotBecome
+├── InstallmentsAreTooSmall
+├── FirstInstallmentIsInThePast
+├── WebhookCannotBecome
+├── FindingCannotBecome
+├── SettlementNamesAPaymentTwice
+├── ProviderIsUnknown
 └── NotFound
     └── PaymentNotFound
 
@@ -28,17 +51,25 @@ class PaymentNotFound(NotFound):
 
 
 class AmountMustBeAboveZero(RuleBroken):
-    """A payment is of an amount above zero."""
+    """A payment, a capture or a refund is of an amount above zero."""
 
     status = 422
+
+
+class AmountIsInAnotherCurrency(RuleBroken):
+    """An amount is in the currency of what it is for: the invoice that is paid, the payment that is captured or refunded."""
 
 
 class AmountIsMoreThanTheOpenBalance(RuleBroken):
     """A payment cannot be more than what is open on its invoice and not already being paid."""
 
 
-class AmountIsInAnotherCurrency(RuleBroken):
-    """A payment is in the currency of its invoice."""
+class AmountIsMoreThanIsHeld(RuleBroken):
+    """No more is captured than the provider still holds for us."""
+
+
+class AmountIsMoreThanCanBeRefunded(RuleBroken):
+    """No more goes back than came in: refunds, with what is disputed, are at most what was captured."""
 
 
 class InvoiceCannotBePaid(RuleBroken):
@@ -49,9 +80,101 @@ class InvoiceIsOfAnotherFacility(RuleBroken):
     """A payment is recorded at the facility whose invoice it pays."""
 
 
+class InvoiceIsBeingPaid(RuleBroken):
+    """A plan begins with a balance that stands still: no payment of its invoice is under way."""
+
+
+class InvoiceHasAPlanAlready(RuleBroken):
+    """An invoice is paid by one plan at a time."""
+
+
 class PaymentCannotBecome(RuleBroken):
     """A payment in this state cannot become what is asked."""
 
 
+class CaptureIsUnderWay(RuleBroken):
+    """What the provider holds is captured, or released, once the provider has answered what it was asked before."""
+
+
+class OnlyHeldMoneyIsCaptured(RuleBroken):
+    """Only what a provider holds for us can be captured."""
+
+
+class OnlyCashIsVerified(RuleBroken):
+    """Only cash that was taken at a desk waits for somebody to count it."""
+
+
+class CashNeedsASecondPerson(RuleBroken):
+    """Cash is verified, or given back, by somebody else than who took it."""
+
+
 class ReferenceBelongsToAnotherPayment(RuleBroken):
     """This reference was already used for a payment that says something else."""
+
+
+class OnlyMoneyThatWeHaveIsRefunded(RuleBroken):
+    """Only a payment that succeeded can be refunded."""
+
+
+class RefundCannotBecome(RuleBroken):
+    """A refund in this state cannot become what is asked."""
+
+
+class ProviderPaysThisRefund(RuleBroken):
+    """What came through a provider goes back through it: nobody pays it out by hand."""
+
+
+class RefundNeedsASecondPerson(RuleBroken):
+    """Money is paid out, or kept, by somebody else than who asked for the refund."""
+
+
+class DisputeCannotBecome(RuleBroken):
+    """A dispute in this state cannot become what is asked."""
+
+
+class EvidenceIsTooLate(RuleBroken):
+    """The payer's bank takes evidence until a day that it names."""
+
+
+class EvidenceWasSentAlready(RuleBroken):
+    """The payer's bank takes evidence once."""
+
+
+class PlanCannotBecome(RuleBroken):
+    """A plan in this state cannot become what is asked."""
+
+
+class InstallmentCannotBecome(RuleBroken):
+    """An instalment in this state cannot become what is asked."""
+
+
+class InstallmentsAreTooSmall(RuleBroken):
+    """Each instalment is of an amount above zero: the balance cannot be cut into so many."""
+
+    status = 422
+
+
+class FirstInstallmentIsInThePast(RuleBroken):
+    """A plan's first instalment is due today or later."""
+
+    status = 422
+
+
+class WebhookCannotBecome(RuleBroken):
+    """A webhook in this state cannot become what is asked."""
+
+
+class FindingCannotBecome(RuleBroken):
+    """What a settlement was found to say cannot become what is asked from this state."""
+
+
+class SettlementNamesAPaymentTwice(RuleBroken):
+    """Each payment and each refund stands once in a settlement."""
+
+    status = 422
+
+
+class ProviderIsUnknown(RuleBroken):
+    """We have no provider of this code."""
+
+    status = 422

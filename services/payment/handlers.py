@@ -1,14 +1,16 @@
-"""How payment reacts to what happens elsewhere: events of other services, and the card provider's answers."""
+"""How payment reacts to what happens elsewhere: events of other services, and providers' answers."""
 
 from __future__ import annotations
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from broker import on
-from contracts.billing import InvoiceVoided
+from contracts.billing import AdjustmentPosted, InvoicePaid, InvoiceVoided
 from contracts.clinical import PatientMerged
-from services.payment import commands
-from services.payment.outside import Answer, Authorisation, Capture, authorise_card, capture_card
+from contracts.payment import InstallmentCheckDue
+from services.payment import commands, outside
+from services.payment.providers import Authorisation, Capture, Evidence, Refund, Release
+from services.payment.rules import DisputeWord, RefundWord, Word
 
 
 @on(PatientMerged)
@@ -21,15 +23,52 @@ async def merge_patient(event: PatientMerged, session: AsyncSession) -> None:
 async def cancel_what_would_pay_it(event: InvoiceVoided, session: AsyncSession) -> None:
     """Nobody pays an invoice that never counted."""
     await commands.cancel_payments_of(session, event.invoice_id)
+    await commands.end_plan(session, event.invoice_id)
 
 
-@authorise_card.then
-async def hear_of_authorisation(session: AsyncSession, request: Authorisation, answer: Answer) -> None:
+@on(AdjustmentPosted)
+async def relieve_plan(event: AdjustmentPosted, session: AsyncSession) -> None:
+    """What will not be asked for is in no instalment."""
+    await commands.relieve(session, event.invoice_id, event.amount)
+
+
+@on(InvoicePaid)
+async def end_plan(event: InvoicePaid, session: AsyncSession) -> None:
+    """Nothing is due on an invoice that was settled otherwise."""
+    await commands.end_plan(session, event.invoice_id)
+
+
+@on(InstallmentCheckDue)
+async def check_installment(event: InstallmentCheckDue, session: AsyncSession) -> None:
+    """An instalment is due, or overdue, if it was not paid by then."""
+    await commands.check_installment(session, event.plan_id, event.number)
+
+
+@outside.authorise.then
+async def hear_of_authorisation(session: AsyncSession, request: Authorisation, word: Word) -> None:
     """The provider holds the money, or refused."""
-    await commands.hear_provider(session, request.payment_id, answer.word())
+    await commands.hear_provider(session, request.payment_id, word)
 
 
-@capture_card.then
-async def hear_of_capture(session: AsyncSession, request: Capture, answer: Answer) -> None:
+@outside.capture.then
+async def hear_of_capture(session: AsyncSession, request: Capture, word: Word) -> None:
     """The provider took the money for us."""
-    await commands.hear_provider(session, request.payment_id, answer.word())
+    await commands.hear_answer(session, request.payment_id, word)
+
+
+@outside.release.then
+async def hear_of_release(session: AsyncSession, request: Release, word: Word) -> None:
+    """The provider holds no more money for us."""
+    await commands.hear_answer(session, request.payment_id, word)
+
+
+@outside.refund.then
+async def hear_of_refund(session: AsyncSession, request: Refund, word: RefundWord) -> None:
+    """The provider gave money back, will, or refused."""
+    await commands.hear_refund(session, request.refund_id, word)
+
+
+@outside.send_evidence.then
+async def hear_of_evidence(session: AsyncSession, request: Evidence, word: DisputeWord) -> None:
+    """The provider has taken our side of a dispute to the payer's bank."""
+    await commands.hear_of_evidence(session, request.dispute_id, word)

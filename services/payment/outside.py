@@ -1,89 +1,56 @@
-"""The card provider, as this service speaks to it.
-
-Settings of the world outside: `card_provider` (address) and `card_provider_secret` (authorises our calls, signs its webhooks).
-"""
+"""Calls to providers: each goes to the adapter of the provider it names, and is asked about when its outcome is unknown."""
 
 from __future__ import annotations
 
 from datetime import timedelta
-from uuid import UUID
 
-import httpx
-from pydantic import BaseModel, ConfigDict
-
-from broker import Later, Permanent, World, ask, outside
-from contracts.money import Money
-from services.payment.rules import Outcome, Word
+from broker import World, ask, outside
+from services.payment.providers import Authorisation, Capture, Evidence, Refund, Release, provider_of
+from services.payment.rules import DisputeWord, RefundWord, Word
 
 DEADLINE = timedelta(seconds=10)
 
 
-class Authorisation(BaseModel):
-    """Hold this amount on the card behind `token`."""
-
-    payment_id: UUID
-    amount: Money
-    token: str
+async def what_became_of(request: Authorisation | Capture | Release, key: str, world: World) -> Word | None:
+    """What a provider says of a call about a payment; None when it never heard of it."""
+    return await provider_of(request.provider).payment_asked(key, world)
 
 
-class Capture(BaseModel):
-    """Take what was held."""
-
-    payment_id: UUID
-    provider_payment_id: str
+async def what_became_of_refund(request: Refund, key: str, world: World) -> RefundWord | None:
+    """What a provider says of a refund that it was asked for; None when it never heard of it."""
+    return await provider_of(request.provider).refund_asked(key, world)
 
 
-class Answer(BaseModel):
-    """What the provider says of one of its payments."""
-
-    model_config = ConfigDict(extra="ignore")
-
-    id: str
-    status: Outcome
-    decline_code: str | None = None
-
-    def word(self) -> Word:
-        """What it means to us."""
-        return Word(outcome=self.status, provider_payment_id=self.id, decline_code=self.decline_code)
+async def what_became_of_evidence(request: Evidence, key: str, world: World) -> DisputeWord | None:
+    """What a provider says of evidence that it was sent; None when it never heard of it."""
+    return await provider_of(request.provider).evidence_asked(key, world)
 
 
-async def what_became_of(request: Authorisation | Capture, key: str, world: World) -> Answer | None:
-    """Asks for the outcome of a call by its idempotency key; None when the provider never heard of it."""
-    reply = await world.http.get(f"{world['card_provider']}/v1/requests/{key}", headers=_headers(key, world))
-    return None if reply.status_code == httpx.codes.NOT_FOUND else _answer(reply)
+@outside(deadline=DEADLINE, if_unknown=ask(what_became_of), name="authorise_card")
+async def authorise(request: Authorisation, key: str, world: World) -> Word:
+    """Asks a provider to hold an amount."""
+    return await provider_of(request.provider).authorise(request, key, world)
+
+
+@outside(deadline=DEADLINE, if_unknown=ask(what_became_of), name="capture_card")
+async def capture(request: Capture, key: str, world: World) -> Word:
+    """Asks a provider to take what it holds."""
+    return await provider_of(request.provider).capture(request, key, world)
 
 
 @outside(deadline=DEADLINE, if_unknown=ask(what_became_of))
-async def authorise_card(request: Authorisation, key: str, world: World) -> Answer:
-    """Asks the provider to hold the amount."""
-    asked = {
-        "reference": str(request.payment_id),
-        "amount": str(request.amount.amount),
-        "currency": request.amount.currency,
-        "token": request.token,
-    }
-    url = f"{world['card_provider']}/v1/payments"
-    return _answer(await world.http.post(url, json=asked, headers=_headers(key, world)))
+async def release(request: Release, key: str, world: World) -> Word:
+    """Asks a provider to take no more of what it holds."""
+    return await provider_of(request.provider).release(request, key, world)
 
 
-@outside(deadline=DEADLINE, if_unknown=ask(what_became_of))
-async def capture_card(request: Capture, key: str, world: World) -> Answer:
-    """Asks the provider to take what it holds."""
-    url = f"{world['card_provider']}/v1/payments/{request.provider_payment_id}/capture"
-    return _answer(await world.http.post(url, headers=_headers(key, world)))
+@outside(deadline=DEADLINE, if_unknown=ask(what_became_of_refund))
+async def refund(request: Refund, key: str, world: World) -> RefundWord:
+    """Asks a provider to give money back."""
+    return await provider_of(request.provider).refund(request, key, world)
 
 
-def _headers(key: str, world: World) -> dict[str, str]:
-    return {"Idempotency-Key": key, "Authorization": f"Bearer {world['card_provider_secret']}"}
-
-
-def _answer(reply: httpx.Response) -> Answer:
-    """A refused card is an answer (402). Raises Later when nothing was done, Permanent when it never will be."""
-    if reply.status_code == httpx.codes.TOO_MANY_REQUESTS:
-        raise Later("the card provider asks us to slow down")
-    if reply.is_client_error and reply.status_code != httpx.codes.PAYMENT_REQUIRED:
-        raise Permanent(f"the card provider answers {reply.status_code}")
-    if reply.is_server_error:
-        # It may have been done all the same: unknown.
-        reply.raise_for_status()
-    return Answer.model_validate_json(reply.content)
+@outside(deadline=DEADLINE, if_unknown=ask(what_became_of_evidence))
+async def send_evidence(request: Evidence, key: str, world: World) -> DisputeWord:
+    """Asks a provider to take our side of a dispute to the payer's bank."""
+    return await provider_of(request.provider).send_evidence(request, key, world)

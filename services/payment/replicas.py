@@ -13,6 +13,7 @@ from sqlalchemy.orm import Mapped
 from broker import Replica
 from contracts.billing import InvoiceChanged, InvoiceStatus
 from contracts.clinical import PatientChanged
+from contracts.facility import FacilityChanged
 from contracts.money import Money
 from services.payment.tables import Base
 
@@ -24,6 +25,14 @@ class PatientReference(Replica[PatientChanged], Base):
 
     facility_id: Mapped[UUID]
     merged_into: Mapped[UUID | None]
+
+
+class FacilityReference(Replica[FacilityChanged], Base):
+    """Where money is taken, and by which clock its days begin."""
+
+    __tablename__ = "facility_reference"
+
+    time_zone: Mapped[str]
 
 
 class InvoiceReference(Replica[InvoiceChanged], Base):

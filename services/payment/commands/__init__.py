@@ -1,18 +1,48 @@
 """What payment can be asked to do. Each command takes the session of its transaction and publishes into it."""
 
-from services.payment.commands.cards import cancel_payment, cancel_payments_of, initiate_card_payment, provide_card
-from services.payment.commands.outcomes import hear_provider, take_webhook
+from services.payment.commands.cards import (
+    cancel_payment,
+    cancel_payments_of,
+    capture_payment,
+    initiate_card_payment,
+    provide_card,
+)
+from services.payment.commands.disputes import hear_dispute, hear_of_evidence, submit_evidence
+from services.payment.commands.installments import Terms, agree_plan, check_installment, end_plan, relieve
+from services.payment.commands.outcomes import hear_answer, hear_provider
 from services.payment.commands.patients import merge_patient, surviving_patient
-from services.payment.commands.recording import record_payment
+from services.payment.commands.recording import record_payment, take_cash, verify_cash
+from services.payment.commands.refunds import hear_refund, pay_refund_out, refuse_refund, request_refund
+from services.payment.commands.settlements import Settlement, resolve, take_settlement
+from services.payment.commands.webhooks import take_webhook
 
 __all__ = [
+    "Settlement",
+    "Terms",
+    "agree_plan",
     "cancel_payment",
     "cancel_payments_of",
+    "capture_payment",
+    "check_installment",
+    "end_plan",
+    "hear_answer",
+    "hear_dispute",
+    "hear_of_evidence",
     "hear_provider",
+    "hear_refund",
     "initiate_card_payment",
     "merge_patient",
+    "pay_refund_out",
     "provide_card",
     "record_payment",
+    "refuse_refund",
+    "relieve",
+    "request_refund",
+    "resolve",
+    "submit_evidence",
     "surviving_patient",
+    "take_cash",
+    "take_settlement",
     "take_webhook",
+    "verify_cash",
 ]

@@ -1,42 +1,44 @@
-"""Paying by card, up to the provider's door."""
+"""Paying through a provider: up to its door, and what is asked of it after that."""
 
 from __future__ import annotations
 
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from broker import call, clock, current_cause, publish
+from broker import call, publish
 from contracts.money import Money
 from contracts.payment import PaymentCancelled, PaymentInitiated
-from services.payment import rules
+from services.payment import outside, rules
 from services.payment.commands.patients import surviving_patient
-from services.payment.outside import Authorisation, authorise_card
+from services.payment.providers import CARD, Authorisation, Capture, Release
 from services.payment.replicas import InvoiceReference
-from services.payment.tables import CARD_PROVIDER, Payment
+from services.payment.tables import Payment
 
 
-async def initiate_card_payment(session: AsyncSession, *, invoice_id: UUID, amount: Money, token: str | None = None) -> Payment:
+async def initiate_card_payment(
+    session: AsyncSession,
+    *,
+    invoice_id: UUID,
+    amount: Money,
+    token: str | None = None,
+    capture: rules.CaptureMode = "automatic",
+) -> Payment:
     """Begins to pay an invoice by card; without a card's `token`, it waits for one.
 
     Raises NotYet while the invoice is not known here, and what `rules.check_payable` raises.
     """
     invoice = await InvoiceReference.locked(session, invoice_id)
-    under_way = await _under_way(session, invoice_id, invoice.currency)
-    rules.check_payable(invoice.state, invoice.balance, under_way, amount)
-    payment = Payment(
-        payment_id=uuid4(),
+    rules.check_payable(invoice.state, invoice.balance, await under_way(session, invoice), amount)
+    payment = Payment.begun(
+        amount,
         invoice_id=invoice_id,
         patient_id=await surviving_patient(session, invoice.patient_id),
         facility_id=invoice.facility_id,
-        value=amount.amount,
-        currency=amount.currency,
         method="card",
-        status="requires_method",
-        provider=CARD_PROVIDER,
-        flow=current_cause().flow,
-        initiated_at=clock.now(),
+        capture=capture,
+        provider=CARD,
     )
     session.add(payment)
     publish(session, PaymentInitiated.of(payment))
@@ -52,18 +54,73 @@ async def provide_card(session: AsyncSession, payment_id: UUID, token: str) -> P
     return payment
 
 
-async def cancel_payment(session: AsyncSession, payment_id: UUID) -> Payment:
-    """Gives a payment up before the provider was asked for the money. Raises PaymentCannotBecome, PaymentNotFound."""
+async def capture_payment(
+    session: AsyncSession, payment_id: UUID, amount: Money | None = None, *, is_final: bool = True
+) -> Payment:
+    """Asks the provider for what it holds, or for a part of it; a final capture releases the rest.
+
+    Raises PaymentNotFound, and what `rules.check_held` and `rules.check_capture` raise.
+    """
     payment = await Payment.locked(session, payment_id)
-    _cancel(session, payment)
+    rules.check_held(payment.status, is_asked=payment.is_asked)
+    rules.check_capture(amount or payment.uncaptured, payment.uncaptured)
+    await ask_to_capture(session, payment, amount or payment.uncaptured, is_final=is_final)
+    return payment
+
+
+async def cancel_payment(session: AsyncSession, payment_id: UUID, by: str) -> Payment:
+    """Gives a payment up: at once, or by asking the provider to release what it holds; cash is given back by a second person.
+
+    Of a payment that was captured in part, what was captured stays.
+    Raises PaymentNotFound, PaymentCannotBecome, CashNeedsASecondPerson, CaptureIsUnderWay.
+    """
+    payment = await Payment.locked(session, payment_id)
+    rules.check_given_up(payment.status)
+    if payment.taken_by is not None:
+        rules.check_second_person(payment.method, payment.taken_by, by)
+    if payment.status in rules.HELD:
+        rules.check_held(payment.status, is_asked=payment.is_asked)
+        await ask_to_release(session, payment)
+    else:
+        _cancel(session, payment)
     return payment
 
 
 async def cancel_payments_of(session: AsyncSession, invoice_id: UUID) -> None:
-    """Gives up what would pay an invoice that no longer counts."""
-    can_be = Payment.status.in_(rules.CANCELLABLE)
-    for payment in await Payment.all_locked(session, Payment.invoice_id == invoice_id, can_be):
-        _cancel(session, payment)
+    """Gives up what would pay an invoice that no longer counts. What is captured, and cash in the till, is money on account."""
+    of_invoice = [Payment.invoice_id == invoice_id, Payment.provider.is_not(None)]
+    for payment in await Payment.all_locked(session, *of_invoice, Payment.status.in_(rules.UNDER_WAY)):
+        if payment.status in rules.NOT_ASKED_FOR:
+            _cancel(session, payment)
+        elif payment.status == "processing":
+            payment.is_unwanted = True
+        elif not payment.is_asked:
+            await ask_to_release(session, payment)
+
+
+async def under_way(session: AsyncSession, invoice: InvoiceReference) -> Money:
+    """What is already being paid of an invoice."""
+    claims = [Payment.invoice_id == invoice.id, Payment.status.in_(rules.UNDER_WAY)]
+    claimed = await session.scalar(select(func.coalesce(func.sum(Payment.value), 0)).where(*claims))
+    return Money.of(claimed or 0, invoice.currency)
+
+
+async def ask_to_capture(session: AsyncSession, payment: Payment, amount: Money, *, is_final: bool) -> None:
+    """Asks the provider to take what it holds."""
+    payment.is_asked = True
+    asked = Capture.model_validate({**_held_by(payment), "amount": amount, "is_final": is_final})
+    await call(session, outside.capture, asked, key=payment.payment_id)
+
+
+async def ask_to_release(session: AsyncSession, payment: Payment) -> None:
+    """Asks the provider to take no more of what it holds."""
+    payment.is_asked = True
+    await call(session, outside.release, Release.model_validate(_held_by(payment)), key=payment.payment_id)
+
+
+def _held_by(payment: Payment) -> dict[str, object]:
+    names = ("provider", "payment_id", "provider_payment_id")
+    return {name: getattr(payment, name) for name in names}
 
 
 def _cancel(session: AsyncSession, payment: Payment) -> None:
@@ -73,11 +130,6 @@ def _cancel(session: AsyncSession, payment: Payment) -> None:
 
 async def _authorise(session: AsyncSession, payment: Payment, token: str) -> None:
     payment.move("processing")
-    asked = Authorisation(payment_id=payment.payment_id, amount=payment.amount, token=token)
-    await call(session, authorise_card, asked, key=payment.payment_id)
-
-
-async def _under_way(session: AsyncSession, invoice_id: UUID, currency: str) -> Money:
-    claims = [Payment.invoice_id == invoice_id, Payment.status.in_(rules.UNDER_WAY)]
-    claimed = await session.scalar(select(func.coalesce(func.sum(Payment.value), 0)).where(*claims))
-    return Money.of(claimed or 0, currency)
+    names = ("provider", "payment_id", "facility_id", "amount")
+    asked = Authorisation.model_validate({name: getattr(payment, name) for name in names} | {"token": token})
+    await call(session, outside.authorise, asked, key=payment.payment_id)

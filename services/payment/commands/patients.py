@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.payment import rules
 from services.payment.replicas import PatientReference
-from services.payment.tables import Payment
+from services.payment.tables import InstallmentPlan, Payment
 
 
 async def surviving_patient(session: AsyncSession, patient_id: UUID) -> UUID:
@@ -23,7 +23,9 @@ async def surviving_patient(session: AsyncSession, patient_id: UUID) -> UUID:
 
 
 async def merge_patient(session: AsyncSession, patient_id: UUID, into_patient_id: UUID) -> None:
-    """Gives one patient's payments that are under way to another; those that are over stay as they were."""
+    """Gives one patient's payments and plans that are under way to another; those that are over stay as they were."""
     under_way = Payment.status.in_(rules.UNDER_WAY)
     for payment in await Payment.all_locked(session, Payment.patient_id == patient_id, under_way):
         payment.patient_id = into_patient_id
+    for plan in await InstallmentPlan.all_active(session, InstallmentPlan.patient_id == patient_id):
+        plan.patient_id = into_patient_id

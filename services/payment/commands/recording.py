@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from uuid import uuid4
+from uuid import UUID
 
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from broker import clock, current_cause
+from broker import clock, publish
+from contracts.payment import PaymentInitiated
 from services.payment import rules
 from services.payment.commands.outcomes import succeed
 from services.payment.commands.patients import surviving_patient
@@ -17,41 +18,71 @@ from services.payment.tables import Payment
 
 
 async def record_payment(session: AsyncSession, recorded: rules.RecordedPayment) -> Payment:
-    """Notes money that came in; the same reference again gives the payment there is.
+    """Notes money that is ours; the same reference again gives the payment there is.
 
     It has happened, so it does not wait for our copy of the invoice, and may be more than is open there.
     Raises AmountMustBeAboveZero, InvoiceIsOfAnotherFacility, ReferenceBelongsToAnotherPayment.
     """
-    rules.check_amount(recorded.amount)
-    known = await session.scalar(select(Payment).where(Payment.reference == recorded.reference))
+    known = await _known(session, recorded)
     if known is not None:
-        return _same(known, recorded)
-    await _check_facility(session, recorded)
-    now = clock.now()
-    payment = Payment(
-        payment_id=uuid4(),
-        invoice_id=recorded.invoice_id,
-        patient_id=await surviving_patient(session, recorded.patient_id),
-        facility_id=recorded.facility_id,
-        value=recorded.amount.amount,
-        currency=recorded.amount.currency,
-        method=recorded.method,
-        status="processing",
-        reference=recorded.reference,
-        flow=current_cause().flow,
-        initiated_at=now,
-    )
-    session.add(payment)
+        return known
+    payment = await _payment(session, recorded)
+    payment.move("processing")
     payment.move("succeeded")
-    succeed(session, payment, recorded.received_at or now)
+    await succeed(session, payment, payment.amount, recorded.received_at or payment.initiated_at)
     return payment
 
 
-def _same(known: Payment, recorded: rules.RecordedPayment) -> Payment:
-    says = (recorded.invoice_id, recorded.facility_id, recorded.amount, recorded.method)
-    if (known.invoice_id, known.facility_id, known.amount, known.method) != says:
-        raise ReferenceBelongsToAnotherPayment(payment_id=known.payment_id)
+async def take_cash(session: AsyncSession, recorded: rules.RecordedPayment, by: str) -> Payment:
+    """Notes cash that lies in the till: it waits for a second person to count it. Raises as `record_payment`."""
+    known = await _known(session, recorded)
+    if known is not None:
+        return known
+    payment = await _payment(session, recorded)
+    payment.taken_by = by
+    payment.move("requires_action")
+    publish(session, PaymentInitiated.of(payment))
+    return payment
+
+
+async def verify_cash(session: AsyncSession, payment_id: UUID, by: str) -> Payment:
+    """A second person has counted the cash: it is ours.
+
+    Raises PaymentNotFound, OnlyCashIsVerified, CashNeedsASecondPerson, PaymentCannotBecome.
+    """
+    payment = await Payment.locked(session, payment_id)
+    rules.check_second_person(payment.method, payment.taken_by, by)
+    payment.move("succeeded")
+    payment.verified_by = by
+    payment.patient_id = await surviving_patient(session, payment.patient_id)
+    await succeed(session, payment, payment.amount, clock.now())
+    return payment
+
+
+async def _known(session: AsyncSession, recorded: rules.RecordedPayment) -> Payment | None:
+    """The payment that has this reference. Raises as `record_payment`."""
+    rules.check_amount(recorded.amount)
+    known = await session.scalar(select(Payment).where(Payment.reference == recorded.reference))
+    if known is not None:
+        says = (recorded.invoice_id, recorded.facility_id, recorded.amount, recorded.method)
+        if (known.invoice_id, known.facility_id, known.amount, known.method) != says:
+            raise ReferenceBelongsToAnotherPayment(payment_id=known.payment_id)
     return known
+
+
+async def _payment(session: AsyncSession, recorded: rules.RecordedPayment) -> Payment:
+    await _check_facility(session, recorded)
+    payment = Payment.begun(
+        recorded.amount,
+        invoice_id=recorded.invoice_id,
+        patient_id=await surviving_patient(session, recorded.patient_id),
+        facility_id=recorded.facility_id,
+        method=recorded.method,
+        capture="automatic",
+        reference=recorded.reference,
+    )
+    session.add(payment)
+    return payment
 
 
 async def _check_facility(session: AsyncSession, recorded: rules.RecordedPayment) -> None:

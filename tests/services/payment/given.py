@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from uuid import UUID, uuid4
 
+import httpx
+
+from broker._tokens import issue_token
 from contracts.billing import InvoiceChanged, InvoiceStatus
 from contracts.clinical import PatientChanged
 from contracts.money import Money
 from services.payment import commands
-from services.payment.rules import RecordedPayment
-from services.payment.tables import Payment
-from tests.services.kit import Workplace
+from services.payment.rules import CaptureMode, RecordedPayment, Word
+from services.payment.tables import Payment, PaymentRefund
+from tests.services.kit import KEY, Workplace
 
 PATIENT, OTHER_PATIENT, FACILITY, OTHER_FACILITY, INVOICE = (uuid4() for _ in range(5))
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
@@ -65,9 +68,18 @@ def cash(
     )
 
 
-async def initiated(payment: Workplace, amount: str, token: str | None = None, *, invoice_id: UUID = INVOICE) -> Payment:
+async def initiated(
+    payment: Workplace,
+    amount: str,
+    token: str | None = None,
+    *,
+    invoice_id: UUID = INVOICE,
+    capture: CaptureMode = "automatic",
+) -> Payment:
     async with payment.transaction() as session:
-        return await commands.initiate_card_payment(session, invoice_id=invoice_id, amount=usd(amount), token=token)
+        return await commands.initiate_card_payment(
+            session, invoice_id=invoice_id, amount=usd(amount), token=token, capture=capture
+        )
 
 
 async def recorded(payment: Workplace, money: RecordedPayment) -> Payment:
@@ -78,3 +90,28 @@ async def recorded(payment: Workplace, money: RecordedPayment) -> Payment:
 async def payment_of(payment: Workplace, payment_id: UUID) -> Payment:
     async with payment.transaction() as session:
         return await Payment.locked(session, payment_id)
+
+
+async def paid_by_card(payment: Workplace, amount: str, *, provider_payment_id: str = "pay_1") -> Payment:
+    """A card payment that the provider says it has captured."""
+    begun = await initiated(payment, amount, "tok_visa")
+    await hear(payment, begun, Word(outcome="captured", provider_payment_id=provider_payment_id))
+    return await payment_of(payment, begun.payment_id)
+
+
+async def hear(payment: Workplace, begun: Payment, word: Word) -> bool:
+    async with payment.transaction() as session:
+        return await commands.hear_provider(session, begun.payment_id, word)
+
+
+async def refund_asked(payment: Workplace, paid: Payment, amount: str, *, by: str = "clerk") -> PaymentRefund:
+    async with payment.transaction() as session:
+        return await commands.request_refund(session, paid.payment_id, usd(amount), reason="charged twice", by=by)
+
+
+def colleague(payment: Workplace, *roles: str) -> httpx.AsyncClient:
+    """Somebody else of the facility than `payment.client`."""
+    client = payment.client(*roles, at=FACILITY)
+    token = issue_token(KEY, subject="colleague", roles=roles, facilities=[FACILITY], lifetime=timedelta(minutes=5))
+    client.headers["Authorization"] = f"Bearer {token}"
+    return client

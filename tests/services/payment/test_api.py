@@ -65,11 +65,13 @@ async def test_money_at_the_desk_is_recorded(payment: Workplace) -> None:
     async with payment.client("cashier", at=FACILITY) as cashier:
         reply = await cashier.post("/payments/recorded", json=AT_THE_DESK)
         as_card = await cashier.post("/payments/recorded", json=AT_THE_DESK | {"method": "card"})
+        arrived = await cashier.post("/payments/recorded", json=AT_THE_DESK | {"reference": "2", "method": "bank_transfer"})
     async with payment.client("cashier", at=OTHER_FACILITY) as stranger:
         foreign = await stranger.post("/payments/recorded", json=AT_THE_DESK)
     async with payment.client("clinician", at=FACILITY) as clinician:
         not_theirs = await clinician.post("/payments/recorded", json=AT_THE_DESK)
-    assert (reply.status_code, reply.json()["status"]) == (201, "succeeded")
+    assert (reply.status_code, reply.json()["status"]) == (201, "requires_action")
+    assert (arrived.status_code, arrived.json()["status"]) == (201, "succeeded")
     assert (as_card.status_code, foreign.status_code, not_theirs.status_code) == (422, 404, 403)
 
 

@@ -32,6 +32,7 @@ from tests.services.payment.given import (
     OTHER_PATIENT,
     PATIENT,
     cash,
+    hear,
     initiated,
     invoice,
     patient,
@@ -44,11 +45,6 @@ DECLINED = rules.Word(outcome="declined", provider_payment_id="pay_1", decline_c
 CAPTURED = rules.Word(outcome="captured", provider_payment_id="pay_1")
 
 MERGED = PatientMerged(patient_id=PATIENT, into_patient_id=OTHER_PATIENT, facility_id=FACILITY, merged_at=NOON)
-
-
-async def hear(payment: Workplace, begun: Payment, word: rules.Word) -> bool:
-    async with payment.transaction() as session:
-        return await commands.hear_provider(session, begun.payment_id, word)
 
 
 async def test_a_payment_is_of_its_invoices_patient_and_facility(payment: Workplace) -> None:
@@ -97,14 +93,14 @@ async def test_a_card_is_given_once(payment: Workplace) -> None:
         assert await session.scalar(select(func.count()).select_from(call)) == 1
 
 
-async def test_only_what_the_provider_was_not_asked_for_can_be_cancelled(payment: Workplace) -> None:
+async def test_what_the_provider_was_asked_for_is_not_given_up(payment: Workplace) -> None:
     """Before that it is given up at once; after, its outcome is waited for."""
     waiting, asked = await initiated(payment, "10.00"), await initiated(payment, "10.00", "tok_visa")
     async with payment.transaction() as session:
-        assert (await commands.cancel_payment(session, waiting.payment_id)).status == "cancelled"
+        assert (await commands.cancel_payment(session, waiting.payment_id, "cashier")).status == "cancelled"
     with pytest.raises(PaymentCannotBecome):
         async with payment.transaction() as session:
-            await commands.cancel_payment(session, asked.payment_id)
+            await commands.cancel_payment(session, asked.payment_id, "cashier")
     assert [event.payment_id for event in await payment.published(PaymentCancelled)] == [waiting.payment_id]
 
 

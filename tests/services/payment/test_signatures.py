@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from nilecare.simulator.webhooks import signed
 from services.payment.errors import WebhookIsNotGenuine
-from services.payment.signatures import TOLERANCE, check_signature
+from services.payment.providers.signatures import TOLERANCE, check_signature
 
 SECRET, BODY, NOW = "whsec_1", b'{"id": "evt_1"}', 1_700_000_000
 

@@ -1,4 +1,4 @@
-"""What payment's API takes and gives."""
+"""Payments, as the API takes and gives them."""
 
 from __future__ import annotations
 
@@ -6,29 +6,37 @@ from datetime import datetime
 from typing import Annotated, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from broker import Asked, Shown
 from contracts.money import Money
 from contracts.payment import PaymentMethod, PaymentStatus
-from services.payment.rules import Outcome, Word
+from services.payment.rules import CaptureMode
 
 Token = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[\w\-]+$")]
 """What the provider's form in the payer's browser gave for a card: no card number comes here."""
 
 
 class NewCardPayment(Asked):
-    """An invoice to be paid by card; the card may come later."""
+    """An invoice to be paid by card; the card may come later. Captured by hand, it may become less than was authorised."""
 
     invoice_id: UUID
     amount: Money
     token: Token | None = None
+    capture: CaptureMode = "automatic"
 
 
 class Card(Asked):
     """The card to pay with."""
 
     token: Token
+
+
+class NewCapture(Asked):
+    """How much to take of what is held: all of it, if nothing is said. What is final releases the rest."""
+
+    amount: Money | None = None
+    is_final: bool = True
 
 
 class NewRecordedPayment(Asked):
@@ -50,40 +58,13 @@ class Payment(Shown):
     patient_id: UUID
     facility_id: UUID
     amount: Money
+    captured: Money
     method: PaymentMethod
     status: PaymentStatus
+    capture: CaptureMode
     reference: str | None
     decline_code: str | None
+    taken_by: str | None
+    verified_by: str | None
     initiated_at: datetime
     succeeded_at: datetime | None
-
-
-class ProviderPayment(BaseModel):
-    """One of the card provider's payments, as its webhooks show it; `reference` is our payment."""
-
-    id: Annotated[str, Field(min_length=1, max_length=200)]
-    reference: UUID
-    status: str
-    decline_code: Annotated[str | None, Field(max_length=100)] = None
-
-
-class ProviderEvent(BaseModel):
-    """An event of the card provider. Types that we do not know are taken, and ignored."""
-
-    id: Annotated[str, Field(min_length=1, max_length=200)]
-    type: Annotated[str, Field(min_length=1, max_length=100)]
-    data: ProviderPayment
-
-    def word(self) -> Word | None:
-        """What it says of the payment; None when that is nothing we know."""
-        outcome = OUTCOMES.get(self.type)
-        if outcome is None:
-            return None
-        return Word(outcome=outcome, provider_payment_id=self.data.id, decline_code=self.data.decline_code)
-
-
-OUTCOMES: dict[str, Outcome] = {
-    "payment.authorised": "authorised",
-    "payment.captured": "captured",
-    "payment.declined": "declined",
-}

@@ -1,0 +1,58 @@
+"""What providers tell us of their own accord."""
+
+from __future__ import annotations
+
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from broker import Cause, caused_by, clock
+from services.payment import rules
+from services.payment.commands.disputes import hear_dispute
+from services.payment.commands.outcomes import hear_provider
+from services.payment.commands.refunds import hear_refund
+from services.payment.providers import Notice
+from services.payment.tables import Payment, PaymentRefund, PaymentWebhook
+
+
+async def take_webhook(session: AsyncSession, notice: Notice) -> None:
+    """Takes what a provider says, once.
+
+    What is about no payment of ours is kept as ignored: the provider need not send it again.
+    """
+    row = {
+        "provider": notice.provider,
+        "provider_event_id": notice.event_id,
+        "type": notice.type,
+        "payment_id": notice.payment_id,
+        "status": "verified",
+        "received_at": clock.now(),
+    }
+    taken = await session.scalars(insert(PaymentWebhook).values(row).on_conflict_do_nothing().returning(PaymentWebhook))
+    webhook = taken.one_or_none()
+    if webhook is None:
+        return
+    payment = await session.get(Payment, notice.payment_id)
+    is_known = payment is not None and payment.provider == notice.provider
+    webhook.move("applied" if payment and is_known and await _hear_in_its_flow(session, payment, notice) else "ignored")
+
+
+async def _hear_in_its_flow(session: AsyncSession, payment: Payment, notice: Notice) -> bool:
+    with caused_by(Cause(flow=payment.flow)):
+        is_news = await _hear(session, payment, notice)
+        await session.flush()
+    return is_news
+
+
+async def _hear(session: AsyncSession, payment: Payment, notice: Notice) -> bool:
+    match notice.word:
+        case rules.Word() as word:
+            return await hear_provider(session, payment.payment_id, word)
+        case rules.DisputeWord() as word:
+            return await hear_dispute(session, payment.payment_id, word)
+        case rules.RefundWord() as word:
+            refund = await session.get(PaymentRefund, notice.refund_id) if notice.refund_id else None
+            if refund is None or refund.payment_id != payment.payment_id:
+                return False
+            return await hear_refund(session, refund.refund_id, word)
+        case None:
+            return False

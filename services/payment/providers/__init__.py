@@ -1,0 +1,45 @@
+"""Who moves money for us: what is common to all, and an adapter for each.
+
+An adapter is a `Provider`, listed here by its code in the table `payment_providers`. What a provider says of its own accord has
+a route of its own in `api/webhooks.py`, which proves it genuine in that provider's way and turns it into a `Notice`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from services.payment.errors import ProviderIsUnknown
+from services.payment.providers.card import CardProvider
+from services.payment.providers.provider import (
+    CARD,
+    Authorisation,
+    Capture,
+    Evidence,
+    Notice,
+    Provider,
+    Refund,
+    Release,
+)
+
+PROVIDERS: Mapping[str, Provider] = {CARD: CardProvider()}
+
+
+def provider_of(code: str) -> Provider:
+    """The adapter. Raises ProviderIsUnknown."""
+    if code not in PROVIDERS:
+        raise ProviderIsUnknown(provider=code)
+    return PROVIDERS[code]
+
+
+__all__ = [
+    "CARD",
+    "PROVIDERS",
+    "Authorisation",
+    "Capture",
+    "Evidence",
+    "Notice",
+    "Provider",
+    "Refund",
+    "Release",
+    "provider_of",
+]

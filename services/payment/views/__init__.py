@@ -1,0 +1,1 @@
+"""What payment's API takes and gives."""
