@@ -7,7 +7,7 @@ import sys
 
 from nilecare.stack import processes
 from nilecare.stack.binaries import Binaries
-from nilecare.stack.development import CARD_PROVIDER_PORT, Development
+from nilecare.stack.development import CARD_PROVIDER_PORT, MESSAGE_GATEWAY_PORT, SMTP_PORT, Development
 from nilecare.stack.errors import StackError
 from nilecare.stack.home import CHECKOUT, Home
 
@@ -35,10 +35,19 @@ class Bare:
             Binaries.start(home, self.development.local_servers, durable=True)
         self._provision()
         self._spawn(home, "services", "run", "--all")
-        port = self.development.values[CARD_PROVIDER_PORT]
-        webhook = f"{self.development.url('payment')}/api/v1/webhooks/card"
-        self._spawn(home, "card-provider", "simulator", "--port", port, "--webhook-url", webhook)
+        self._spawn_outside(home)
         home.give_back()
+
+    def _spawn_outside(self, home: Home) -> None:
+        values, url = self.development.values, self.development.url
+        options = {
+            "--port": values[CARD_PROVIDER_PORT],
+            "--smtp-port": values[SMTP_PORT],
+            "--messages-port": values[MESSAGE_GATEWAY_PORT],
+            "--webhook-url": f"{url('payment')}/api/v1/webhooks/card",
+            "--receipts-url": f"{url('notification')}/api/v1/receipts",
+        }
+        self._spawn(home, "outside", "simulator", *(word for option in options.items() for word in option))
 
     def _spawn(self, home: Home, name: str, *arguments: str) -> None:
         processes.spawn(

@@ -20,6 +20,9 @@ from nilecare.token import development_key_set
 
 FILE = DEVELOPMENT
 CARD_PROVIDER_PORT = "CARD_PROVIDER_PORT"
+SMTP_PORT = "SMTP_PORT"
+MESSAGE_GATEWAY_PORT = "MESSAGE_GATEWAY_PORT"
+_OUTSIDE_PORTS = (CARD_PROVIDER_PORT, SMTP_PORT, MESSAGE_GATEWAY_PORT)
 _SERVER_PORTS = ("POSTGRES_PORT", "AMQP_PORT", "MANAGEMENT_PORT")
 
 
@@ -41,7 +44,7 @@ class Development:
         `keep` leaves what is chosen, because the platform is running there.
         """
         own = {port_variable(service.name): service.port for service in self.services}
-        for name in (*_SERVER_PORTS, CARD_PROVIDER_PORT, *own):
+        for name in (*_SERVER_PORTS, *_OUTSIDE_PORTS, *own):
             former = int(self.values.get(name, 0))
             if not (keep and former):
                 candidates = (own.get(name, 0), former, *free_ports(1))
@@ -72,6 +75,9 @@ class Development:
         platform = Platform.from_environment(self.values)
         self.values["NILECARE_KEY_SET"] = development_key_set()
         self.values["NILECARE_OUTSIDE_CARD_PROVIDER"] = f"http://127.0.0.1:{self.values[CARD_PROVIDER_PORT]}"
+        self.values["NILECARE_OUTSIDE_SMTP"] = f"smtp://127.0.0.1:{self.values[SMTP_PORT]}"
+        self.values["NILECARE_OUTSIDE_MAIL_FROM"] = "hospital@nile.example"
+        self.values["NILECARE_OUTSIDE_MESSAGE_GATEWAY"] = f"http://127.0.0.1:{self.values[MESSAGE_GATEWAY_PORT]}"
         for service in self.services:
             self.values[f"{service.name.upper()}_PASSWORD"] = platform.password(platform.account(service.name))
             for name, secret in platform.secrets_of(service).items():

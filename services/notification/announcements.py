@@ -199,7 +199,7 @@ ANNOUNCEMENTS = (
         event=InvoiceIssued,
         topic="invoice.issued",
         to=(PATIENT,),
-        says=INVOICE | {"amount": "total", "due_on": "due_on"},
+        says={"invoice_number": "number", "amount": "total", "due_on": "due_on"},
         once_per=("invoice_id",),
     ),
     Announcement(

@@ -1,7 +1,8 @@
 """The mail server and the message gateway, as this service speaks to them.
 
-Settings of the world outside: `smtp` (smtp://[user:password@]host:port; smtps:// for TLS from the first byte), `mail_from`,
-`message_gateway` (address) and `message_gateway_secret` (authorises our messages, and the receipts for them).
+Settings of the world outside: `smtp` (smtp://[user:password@]host:port; smtps:// for TLS from the first byte), `mail_from`
+(an address, or "Name <address>"), `message_gateway` (address) and `message_gateway_secret` (authorises our messages, and the
+receipts for them).
 
 Whatever is known not to have been done is "deferred", also when a server cannot be reached: the next attempt, or the next
 channel, is this service's decision and not a matter of waiting until the server is back. When the connection is lost after the
@@ -14,7 +15,7 @@ from __future__ import annotations
 from datetime import timedelta
 from email.message import EmailMessage
 from email.policy import SMTP as WIRE
-from email.utils import format_datetime
+from email.utils import format_datetime, parseaddr
 from urllib.parse import unquote, urlsplit
 from uuid import UUID
 
@@ -29,6 +30,9 @@ from services.notification.rules import Verdict
 DEADLINE = timedelta(seconds=20)
 PATIENCE = 10.0
 """Seconds that a server may take for one answer."""
+
+POLICY = "5.7."
+"""Enhanced status codes (RFC 3463) of a server that knows the mailbox and refuses the sender."""
 
 NO_SUCH_ADDRESS = frozenset({httpx.codes.NOT_FOUND, httpx.codes.GONE, httpx.codes.UNPROCESSABLE_ENTITY})
 """What the gateway says of a number or a device that does not exist."""
@@ -65,15 +69,17 @@ class Answer(BaseModel):
 @outside(deadline=DEADLINE, if_unknown=SEND_AGAIN, forget=True)
 async def send_mail(request: Mail, key: str, world: World) -> Answer:
     """Hands a mail to the mail server. A recipient refused for good is a hard bounce; a message refused for good is not."""
-    sender, message = world["mail_from"], _message(request, key, world["mail_from"])
-    smtp, refusal = _connection(world["smtp"]), Answer(verdict="refused", code="")
+    _, sender = parseaddr(world["mail_from"])
+    message = _message(request, key, world["mail_from"], sender)
+    smtp = _connection(world["smtp"])
     try:
         await smtp.connect()
         await smtp.mail(sender)
-        refusal = Answer(verdict="bounced", code="")
         await smtp.rcpt(request.to)
+    except aiosmtplib.SMTPRecipientRefused as refused:
+        return _refused(refused, "refused" if refused.message.startswith(POLICY) else "bounced")
     except aiosmtplib.SMTPResponseException as refused:
-        return _refused(refused, refusal.verdict)
+        return _refused(refused, "refused")
     except (OSError, aiosmtplib.SMTPException):
         return Answer(verdict="deferred", code="unreachable")
     else:
@@ -106,10 +112,10 @@ def _connection(address: str) -> aiosmtplib.SMTP:
     )
 
 
-def _message(request: Mail, key: str, sender: str) -> bytes:
+def _message(request: Mail, key: str, mail_from: str, sender: str) -> bytes:
     """The mail (RFC 5322), marked as written by no person (RFC 3834)."""
     message = EmailMessage(policy=WIRE)
-    message["From"], message["To"], message["Subject"] = sender, request.to, request.subject
+    message["From"], message["To"], message["Subject"] = mail_from, request.to, request.subject
     message["Date"] = format_datetime(clock.now())
     message["Message-ID"] = f"<{key}@{sender.rpartition('@')[2]}>"
     message["Auto-Submitted"] = "auto-generated"

@@ -30,7 +30,7 @@ from broker._service import check_platform
 from nilecare.addresses import Platform, vhost_of
 from nilecare.platform import services
 from nilecare.provision import migrations_of, provision
-from nilecare.simulator import CardSimulator
+from nilecare.simulator import CardSimulator, MailSink, MessageGateway
 from nilecare.stack import Servers
 from nilecare.token import development_key_set
 from tests.flows.spoken import Overheard
@@ -83,7 +83,7 @@ class Provider(CardSimulator):
 
 @dataclass
 class Running:
-    """The four services, each on a real HTTP server, and the card provider.
+    """The services, each on a real HTTP server, and the world outside.
 
     personal: every name, number and value of a person that a test uses; none of them may be seen where it does not belong.
     problems: every problem document that a client got.
@@ -91,6 +91,8 @@ class Running:
 
     platform: Platform
     provider: Provider
+    mails: MailSink
+    messages: MessageGateway
     key_file: Path
     written: io.StringIO
     overheard: Overheard
@@ -115,13 +117,15 @@ class Running:
         self.runtimes[service.name] = runtime
         return runtime
 
-    async def start_all(self, provider: str, secret: str) -> None:
-        """Starts the four services, which speak to the provider at this address."""
+    async def start_all(self, outside: dict[str, str]) -> None:
+        """Starts the services, which find the world outside at these addresses."""
         key_set = development_key_set(self.key_file)
         for service in SERVICES:
-            outside = {"card_provider": provider, "card_provider_secret": secret} if service.calls else {}
-            await self.start(service, port=0, journal=True, key_set=key_set, outside=outside)
+            known = outside if service.calls else {}
+            await self.start(service, port=0, journal=True, key_set=key_set, outside=known)
         self.provider.webhooks.url = f"{self.address('payment')}/webhooks/card"
+        for inbox in (self.mails, self.messages):
+            inbox.receipts.url = f"{self.address('notification')}/receipts"
 
     async def stop_all(self) -> None:
         """Stops the services."""
@@ -156,7 +160,8 @@ class Running:
     async def settled(self, flow: UUID | None = None) -> None:
         """Returns when everything is over that followed from a request."""
         await self.flows.settled(flow)
-        await self.provider.webhooks.idle()
+        for callbacks in (self.provider.webhooks, self.mails.receipts, self.messages.receipts):
+            await callbacks.idle()
 
     async def move_clock(self, by: timedelta) -> None:
         """Moves business time, and lets everything happen that is due by then."""
@@ -217,11 +222,18 @@ async def platform_running(servers: Servers, key_file: Path) -> AsyncIterator[Ru
         stack.callback(setattr, clock, "shift", timedelta())
         overheard = await Overheard.on(amqp_url, SERVICES)
         stack.push_async_callback(overheard.close)
-        provider = Provider(secret=secret)
-        address = await stack.enter_async_context(provider.serving())
-        running = Running(platform, provider, key_file, written, overheard)
+        provider, mails, messages = Provider(secret=secret), MailSink(secret=secret), MessageGateway(secret=secret)
+        outside = {
+            "card_provider": await stack.enter_async_context(provider.serving()),
+            "card_provider_secret": secret,
+            "smtp": await stack.enter_async_context(mails.serving()),
+            "mail_from": "hospital@nile.example",
+            "message_gateway": await stack.enter_async_context(messages.serving()),
+            "message_gateway_secret": secret,
+        }
+        running = Running(platform, provider, mails, messages, key_file, written, overheard)
         stack.push_async_callback(running.stop_all)
-        await running.start_all(address, secret)
+        await running.start_all(outside)
         yield running
 
 
