@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from decimal import Decimal
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -54,6 +54,7 @@ async def record_critical_call(
     rules.check_read_back(read_back, result.value)
     called_at = rules.check_called(rules.check_happened(at or clock.now(), clock.now()), result.resulted_at)
     call = CriticalCall(
+        call_id=uuid4(),
         result_id=result_id,
         called_by=called_by,
         callee_id=callee_id,

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from datetime import datetime
 from decimal import Decimal
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from sqlalchemy import select
+from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from broker import clock
@@ -37,6 +38,7 @@ async def record_control(
     measured_at = rules.check_happened(at or clock.now(), clock.now())
     before = await _before(session, facility_id, test_code, level, measured_at)
     control = ControlMeasurement(
+        control_id=uuid4(),
         facility_id=facility_id,
         test_code=test_code,
         level=level,
@@ -55,7 +57,7 @@ async def is_in_control(session: AsyncSession, test: LabTest, facility_id: UUID)
     """Whether the latest controls say that the test can be trusted at this facility now."""
     here = ControlMeasurement.facility_id == facility_id, ControlMeasurement.test_code == test.code
     newest = ControlMeasurement.level, ControlMeasurement.measured_at.desc(), ControlMeasurement.control_id.desc()
-    latest = select(ControlMeasurement).where(*here).distinct(ControlMeasurement.level).order_by(*newest)
+    latest = select(ControlMeasurement).where(*here).ext(distinct_on(ControlMeasurement.level)).order_by(*newest)
     controlled = [Controlled(each.outcome, each.measured_at) for each in await session.scalars(latest)]
     return rules.is_in_control(controlled, now=clock.now(), hours=test.control_hours)
 

@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 from contracts.clinical import EncounterChanged, EncounterStatus, PatientChanged
 from contracts.facility import FacilityChanged, FacilityStatus
 from services.lab import commands
-from services.lab.commands import Measured
+from services.lab.commands import Measured, Policy
 from services.lab.rules import GivenRange, Limits
 from tests.services.kit import Workplace
 
@@ -140,3 +140,19 @@ async def verified(lab: Workplace, order_id: UUID, measured: Measured, test: str
     async with lab.transaction() as session:
         await commands.verify_result(session, result_id)
     return result_id
+
+
+async def released(lab: Workplace, patient_id: UUID, value: str) -> UUID:
+    """A result for potassium that was ordered, sampled, measured and verified."""
+    order_id = await placed(lab, patient_id)
+    await accepted(lab, order_id)
+    return await verified(lab, order_id, mmol(value))
+
+
+async def policy(lab: Workplace, **fields: Any) -> None:
+    """How the lab goes about potassium from now on."""
+    adults = GivenRange(age_from=18, limits=limits("3.5", "5.0", "2.5", "6.5"))
+    async with lab.transaction() as session:
+        await commands.define_test(
+            session, POTASSIUM, name="Potassium", unit="mmol/L", ranges=[adults], policy=Policy(**fields)
+        )

@@ -140,6 +140,70 @@ async def test_the_catalogue_is_kept_by_its_manager(lab: Workplace, staff: httpx
     assert "718-7" in codes
 
 
+async def test_how_a_test_is_gone_about_is_part_of_the_catalogue(lab: Workplace, staff: httpx.AsyncClient) -> None:
+    """Delta, auto-verification, controls, duplicates and reflex tests are shown as given; what makes no sense is refused."""
+    given: dict[str, Any] = {
+        "delta": {"days": 3, "absolute": "1", "percent": None},
+        "auto_verify": True,
+        "control_hours": 8,
+        "duplicate_hours": 4,
+        "reflexes": [{"further_test": GLUCOSE, "flag": "H", "below": None, "above": None}],
+    }
+    asked = {"name": "Haemoglobin", "unit": "g/dL"}
+    shown = (await staff.put("/lab-tests/718-7", json=asked | given)).json()
+    assert {name: shown[name] for name in given} == given
+    without_limit = {"delta": {"days": 3}}
+    assert rule_of(await staff.put("/lab-tests/718-7", json=asked | without_limit), 422) == "rule:DeltaNeedsALimit"
+    by_default = (await staff.put("/lab-tests/718-7", json=asked)).json()
+    defaults = {"delta": None, "auto_verify": False, "control_hours": 24, "duplicate_hours": None, "reflexes": []}
+    assert {name: by_default[name] for name in given} == defaults
+
+
+async def test_a_critical_result_is_called(lab: Workplace, staff: httpx.AsyncClient) -> None:
+    """It stands in the list of those that are due until it was read back; a refusal tells nothing of the value."""
+    result_id = await resulted(staff, await ordered(staff, await known_patient(lab)))
+    [waiting] = (await staff.get("/critical-results", params={"status": "due"})).json()["items"]
+    assert (waiting["result_id"], waiting["escalations"]) == (result_id, 0)
+    address = f"/lab-results/{result_id}/critical-call"
+    wrong = await staff.post(address, json={"read_back": "8.6", "callee_role": "nurse"})
+    assert rule_of(wrong, 409) == "rule:ReadBackDoesNotMatch"
+    assert "6.8" not in wrong.text
+    assert rule_of(await staff.post(address, json={"read_back": "6.8", "callee_role": "Sister Mary"}), 422) == "invalid"
+    call_id = created(await staff.post(address, json={"read_back": "6.8", "callee_role": "nurse"}), "call_id")
+    [call] = (await staff.get(f"/lab-results/{result_id}/critical-calls")).json()["items"]
+    assert (call["call_id"], call["callee_role"], call["was_late"]) == (call_id, "nurse", False)
+    assert (await staff.get("/critical-results", params={"status": "due"})).json()["items"] == []
+
+
+async def test_who_did_it_is_the_user_who_asked(lab: Workplace) -> None:
+    """The token's user ordered, measured the control, and called; a program's token leaves that open."""
+    await catalogue(lab)
+    patient_id, user = await known_patient(lab), uuid4()
+    for subject, known in ((str(user), str(user)), ("analyser-7", None)):
+        staff = lab.client(*ROLES, at=FACILITY, subject=subject)
+        asked = {"facility_id": str(FACILITY), "test_code": POTASSIUM, "level": 1, "value": "4", "target": "4", "sd": "0.1"}
+        assert (await staff.post("/controls", json=asked)).json()["measured_by"] == known
+        order_id = await ordered(staff, patient_id)
+        assert (await staff.get(f"/lab-orders/{order_id}")).json()["ordered_by"] == known
+        result_id = await resulted(staff, order_id)
+        read_back = {"read_back": "6.8", "callee_id": str(user)}
+        called = await staff.post(f"/lab-results/{result_id}/critical-call", json=read_back)
+        assert (called.json()["called_by"], called.json()["callee_id"]) == (known, str(user))
+
+
+async def test_controls_are_judged_and_listed(lab: Workplace, staff: httpx.AsyncClient) -> None:
+    """The reply says what a control means; the newest stands first; another facility neither sees nor adds any."""
+    asked = {"facility_id": str(FACILITY), "test_code": POTASSIUM, "level": 1, "target": "4", "sd": "0.1"}
+    outcomes = [(await staff.post("/controls", json=asked | {"value": value})).json()["outcome"] for value in ("4.1", "4.4")]
+    assert outcomes == ["in_control", "1_3s"]
+    listed = (await staff.get("/controls", params={"test_code": POTASSIUM})).json()["items"]
+    assert [item["value"] for item in listed] == ["4.4", "4.1"]
+    assert (await staff.get("/controls", params={"test_code": GLUCOSE})).json()["items"] == []
+    stranger = lab.client(*ROLES, at=uuid4())
+    assert (await stranger.get("/controls")).json()["items"] == []
+    assert (await stranger.post("/controls", json=asked | {"value": "4"})).status_code == 404
+
+
 async def test_another_facility_sees_nothing(lab: Workplace, staff: httpx.AsyncClient) -> None:
     """For a token of another facility nothing of this one exists: the answer is that for a random id."""
     order_id = await ordered(staff, await known_patient(lab), POTASSIUM, GLUCOSE)

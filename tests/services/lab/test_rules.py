@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from broker import RuleBroken
 from contracts.clinical import Sex
 from services.lab import errors, rules
-from services.lab.rules import GivenRange, Limits, OrderStatus, ResultStatus, SampleStatus, TestStatus
+from services.lab.rules import CallBackStatus, GivenRange, Limits, OrderStatus, ResultStatus, SampleStatus, TestStatus
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 NUMBERS = st.decimals(min_value=-1000, max_value=1000, places=2)
@@ -28,6 +28,7 @@ PATIENT = {"medical_record_number": "M-1", "full_name": "Amal Haddad", "birth_da
         (rules.ORDER.moves, get_args(OrderStatus)),
         (rules.SAMPLE.moves, get_args(SampleStatus)),
         (rules.RESULT.moves, get_args(ResultStatus)),
+        (rules.CALL_BACK.moves, get_args(CallBackStatus)),
     ],
 )
 def test_every_state_says_where_it_leads(moves: dict[str, frozenset[str]], states: tuple[str, ...]) -> None:
