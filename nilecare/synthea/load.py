@@ -215,7 +215,7 @@ class Loader:
                 planned_at=start,
             )
             await clinical.arrive(taking.session, encounter_id, at=start)
-            await clinical.start_encounter(taking.session, encounter_id, at=start)
+            await clinical.start_encounter(taking.session, encounter_id, at=start, admit=False)
 
     async def _order(self, order: Order) -> None:
         """Orders, samples, measures and verifies, as the lab would."""

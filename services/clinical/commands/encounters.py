@@ -65,9 +65,11 @@ async def start_encounter(
     at: datetime | None = None,
     ward_id: UUID | None = None,
     isolation: bool | None = None,
+    admit: bool = True,
 ) -> Encounter:
     """The patient is being seen; an inpatient is admitted, to a bed in `ward_id` and alone where that is planned or said now.
 
+    admit: False for a stay of the past that is only written down, and needs no bed any more.
     Raises NotFound, EncounterCannotBecome, TimeIsInTheFuture, EncounterIsAfterDeath, OnlyAnInpatientNeedsABed,
     PatientIsAlreadyAnInpatient, FacilityIsNotActive.
     """
@@ -81,7 +83,7 @@ async def start_encounter(
     encounter.isolation = encounter.isolation if isolation is None else isolation
     rules.check_bed_wanted(encounter.encounter_class, encounter.ward_id, encounter.isolation)
     publish(session, EncounterStarted.of(encounter))
-    if encounter.encounter_class == "inpatient":
+    if encounter.encounter_class == "inpatient" and admit:
         rules.check_admission(stays)
         await _admit(session, encounter)
     return encounter

@@ -56,8 +56,8 @@ class Encounter(StateOwner, OfPatient):
 
     @classmethod
     async def open_stays(cls, session: AsyncSession, *patients: UUID) -> int:
-        """How many inpatient stays of these patients go on."""
-        stays = [cls.encounter_class == "inpatient", cls.status == "in_progress", cls.patient_id.in_(patients)]
+        """How many stays these patients were admitted for and have not ended."""
+        stays = [cls.admitted_at.is_not(None), cls.status == "in_progress", cls.patient_id.in_(patients)]
         return await session.scalar(select(func.count()).select_from(cls).where(*stays)) or 0
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -104,6 +104,17 @@ async def test_the_database_admits_nobody_twice_either(clinical: Workplace, monk
     monkeypatch.setattr(rules, "check_admission", lambda stays: None)
     with pytest.raises(IntegrityError, match="encounters_one_open_stay_key"):
         await admitted(clinical, patient_id)
+
+
+async def test_a_stay_of_the_past_needs_no_bed(clinical: Workplace) -> None:
+    """Written down afterwards it is started and discharged, but not admitted, whoever lies where today."""
+    patient_id = await register(clinical)
+    await admitted(clinical, patient_id)
+    past = await planned(clinical, patient_id)
+    async with clinical.transaction() as session:
+        await commands.start_encounter(session, past, at=clock.now() - timedelta(days=900), admit=False)
+        await commands.discharge(session, past, at=clock.now() - timedelta(days=899))
+    assert past not in [event.encounter_id for event in await clinical.published(EncounterAdmitted)]
 
 
 async def test_two_inpatients_do_not_become_one(clinical: Workplace) -> None:

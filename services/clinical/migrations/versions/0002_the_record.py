@@ -211,8 +211,8 @@ def upgrade() -> None:
             decided_by text,
             reason text,
             CONSTRAINT duplicate_reviews_pkey PRIMARY KEY (review_id),
-            CONSTRAINT duplicate_reviews_patient_id_fkey FOREIGN KEY(patient_id) REFERENCES patients (patient_id),
             CONSTRAINT duplicate_reviews_patient_id_other_id_key UNIQUE (patient_id, other_id),
+            CONSTRAINT duplicate_reviews_patient_id_fkey FOREIGN KEY(patient_id) REFERENCES patients (patient_id),
             CONSTRAINT duplicate_reviews_other_id_fkey FOREIGN KEY(other_id) REFERENCES patients (patient_id)
         )
         """
@@ -240,8 +240,8 @@ def upgrade() -> None:
             recorded_for uuid NOT NULL,
             facility_id uuid NOT NULL,
             CONSTRAINT allergies_pkey PRIMARY KEY (allergy_id),
-            CONSTRAINT allergies_encounter_id_fkey FOREIGN KEY(encounter_id) REFERENCES encounters (encounter_id),
             CONSTRAINT allergies_patient_id_fkey FOREIGN KEY(patient_id) REFERENCES patients (patient_id),
+            CONSTRAINT allergies_encounter_id_fkey FOREIGN KEY(encounter_id) REFERENCES encounters (encounter_id),
             CONSTRAINT allergies_recorded_for_fkey FOREIGN KEY(recorded_for) REFERENCES patients (patient_id)
         )
         """
@@ -268,8 +268,8 @@ def upgrade() -> None:
             recorded_for uuid NOT NULL,
             facility_id uuid NOT NULL,
             CONSTRAINT clinical_notes_pkey PRIMARY KEY (note_id),
-            CONSTRAINT clinical_notes_recorded_for_fkey FOREIGN KEY(recorded_for) REFERENCES patients (patient_id),
             CONSTRAINT clinical_notes_encounter_id_fkey FOREIGN KEY(encounter_id) REFERENCES encounters (encounter_id),
+            CONSTRAINT clinical_notes_recorded_for_fkey FOREIGN KEY(recorded_for) REFERENCES patients (patient_id),
             CONSTRAINT clinical_notes_patient_id_fkey FOREIGN KEY(patient_id) REFERENCES patients (patient_id)
         )
         """
@@ -292,9 +292,9 @@ def upgrade() -> None:
             recorded_for uuid NOT NULL,
             facility_id uuid NOT NULL,
             CONSTRAINT diagnoses_pkey PRIMARY KEY (diagnosis_id),
-            CONSTRAINT diagnoses_recorded_for_fkey FOREIGN KEY(recorded_for) REFERENCES patients (patient_id),
+            CONSTRAINT diagnoses_patient_id_fkey FOREIGN KEY(patient_id) REFERENCES patients (patient_id),
             CONSTRAINT diagnoses_encounter_id_fkey FOREIGN KEY(encounter_id) REFERENCES encounters (encounter_id),
-            CONSTRAINT diagnoses_patient_id_fkey FOREIGN KEY(patient_id) REFERENCES patients (patient_id)
+            CONSTRAINT diagnoses_recorded_for_fkey FOREIGN KEY(recorded_for) REFERENCES patients (patient_id)
         )
         """
     )
@@ -318,8 +318,8 @@ def upgrade() -> None:
             facility_id uuid NOT NULL,
             CONSTRAINT immunizations_pkey PRIMARY KEY (immunization_id),
             CONSTRAINT immunizations_patient_id_fkey FOREIGN KEY(patient_id) REFERENCES patients (patient_id),
-            CONSTRAINT immunizations_encounter_id_fkey FOREIGN KEY(encounter_id) REFERENCES encounters (encounter_id),
-            CONSTRAINT immunizations_recorded_for_fkey FOREIGN KEY(recorded_for) REFERENCES patients (patient_id)
+            CONSTRAINT immunizations_recorded_for_fkey FOREIGN KEY(recorded_for) REFERENCES patients (patient_id),
+            CONSTRAINT immunizations_encounter_id_fkey FOREIGN KEY(encounter_id) REFERENCES encounters (encounter_id)
         )
         """
     )
@@ -370,8 +370,8 @@ def upgrade() -> None:
             facility_id uuid NOT NULL,
             CONSTRAINT vital_signs_pkey PRIMARY KEY (vitals_id),
             CONSTRAINT vital_signs_recorded_for_fkey FOREIGN KEY(recorded_for) REFERENCES patients (patient_id),
-            CONSTRAINT vital_signs_encounter_id_fkey FOREIGN KEY(encounter_id) REFERENCES encounters (encounter_id),
-            CONSTRAINT vital_signs_patient_id_fkey FOREIGN KEY(patient_id) REFERENCES patients (patient_id)
+            CONSTRAINT vital_signs_patient_id_fkey FOREIGN KEY(patient_id) REFERENCES patients (patient_id),
+            CONSTRAINT vital_signs_encounter_id_fkey FOREIGN KEY(encounter_id) REFERENCES encounters (encounter_id)
         )
         """
     )
@@ -391,6 +391,15 @@ def upgrade() -> None:
     op.execute("COMMENT ON COLUMN encounters.override_reason IS 'why an inpatient went although orders were open'")
     op.execute("ALTER TABLE encounters ADD COLUMN state_version bigint NOT NULL DEFAULT nextval('backbone.state_version')")
     op.execute("ALTER TABLE encounters ALTER COLUMN state_version DROP DEFAULT")
+    op.execute(
+        """
+        UPDATE encounters SET admitted_at = started_at WHERE encounter_id IN (
+            SELECT DISTINCT ON (patient_id) encounter_id FROM encounters
+            WHERE encounter_class = 'inpatient' AND status = 'in_progress'
+            ORDER BY patient_id, started_at DESC
+        )
+        """
+    )
     op.execute(
         """
         CREATE UNIQUE INDEX encounters_one_open_stay_key ON encounters (patient_id)
