@@ -26,6 +26,8 @@ from services.payment.errors import InvoiceHasAPlanAlready
 from services.payment.replicas import InvoiceReference
 from services.payment.tables import InstallmentPlan, Payment, ScheduledInstallment
 
+NOTHING = Decimal("0.00")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Terms:
@@ -66,7 +68,9 @@ async def agree_plan(session: AsyncSession, invoice_id: UUID, terms: Terms, by: 
         agreed_by=by,
         agreed_at=clock.now(),
         installments=[
-            ScheduledInstallment(number=part.number, due_on=part.due_on, amount=part.amount.amount, paid=0, status="scheduled")
+            ScheduledInstallment(
+                number=part.number, due_on=part.due_on, amount=part.amount.amount, paid=NOTHING, status="scheduled"
+            )
             for part in parts
         ],
     )
@@ -90,7 +94,7 @@ async def take_back(session: AsyncSession, payment: Payment, amount: Money) -> N
     """Money that had settled instalments is gone again: the last ones that it settled are open."""
     plan = await _plan_of(session, payment)
     if plan is not None:
-        await _apply(session, plan, max(plan.paid - amount.amount, Decimal(0)))
+        await _apply(session, plan, max(plan.paid - amount.amount, NOTHING))
 
 
 async def relieve(session: AsyncSession, invoice_id: UUID, amount: Money) -> None:
