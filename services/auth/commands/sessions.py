@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from broker import clock, issue_token
+from broker import NotFound, clock, issue_token
 from contracts.auth import RevocationReason
 from services.auth import rules, totp
 from services.auth.commands.audit import record
@@ -72,8 +72,10 @@ async def refresh(session: AsyncSession, token: str, vault: Vault, *, facility_i
 
 async def revoke_session(session: AsyncSession, session_id: UUID, reason: RevocationReason, *, of: UUID, by: object) -> None:
     """Ends a session of a user's; again changes nothing. Raises NotFound for one of another user."""
-    begun = (await Session.locked(session, session_id)) if await _is_of(session, session_id, of) else None
-    if begun is not None and begun.status == "active":
+    begun = await Session.locked(session, session_id)
+    if begun.user_id != of:
+        raise NotFound
+    if begun.status == "active":
         await _revoke(session, begun, reason, by=by)
 
 
@@ -98,10 +100,6 @@ async def _revoke(session: AsyncSession, begun: Session, reason: RevocationReaso
         token.move("revoked")
     no_longer_counts(session, begun.session_id, begun.user_id, reason)
     await record(session, "session.revoked", by=by, user_id=begun.user_id, session_id=begun.session_id, reason=reason)
-
-
-async def _is_of(session: AsyncSession, session_id: UUID, user_id: UUID) -> bool:
-    return (await Session.seen(session, session_id)).user_id == user_id
 
 
 async def _tokens(session: AsyncSession, begun: Session, user: User, vault: Vault) -> SignedIn:

@@ -1,0 +1,35 @@
+"""Auth at work over a database of its own, at two facilities."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import timedelta
+
+import httpx
+import pytest
+from argon2 import PasswordHasher
+
+from broker import clock
+from services.auth import passwords
+from services.auth.app import service
+from tests.scratch import Databases
+from tests.services.auth.given import ELSEWHERE, HERE, Desk, facility
+from tests.services.kit import Workplace
+
+CHEAP = PasswordHasher(time_cost=1, memory_cost=64, parallelism=1)
+"""What these tests are not about."""
+
+
+@pytest.fixture
+async def desk(database: Databases, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Desk]:
+    """Nobody has an account yet."""
+    monkeypatch.setattr(passwords, "HASHER", CHEAP)
+    passwords.nobodys_hash.cache_clear()
+    async with Workplace.of(service, database) as at:
+        for event in (facility(HERE), facility(ELSEWHERE)):
+            await at.deliver(event)
+        transport = httpx.ASGITransport(at.app, raise_app_exceptions=False)
+        async with httpx.AsyncClient(transport=transport, base_url="http://auth/api/v1") as client:
+            yield Desk(at, client)
+    clock.shift = timedelta()
+    passwords.nobodys_hash.cache_clear()

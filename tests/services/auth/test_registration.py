@@ -1,0 +1,62 @@
+"""Registering, and proving an address."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from broker import clock
+from contracts.auth import AuthVerificationRequested, UserChanged, UserRegistered, UserVerified
+from services.auth import rules
+from tests.services.auth.given import PASSWORD, Desk
+
+
+async def test_an_address_is_proven_by_the_code_that_came_to_it(desk: Desk) -> None:
+    """Who registered signs in once the code was shown; others hear each step, and of the code only a hash is kept."""
+    assert (await desk.registers("Amina@Example.org ")).status_code == 202
+    assert (await desk.tries("amina@example.org")).status_code == 401
+    [asked] = await desk.at.published(AuthVerificationRequested)
+    assert asked.code not in str(await desk.rows("SELECT * FROM auth_verifications"))
+    shown = await desk.client.post("/verify", json={"code": asked.code})
+    assert shown.json() == {"user_id": str(asked.user_id)}
+    assert (await desk.tries("AMINA@example.org")).status_code == 200
+    assert [len(await desk.at.published(each)) for each in (UserRegistered, UserVerified)] == [1, 1]
+    assert [state.status for state in await desk.at.published(UserChanged)][:2] == ["pending", "active"]
+
+
+async def test_a_code_is_good_once(desk: Desk) -> None:
+    """A code that was used, that nobody was sent, or that came too late proves nothing."""
+    await desk.registers("amina@example.org")
+    [code] = await desk.codes()
+    assert (await desk.client.post("/verify", json={"code": "made up"})).status_code == 422
+    assert (await desk.client.post("/verify", json={"code": code})).status_code == 200
+    assert (await desk.client.post("/verify", json={"code": code})).json()["type"] == "urn:nilecare:rule:CodeIsNotValid"
+    await desk.registers("badr@example.org")
+    clock.shift = rules.VERIFICATION_LIFETIME + timedelta(seconds=1)
+    assert (await desk.client.post("/verify", json={"code": (await desk.codes())[-1]})).status_code == 422
+
+
+async def test_a_known_address_gets_the_same_reply(desk: Desk) -> None:
+    """Registration does not tell who has an account, and changes nothing of it."""
+    first = await desk.registers("amina@example.org")
+    await desk.client.post("/verify", json={"code": (await desk.codes())[0]})
+    again = await desk.registers("amina@example.org", password="another password entirely", full_name="Mallory")
+    assert (again.status_code, again.json()) == (first.status_code, first.json())
+    assert len(await desk.codes()) == 1
+    assert (await desk.tries("amina@example.org", PASSWORD)).status_code == 200
+
+
+async def test_who_registers_an_address_of_somebody_else_gains_nothing(desk: Desk) -> None:
+    """The password counts whose code the owner of the address used, not that of whoever came first."""
+    await desk.registers("amina@example.org", password="the password of mallory")
+    await desk.registers("amina@example.org")
+    await desk.client.post("/verify", json={"code": (await desk.codes())[1]})
+    assert (await desk.tries("amina@example.org", "the password of mallory")).status_code == 401
+    assert (await desk.tries("amina@example.org")).status_code == 200
+    assert (await desk.client.post("/verify", json={"code": (await desk.codes())[0]})).status_code == 422
+
+
+async def test_a_short_password_is_none(desk: Desk) -> None:
+    """A password has the length that NIST asks for; the reply does not repeat it."""
+    refused = await desk.registers("amina@example.org", password="short")
+    assert refused.status_code == 422
+    assert "short" not in refused.text.replace("too_short", "")

@@ -1,0 +1,183 @@
+"""What auth decides without asking anybody."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import get_args
+from uuid import UUID, uuid4
+
+import pyotp
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from joserfc.errors import JoseError
+
+from contracts.auth import Grant, UserStatus
+from services.auth import passwords, rules, totp
+from services.auth.errors import RoleMayNotBeGranted, UserHasNoRoleThere
+from services.auth.vault import Vault
+
+HERE, ELSEWHERE = uuid4(), uuid4()
+NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
+
+GRANTS = st.lists(
+    st.builds(
+        Grant, role=st.sampled_from(["nurse", "registrar", "cashier"]), facility_id=st.sampled_from([None, HERE, ELSEWHERE])
+    ),
+    max_size=6,
+)
+
+
+def test_every_state_of_a_user_has_its_moves() -> None:
+    """No state is missing, and nothing follows on an erasure."""
+    assert set(rules.USER.moves) == set(get_args(UserStatus))
+    assert [state for state in rules.USER.moves if rules.USER.is_last(state)] == ["deleted"]
+
+
+@given(grants=GRANTS, chosen=st.sampled_from([None, HERE, ELSEWHERE]))
+def test_a_token_says_no_more_than_its_user_may(grants: list[Grant], chosen: UUID | None) -> None:
+    """Whoever has whatever roles wherever: a role in the token is held at each facility in the token."""
+    try:
+        scope = rules.scope_of(grants, chosen)
+    except UserHasNoRoleThere:
+        assert not any(grant.facility_id in (None, chosen) for grant in grants)
+        return
+    held = {(grant.role, grant.facility_id) for grant in grants}
+    for role in scope.roles:
+        for facility_id in scope.facilities if scope.facilities is not None else [None]:
+            assert {(role, facility_id), (role, None)} & held
+
+
+def test_one_chooses_where_one_works() -> None:
+    """With different roles at different facilities a token has those in common, or all of the facility that is chosen."""
+    grants = [Grant(role="nurse", facility_id=HERE), Grant(role="nurse", facility_id=ELSEWHERE)]
+    grants += [Grant(role="facility_manager", facility_id=ELSEWHERE)]
+    assert rules.scope_of(grants, None) == rules.Scope(frozenset({"nurse"}), frozenset({HERE, ELSEWHERE}))
+    assert rules.scope_of(grants, ELSEWHERE) == rules.Scope(frozenset({"nurse", "facility_manager"}), frozenset({ELSEWHERE}))
+    with pytest.raises(UserHasNoRoleThere):
+        rules.scope_of(grants, uuid4())
+
+
+@pytest.mark.parametrize(
+    ("role", "at", "permissions", "facilities", "may"),
+    [
+        ("nurse", HERE, {"roles.assign"}, {HERE}, True),
+        ("nurse", ELSEWHERE, {"roles.assign"}, {HERE}, False),
+        ("nurse", None, {"roles.assign"}, {HERE}, False),
+        ("nurse", None, {"roles.assign"}, None, True),
+        ("nurse", HERE, set(), None, False),
+        ("administrator", HERE, {"roles.assign"}, None, False),
+        ("administrator", HERE, {"roles.assign", "administrators.appoint"}, {HERE}, False),
+        ("administrator", None, {"administrators.appoint"}, None, True),
+    ],
+)
+def test_who_may_grant(role: str, at: UUID | None, permissions: set[str], facilities: set[UUID] | None, may: bool) -> None:
+    """A role is granted by who may do that at that facility; an administrator only by one whose role counts everywhere."""
+    where = None if facilities is None else frozenset(facilities)
+    try:
+        rules.check_may_grant(Grant(role=role, facility_id=at), permissions, where)
+        granted = True
+    except RoleMayNotBeGranted:
+        granted = False
+    assert granted is may
+
+
+@pytest.mark.parametrize(
+    ("status", "is_right", "is_address_locked", "because"),
+    [
+        (None, False, False, "unknown"),
+        ("active", False, False, "wrong_password"),
+        ("active", True, False, None),
+        ("active", True, True, "locked"),
+        ("locked", True, False, "locked"),
+        ("pending", True, False, "not_active"),
+        ("pending", False, False, "wrong_password"),
+        ("suspended", True, False, "not_active"),
+        ("deleted", True, False, "not_active"),
+    ],
+)
+def test_why_somebody_does_not_get_in(
+    status: UserStatus | None, is_right: bool, is_address_locked: bool, because: str | None
+) -> None:
+    """Only an active account with the right password, from an address that did not guess, gets in."""
+    assert rules.refused_because(status, is_password_right=is_right, is_address_locked=is_address_locked) == because
+
+
+def test_failures_are_forgiven_in_time() -> None:
+    """Those before the window do not count, nor those before the last success."""
+    assert rules.failures_count_since(NOW, NOW - timedelta(days=1)) == NOW - rules.FAILURE_WINDOW
+    assert rules.failures_count_since(NOW, NOW - timedelta(minutes=1)) == NOW - timedelta(minutes=1)
+
+
+def test_a_code_is_good_once_and_not_for_long() -> None:
+    """A code counts in its step and the one beside it, and never again once it, or a later one, was taken (RFC 6238, 5.2)."""
+    secret = totp.new_secret()
+    step = int(NOW.timestamp()) // totp.STEP
+    code, before = pyotp.TOTP(secret).at(NOW), pyotp.TOTP(secret).at(NOW - timedelta(seconds=totp.STEP))
+    assert totp.step_of(code, secret, NOW, after=0) == step
+    assert totp.step_of(code, secret, NOW + timedelta(seconds=totp.STEP), after=0) == step
+    assert totp.step_of(code, secret, NOW + timedelta(seconds=2 * totp.STEP), after=0) is None
+    assert totp.step_of(code, secret, NOW, after=step) is None
+    assert totp.step_of(before, secret, NOW, after=step) is None
+
+
+async def test_passwords() -> None:
+    """A password is known again however its characters are composed; nobody's hash is as costly as anybody's."""
+    kept = await passwords.hashed("pa\u00df und caf\u00e9 im Sommer")
+    assert kept.startswith("$argon2id$")
+    assert await passwords.is_right("pa\u00df und cafe\u0301 im Sommer", kept)
+    assert not await passwords.is_right("another", kept)
+    assert not await passwords.is_right("another", None)
+    assert passwords.nobodys_hash().split("$")[1:4] == kept.split("$")[1:4]
+    assert not passwords.is_outdated(kept)
+    assert passwords.is_outdated("$argon2id$v=19$m=8,t=1,p=1$c29tZXNhbHQ$" + kept.rpartition("$")[2])
+
+
+def test_the_vault() -> None:
+    """What is sealed is read again with the same secret, and with no other."""
+    sealed = Vault("one").seal("a key")
+    assert "a key" not in sealed
+    assert Vault("one").open(sealed) == "a key"
+    with pytest.raises(JoseError):
+        Vault("another").open(sealed)
+
+
+@dataclass
+class Written:
+    """An entry of an audit log."""
+
+    position: int
+    action: str
+    previous_hash: bytes
+    at: datetime = NOW
+    actor: str = "auth"
+    user_id: UUID | None = HERE
+    facts: dict[str, str] = field(default_factory=dict)
+    hash: bytes = b""
+
+
+def chain(length: int) -> list[Written]:
+    entries: list[Written] = []
+    for position in range(1, length + 1):
+        entry = Written(position, f"action {position}", entries[-1].hash if entries else rules.FIRST_HASH)
+        entries.append(replace(entry, hash=rules.seal_of(entry)))
+    return entries
+
+
+@given(length=st.integers(1, 8), data=st.data())
+def test_the_first_broken_link_is_named(length: int, data: st.DataObject) -> None:
+    """Whatever is changed in the chain or taken out of it, the first place that is not as it was written is named."""
+    entries = chain(length)
+    assert rules.first_broken(entries) is None
+    place = data.draw(st.integers(0, length - 1))
+    changes = data.draw(
+        st.sampled_from([{"action": "x"}, {"actor": "x"}, {"user_id": None}, {"facts": {"a": "b"}}, {"at": NOW + timedelta(1)}])
+    )
+    forged = [*entries]
+    forged[place] = replace(forged[place], **changes)  # type: ignore[arg-type]
+    assert rules.first_broken(forged) == place + 1
+    forged[place] = replace(forged[place], hash=rules.seal_of(forged[place]))
+    assert rules.first_broken(forged) == (place + 2 if place < length - 1 else None)
+    if place < length - 1:
+        assert rules.first_broken(entries[:place] + entries[place + 1 :]) == place + 1

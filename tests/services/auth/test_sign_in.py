@@ -1,0 +1,205 @@
+"""Signing in, and what keeps others from guessing."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pyotp
+import pytest
+from argon2 import PasswordHasher
+
+from broker import clock
+from contracts.auth import AuthLoginFailed, AuthLoginSucceeded, AuthUserLocked, UserChanged
+from services.auth import passwords, rules
+from services.auth.tables import User
+from tests.services.auth.given import HERE, Desk, Person
+
+WRONG = "not the password at all"
+
+
+async def test_who_signs_in_gets_tokens(desk: Desk) -> None:
+    """The reply has an access token for ten minutes and a refresh token, and says what they are good for."""
+    person = await desk.person(("nurse", HERE))
+    signed = await desk.signs_in(person, device="ward tablet")
+    assert (signed["token_type"], signed["expires_in"]) == ("Bearer", 600)
+    assert (signed["roles"], signed["facilities"]) == (["nurse"], [str(HERE)])
+    assert signed["user_id"] == str(person.user_id)
+    [succeeded] = await desk.at.published(AuthLoginSucceeded)
+    assert str(succeeded.session_id) == signed["session_id"]
+    assert await desk.rows("SELECT name FROM auth_devices") == [("ward tablet",)]
+    assert signed["refresh_token"] not in str(await desk.rows("SELECT * FROM auth_refresh_tokens"))
+
+
+async def test_every_failure_looks_the_same(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Unknown, wrong, not proven, suspended or locked: the reply is the same, and so is the work; only others hear why."""
+    active, locked, suspended = [await desk.person() for _ in range(3)]
+    await desk.registers("pending@example.org")
+    async with desk.at.transaction() as session:
+        for person, status in ((locked, "locked"), (suspended, "suspended")):
+            user = await User.locked(session, person.user_id)
+            user.move(status)  # type: ignore[arg-type]
+    hashes: list[str] = []
+    verified = passwords._verified
+
+    def counted(password: str, kept: str) -> bool:
+        hashes.append(kept)
+        return verified(password, kept)
+
+    monkeypatch.setattr(passwords, "_verified", counted)
+    tried = [
+        await desk.tries("nobody@example.org"),
+        await desk.tries(active, WRONG),
+        await desk.tries("pending@example.org"),
+        await desk.tries(suspended),
+        await desk.tries(locked),
+        await desk.tries(locked, WRONG),
+    ]
+    assert {(reply.status_code, reply.text) for reply in tried} == {(401, tried[0].text)}
+    assert {len(reply.headers) for reply in tried} == {len(tried[0].headers)}
+    assert len(hashes) == len(tried)
+    assert len({kept.rpartition("$")[0].rpartition("$")[0] for kept in hashes}) == 1, "the same parameters, so the same work"
+    failed = await desk.at.published(AuthLoginFailed)
+    assert [each.reason for each in failed] == ["unknown", "wrong_password", "wrong_password", "not_active", "locked", "locked"]
+    assert failed[0].user_id is None
+
+
+async def fail(desk: Desk, person: Person | str, times: int) -> None:
+    for _ in range(times):
+        assert (await desk.tries(person, WRONG)).status_code == 401
+
+
+async def test_too_many_failures_lock_an_account(desk: Desk) -> None:
+    """After the fifth nobody gets in, not with the right password either, until the clock has lifted the lock."""
+    person = await desk.person()
+    await fail(desk, person, rules.FAILURES_PER_ACCOUNT)
+    assert (await desk.user(person)).status == "locked"
+    [locked] = await desk.at.published(AuthUserLocked)
+    assert (await desk.tries(person)).status_code == 401
+    clock.shift = rules.LOCK_LASTS - timedelta(seconds=30)
+    await desk.tell_time()
+    assert (await desk.tries(person)).status_code == 401
+    clock.shift = rules.LOCK_LASTS + timedelta(seconds=1)
+    await desk.tell_time()
+    assert (await desk.tries(person)).status_code == 200
+    assert locked.locked_until < clock.now()
+    states = [state.status for state in await desk.at.published(UserChanged) if state.user_id == person.user_id]
+    assert [state for before, state in zip(["", *states], states, strict=False) if state != before] == [
+        "pending", "active", "locked", "active",
+    ]  # fmt: skip
+
+
+async def test_failures_that_do_not_lock(desk: Desk) -> None:
+    """Failures before a success, or longer ago than the window, are forgiven."""
+    person = await desk.person()
+    for _ in range(2):
+        await fail(desk, person, rules.FAILURES_PER_ACCOUNT - 1)
+        await desk.signs_in(person)
+    await fail(desk, person, rules.FAILURES_PER_ACCOUNT - 1)
+    clock.shift = rules.FAILURE_WINDOW + timedelta(seconds=1)
+    await fail(desk, person, 1)
+    assert (await desk.user(person)).status == "active"
+
+
+async def test_an_old_lock_does_not_lift_a_new_one(desk: Desk) -> None:
+    """What was scheduled for a lock that an administrator ended lifts none that came after."""
+    person, administrator = await desk.person(), await desk.person(("administrator", None))
+    await fail(desk, person, rules.FAILURES_PER_ACCOUNT)
+    signed = await desk.signs_in(administrator)
+    assert (await desk.asks(signed, "DELETE", f"/users/{person.user_id}/lock")).json()["status"] == "active"
+    clock.shift = rules.LOCK_LASTS / 2
+    await fail(desk, person, rules.FAILURES_PER_ACCOUNT)
+    clock.shift = rules.LOCK_LASTS + timedelta(seconds=1)
+    await desk.tell_time()
+    assert (await desk.user(person)).status == "locked"
+
+
+async def test_too_many_failures_lock_an_address_out(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who guesses through many accounts from one place is not let in from there, until the window has passed."""
+    monkeypatch.setattr(rules, "FAILURES_PER_ADDRESS", 3)
+    person = await desk.person()
+    for number in range(3):
+        await fail(desk, f"guess{number}@example.org", 1)
+    refused = await desk.tries(person)
+    assert refused.status_code == 401
+    assert (await desk.at.published(AuthLoginFailed))[-1].reason == "locked"
+    assert (await desk.user(person)).status == "active"
+    headers = {"X-Forwarded-For": "203.0.113.7"}
+    pretended = await desk.client.post("/login", json={"email": person.email, "password": "x"}, headers=headers)
+    assert pretended.status_code == 401
+    assert {row.address for row in await desk.rows("SELECT address FROM auth_login_attempts")} == {"127.0.0.1"}
+    clock.shift = rules.FAILURE_WINDOW + timedelta(seconds=1)
+    assert (await desk.tries(person)).status_code == 200
+
+
+async def test_a_password_is_hashed_anew_when_parameters_change(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At the next sign-in, which is the only time that the password is at hand."""
+    person = await desk.person()
+    before = (await desk.user(person)).password_hash
+    await desk.signs_in(person)
+    assert (await desk.user(person)).password_hash == before
+    monkeypatch.setattr(passwords, "HASHER", PasswordHasher(time_cost=1, memory_cost=8 * 1024, parallelism=1))
+    await desk.signs_in(person)
+    after = (await desk.user(person)).password_hash or ""
+    assert "m=8192,t=1" in after
+    assert (await desk.tries(person)).status_code == 200
+
+
+async def enrolled(desk: Desk, person: Person) -> tuple[pyotp.TOTP, list[str]]:
+    """The app of somebody who uses one, and the recovery codes."""
+    signed = await desk.signs_in(person)
+    begun = (await desk.asks(signed, "POST", "/mfa")).json()
+    app = pyotp.TOTP(begun["secret"])
+    assert begun["secret"] in begun["address"]
+    assert (await desk.asks(signed, "POST", "/mfa/confirmation", {"code": "000000x"})).status_code == 422
+    assert (await desk.tries(person)).status_code == 200, "an app that was never confirmed locks nobody out"
+    confirmed = await desk.asks(signed, "POST", "/mfa/confirmation", {"code": app.at(clock.now())})
+    assert (await desk.asks(signed, "POST", "/mfa")).json()["type"] == "urn:nilecare:rule:FactorIsEnrolledAlready"
+    return app, confirmed.json()["codes"]
+
+
+async def test_an_authenticator_app(desk: Desk) -> None:
+    """With an app, a password alone is not enough, and a code is good once."""
+    person = await desk.person()
+    app, _ = await enrolled(desk, person)
+    assert (await desk.tries(person)).json()["type"] == "urn:nilecare:rule:CodeIsNeeded"
+    assert (await desk.tries(person, WRONG)).json()["type"] == "urn:nilecare:rule:SignInFailed"
+    assert (await desk.tries(person, code=app.at(clock.now()))).status_code == 401, "it has confirmed the app"
+    clock.shift += timedelta(seconds=60)
+    code = app.at(clock.now())
+    assert (await desk.tries(person, code=code)).status_code == 200
+    assert (await desk.tries(person, code=code)).status_code == 401
+    assert app.secret not in str(await desk.rows("SELECT * FROM mfa_factors"))
+    assert (await desk.at.published(AuthLoginFailed))[-1].reason == "wrong_code"
+
+
+async def test_guessing_codes_locks_too(desk: Desk) -> None:
+    """A wrong code counts like a wrong password."""
+    person = await desk.person()
+    await enrolled(desk, person)
+    for _ in range(rules.FAILURES_PER_ACCOUNT):
+        await desk.tries(person, code="made up")
+    assert (await desk.user(person)).status == "locked"
+
+
+async def test_recovery_codes(desk: Desk) -> None:
+    """Each replaces the app once; only hashes are kept."""
+    person = await desk.person()
+    _, codes = await enrolled(desk, person)
+    assert len(set(codes)) == rules.RECOVERY_CODES
+    assert (await desk.tries(person, code=codes[0])).status_code == 200
+    assert (await desk.tries(person, code=codes[0])).status_code == 401
+    assert (await desk.tries(person, code=codes[1])).status_code == 200
+    kept: list[Any] = await desk.rows("SELECT encode(code_hash, 'hex') FROM mfa_recovery_codes")
+    assert len(kept) == rules.RECOVERY_CODES - 2
+    assert not any(code in str(kept) for code in codes)
+
+
+async def test_an_app_is_removed_by_its_owner(desk: Desk) -> None:
+    """Who knows the password can do without the app again."""
+    person = await desk.person()
+    _, codes = await enrolled(desk, person)
+    signed = await desk.signs_in(person, code=codes[0])
+    assert (await desk.asks(signed, "POST", "/mfa/removal", {"password": WRONG})).status_code == 403
+    assert (await desk.asks(signed, "POST", "/mfa/removal", {"password": "correct horse battery"})).status_code == 204
+    assert (await desk.tries(person)).status_code == 200
