@@ -115,24 +115,6 @@ async def test_an_order_of_several_tests_is_completed_by_its_last_result(running
     assert sorted(charge["code"] for charge in charges.items) == sorted([POTASSIUM, GLUCOSE])
 
 
-async def test_a_rejected_sample_is_taken_again_and_charged_once(hospital: Hospital) -> None:
-    """The tests go on in an order of their own, which brings the result and the only charge."""
-    person = await hospital.registers()
-    encounter = await hospital.admits(person)
-    order = await hospital.orders(person, POTASSIUM, encounter=encounter)
-    sample = await hospital.samples(order, person)
-    again = (await hospital.ask("lab", "POST", f"/samples/{sample}/reject", {"reason": "haemolysed"}))["order_id"]
-    assert (await hospital.shows("lab", f"/lab-orders/{order}"))["status"] == "cancelled"
-    await hospital.accepts(again, person)
-    await hospital.releases(await hospital.measures(again, POTASSIUM, value=hospital.secret("4.2"), unit="mmol/L"))
-    assert (await hospital.shows("lab", f"/lab-orders/{again}"))["recollects"] == order
-    [charge] = (await hospital.ask("billing", "GET", "/charges", params={"patient_id": person.id})).items
-    assert (charge["order_id"], charge["encounter_id"], charge["code"]) == (again, encounter, POTASSIUM)
-    await hospital.discharges(encounter)
-    [invoice] = await hospital.owed(person)
-    assert invoice["total"] == charge["price"]
-
-
 async def test_a_cancelled_encounter_takes_its_orders_with_it(hospital: Hospital) -> None:
     """Nobody takes samples for somebody who does not come."""
     person = await hospital.registers()

@@ -155,7 +155,13 @@ async def test_how_a_test_is_gone_about_is_part_of_the_catalogue(lab: Workplace,
     without_limit = {"delta": {"days": 3}}
     assert rule_of(await staff.put("/lab-tests/718-7", json=asked | without_limit), 422) == "rule:DeltaNeedsALimit"
     by_default = (await staff.put("/lab-tests/718-7", json=asked)).json()
-    defaults = {"delta": None, "auto_verify": False, "control_hours": 24, "duplicate_hours": None, "reflexes": []}
+    defaults: dict[str, Any] = {
+        "delta": None,
+        "auto_verify": False,
+        "control_hours": 24,
+        "duplicate_hours": None,
+        "reflexes": [],
+    }
     assert {name: by_default[name] for name in given} == defaults
 
 

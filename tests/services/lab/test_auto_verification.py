@@ -101,7 +101,8 @@ async def test_controls_stop_what_they_do_not_speak_for(lab: Workplace) -> None:
     """None at all, one at another facility, a failed one, one that is too old; a good one at the same level lets go again."""
     await policy(lab, auto_verify=True, control_hours=8)
     patient_id = await known_patient(lab)
-    stopped, final = ("preliminary", ["quality_control"]), ("final", [])
+    stopped = ("preliminary", ["quality_control"])
+    final: tuple[str, list[str]] = ("final", [])
     await control(lab, "4.0", facility_id=uuid4())
     assert await measured(lab, patient_id, "4.2") == stopped
     assert (await control(lab, "4.0", level=1)).outcome == "in_control"
