@@ -15,6 +15,7 @@ EFFECTS: tuple[tuple[str, str, str], ...] = (
     ("billing", "credits", "source_event_id"),
     ("clinical", "result_entries", "source_event_id"),
     ("clinical", "paid_invoice_entries", "source_event_id"),
+    ("ehr", "result_entries", "source_event_id"),
 )
 """Service, table, and what one event can cause only once in it."""
 

@@ -91,7 +91,7 @@ class Route:
 
     def filled(self, ids: Mapping[str, str] | None = None) -> str:
         """The path with these ids in their places, and ids that nobody has in the others."""
-        return re.sub(r"\{(\w+)\}", lambda place: (ids or {}).get(place[1]) or _unknown(place[1]), self.path)
+        return re.sub(r"\{(\w+)\}", lambda place: (ids or {}).get(place[1]) or self._unknown(place[1]), self.path)
 
     def body(self, ids: Mapping[str, str] | None = None) -> Any:
         """A body that its document allows, with these ids in the fields of their names; None when it takes none."""
@@ -99,6 +99,12 @@ class Route:
             return None
         made = self._made(self.schema, "", ids or {})
         return made | MORE.get((self.service.name, self.method, self.path), {}) if isinstance(made, dict) else made
+
+    def _unknown(self, place: str) -> str:
+        """Something that nobody has, as the document says that it is to look."""
+        parameters = self.document["paths"][PREFIX + self.path][self.method.lower()]["parameters"]
+        [schema] = [parameter["schema"] for parameter in parameters if (parameter["in"], parameter["name"]) == ("path", place)]
+        return str(uuid4()) if place.endswith("_id") else "1" if schema.get("type") == "integer" else "1-1"
 
     def _made(self, schema: Mapping[str, Any], name: str, ids: Mapping[str, str]) -> Any:
         if "$ref" in schema:
@@ -138,10 +144,6 @@ def _text(schema: Mapping[str, Any], name: str, ids: Mapping[str, str]) -> str:
         return FORMATS[schema["format"]]
     fitting = [text for text in TEXTS if re.search(schema.get("pattern", ""), text)]
     return next(text for text in fitting if schema.get("minLength", 0) <= len(text) <= schema.get("maxLength", 1000))
-
-
-def _unknown(place: str) -> str:
-    return str(uuid4()) if place.endswith("_id") else "1-1"
 
 
 def _routes() -> Iterator[Route]:

@@ -9,10 +9,11 @@ import pytest
 
 from tests.flows.asked import ROLES, Route, routes_of_service
 from tests.flows.beds import furnish
-from tests.flows.hospital import GLUCOSE, Hospital
+from tests.flows.hospital import GLUCOSE, Hospital, Person
 from tests.flows.running import Running
+from tests.flows.staff import engaged
 
-COMMON = ("lab /lab-tests",)
+COMMON = ("lab /lab-tests", "ehr /retentions")
 """What belongs to no facility: routes that begin so are the same for all."""
 
 
@@ -29,6 +30,18 @@ def routes_of_facilities(service: str) -> list[Route]:
     return [route for route in routes_of_service(service) if not f"{service} {route.path}".startswith(COMMON)]
 
 
+async def writes(hospital: Hospital, person: Person, encounter: str) -> dict[str, str]:
+    """Something of everything that is written in a health record, by a trainee: a note then waits for a cosignature."""
+    trainee = await engaged(hospital, "trainee")
+    asked = {"patient_id": person.id, "encounter_id": encounter, "content": {"kind": "progress", "text": "slept well"}}
+    note = (await trainee.ask("ehr", "POST", "/notes", asked))["note_id"]
+    await trainee.ask("ehr", "POST", f"/notes/{note}/sign")
+    problem = await trainee.ask("ehr", "POST", "/problems", {"patient_id": person.id, "code": "I10"})
+    referral = {"patient_id": person.id, "title": "Referral", "media_type": "text/plain", "content": "to the eye clinic"}
+    document = await trainee.ask("ehr", "POST", "/documents", referral)
+    return {"note_id": note, "problem_id": problem["problem_id"], "document_id": document["document_id"], "version": "1"}
+
+
 @pytest.fixture(scope="module")
 async def work(hospital: Hospital) -> Work:
     """A facility in the middle of its work."""
@@ -40,6 +53,7 @@ async def work(hospital: Hospital) -> Work:
     order = await hospital.completes(person, GLUCOSE)
     await hospital.controls(GLUCOSE)
     [result] = (await hospital.ask("lab", "GET", f"/lab-orders/{order}/results")).items
+    written = await writes(hospital, person, encounter)
     floor = await furnish(hospital, 2, name="a ward")
     ids = {
         "facility_id": hospital.id,
@@ -55,6 +69,7 @@ async def work(hospital: Hospital) -> Work:
         "sample_id": result["sample_id"],
         "result_id": result["result_id"],
         "invoice_id": invoice["invoice_id"],
+        **written,
         "payment_id": payment["payment_id"],
     }
     return Work(hospital, ids)

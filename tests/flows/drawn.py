@@ -1,0 +1,14 @@
+"""What a flow looks like as a sequence diagram."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from nilecare.sequences import read_flow, sequence
+from tests.flows.running import Running
+
+
+async def drawn(running: Running, flow: UUID) -> str:
+    """The diagram, from the journals of all services."""
+    databases = {runtime.service: runtime.database for runtime in running.runtimes.values()}
+    return sequence("What followed", await read_flow(databases, flow))

@@ -1,0 +1,59 @@
+"""People with an account and a role at a facility, and what each of them does in their own name."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from nilecare.token import development_token
+from tests.flows.hospital import Hospital, Reply
+
+ADMINISTRATOR = UUID(int=1)
+"""Who grants the roles; known by a token of this checkout alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Colleague:
+    """A user with one role at one facility."""
+
+    hospital: Hospital
+    user_id: UUID
+    role: str
+
+    async def ask(self, service: str, method: str, path: str, body: object = None, *, status: int | None = None) -> Reply:
+        """As `Hospital.ask`, in this user's name and with this role alone."""
+        token = self.hospital.token(service, self.role, user=self.user_id)
+        return await self.hospital.ask(service, method, path, body, status=status, headers={"Authorization": f"Bearer {token}"})
+
+
+async def engaged(hospital: Hospital, role: str) -> Colleague:
+    """Somebody new, who registers, proves the address and gets the role; every service knows."""
+    email = hospital.secret("staff-").lower() + "@hospital.example"
+    asked = {"email": email, "password": hospital.secret("correct horse "), "full_name": hospital.secret("Samir Aziz ")}
+    registration = await hospital.ask("auth", "POST", "/register", asked)
+    verified = await hospital.ask("auth", "POST", "/verify", {"code": _code_of(hospital, registration.flow)})
+    colleague = Colleague(hospital, UUID(verified["user_id"]), role)
+    grant = {"role": role, "facility_id": hospital.id}
+    await _administers(hospital, "POST", f"/users/{colleague.user_id}/roles", grant)
+    return colleague
+
+
+async def erased(colleague: Colleague) -> Reply:
+    """The user's personal data is gone, everywhere."""
+    return await _administers(colleague.hospital, "DELETE", f"/users/{colleague.user_id}")
+
+
+async def _administers(hospital: Hospital, method: str, path: str, body: object = None) -> Reply:
+    token = development_token(["administrator"], subject=str(ADMINISTRATOR), file=hospital.running.key_file)
+    return await hospital.ask("auth", method, path, body, headers={"Authorization": f"Bearer {token}"})
+
+
+def _code_of(hospital: Hospital, flow: UUID) -> str:
+    """The code that this registration sent to the address."""
+    for message in hospital.running.overheard.messages.values():
+        headers: Any = message.header.properties.headers or {}
+        if message.routing_key == "auth.verification.requested" and str(flow) == headers["cloudEvents:correlationid"]:
+            return str(json.loads(message.body)["code"])
+    raise LookupError("no code was sent")
