@@ -144,18 +144,27 @@ class Running:
         channel = await connection.channel()
         await channel.basic_qos(prefetch_count=1)
         await channel.basic_consume(queue, lambda message: asyncio.sleep(0))
-        started = Runtime(
-            before.service,
-            replace(before.settings, port=before.port),
-            subscribed=SUBSCRIBED,
-            migrations=migrations_of(before.service),
-        )
-        await started.start()
-        self.runtimes[service] = started
+        await self._begin_again(before)
         try:
             yield
         finally:
             await connection.close()
+
+    @asynccontextmanager
+    async def down(self, service: str) -> AsyncIterator[None]:
+        """Inside, a service is switched off."""
+        before = self.runtimes[service]
+        await before.stop()
+        try:
+            yield
+        finally:
+            await self._begin_again(before)
+
+    async def _begin_again(self, before: Runtime) -> None:
+        settings = replace(before.settings, port=before.port)
+        started = Runtime(before.service, settings, subscribed=SUBSCRIBED, migrations=migrations_of(before.service))
+        await started.start()
+        self.runtimes[before.service.name] = started
 
     async def settled(self, flow: UUID | None = None) -> None:
         """Returns when everything is over that followed from a request."""
