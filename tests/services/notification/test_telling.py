@@ -1,10 +1,40 @@
-"""From an event to a mail: who is told, once, and over which channel."""
+"""From an event to a mail: who is told, and that they are told once."""
 
 from __future__ import annotations
 
-from contracts.notification import NotificationDelivered, NotificationSent
+from uuid import uuid4
+
+import pytest
+
+from contracts.auth import AuthVerificationRequested, UserErased
+from contracts.billing import InvoiceChanged, InvoicePaid
+from contracts.clinical import PatientMerged
+from contracts.facility import WardFull
+from contracts.lab import LabResultCriticalOverdue
+from contracts.money import Money
+from contracts.notification import NotificationDelivered, NotificationSent, NotificationSuppressed
+from contracts.payment import PaymentFailed
 from tests.services.notification.conftest import Desk
-from tests.services.notification.given import NAME, PATIENT, PATIENT_MAIL, issued
+from tests.services.notification.given import (
+    CLINICIAN,
+    CLINICIAN_MAIL,
+    FACILITY,
+    NAME,
+    NOON,
+    NURSE,
+    PATIENT,
+    PATIENT_MAIL,
+    issued,
+    patient,
+    result,
+    user,
+)
+
+CODE = "724915"
+
+
+def verification(user_id: object = CLINICIAN) -> AuthVerificationRequested:
+    return AuthVerificationRequested.model_validate({"user_id": user_id, "code": CODE, "expires_at": NOON})
 
 
 async def test_a_patient_is_told_by_mail(desk: Desk) -> None:
@@ -17,3 +47,173 @@ async def test_a_patient_is_told_by_mail(desk: Desk) -> None:
     [sent], [delivered] = await desk.work.published(NotificationSent), await desk.work.published(NotificationDelivered)
     assert (sent.topic, sent.channel, sent.recipient_id) == ("invoice.issued", "email", PATIENT)
     assert NAME not in sent.model_dump_json() + delivered.model_dump_json()
+
+
+async def test_a_fact_is_told_once(desk: Desk) -> None:
+    """The same invoice, said again in another message, is no news; another invoice is."""
+    first = issued()
+    await desk.hears(first, first, issued(number="2026-000008"))
+    assert len(desk.mails.mails_to(PATIENT_MAIL)) == 2
+
+
+async def test_an_order_is_told_of_once(desk: Desk) -> None:
+    """However many results it has: to the patient without saying what, and to whoever ordered it."""
+    order = uuid4()
+    await desk.hears(result(order_id=order), result(order_id=order))
+    assert desk.mail(PATIENT_MAIL).subject == "A result is ready"
+    told = desk.mail(CLINICIAN_MAIL)
+    assert (told.subject, str(order) in told.body) == ("Results of an order of yours", True)
+    assert "Potassium" not in told.body + desk.mail(PATIENT_MAIL).body
+
+
+async def test_a_critical_result_reaches_whoever_can_act(desk: Desk) -> None:
+    """Who ordered it, and each clinician and nurse of the facility, once each; nobody elsewhere."""
+    mails = {NURSE: "nurse@example.org", uuid4(): "everywhere@example.org", uuid4(): "elsewhere@example.org"}
+    (nurse, everywhere, elsewhere), places = mails, (FACILITY, None, uuid4())
+    for user_id, at in zip((nurse, everywhere, elsewhere), places, strict=True):
+        await desk.hears(user(user_id, role="nurse", at=at, email=mails[user_id]))
+    await desk.hears(result(is_critical=True))
+    told = sorted(mail.to for mail in desk.mails.mails if mail.subject == "Act now: a critical result")
+    assert told == sorted([CLINICIAN_MAIL, "nurse@example.org", "everywhere@example.org"])
+
+
+async def test_an_overdue_critical_result_is_escalated(desk: Desk) -> None:
+    """To the lab's manager, and again to the clinicians."""
+    await desk.hears(user(uuid4(), role="lab_manager", email="lab@example.org"))
+    await desk.hears(
+        LabResultCriticalOverdue(
+            result_id=uuid4(),
+            order_id=uuid4(),
+            patient_id=PATIENT,
+            facility_id=FACILITY,
+            encounter_id=None,
+            ordered_by=None,
+            resulted_at=NOON,
+            due_at=NOON,
+        )
+    )
+    assert sorted(mail.to for mail in desk.mails.mails) == ["lab@example.org", CLINICIAN_MAIL]
+
+
+async def test_who_follows_is_told_too(desk: Desk) -> None:
+    """A role, or one user, of the same facility; whoever stops following hears no more."""
+    await desk.hears(user(NURSE, role="nurse", email="nurse@example.org"))
+    full = WardFull(ward_id=uuid4(), facility_id=FACILITY, capacity=12, full_since=NOON)
+    async with desk.work.client("notification_manager", at=FACILITY) as manager:
+        followed = {"topic": "ward.full", "facility_id": str(FACILITY)}
+        ids = [
+            (await manager.post("/subscriptions", json=followed | who)).json()["subscription_id"]
+            for who in ({"role": "nurse"}, {"user_id": str(CLINICIAN)})
+        ]
+        await desk.hears(full)
+        assert sorted(mail.to for mail in desk.mails.mails) == ["nurse@example.org", CLINICIAN_MAIL]
+        for id_ in ids:
+            assert (await manager.delete(f"/subscriptions/{id_}")).status_code == 204
+    await desk.hears(full.model_copy(update={"ward_id": uuid4()}))
+    assert len(desk.mails.mails) == 2
+
+
+async def test_the_invoices_number_is_known_from_billing(desk: Desk) -> None:
+    """A payment that failed names it; where the invoice has not been heard of, the message waits for it."""
+    invoice_id, amount = uuid4(), Money.of("40.00")
+    paid = InvoicePaid(
+        invoice_id=invoice_id, patient_id=PATIENT, facility_id=FACILITY, encounter_id=None, amount=amount, paid_at=NOON
+    )
+    await desk.work.arrive(paid)
+    assert await desk.work.kept() == [("waiting", str(invoice_id))]
+    await desk.work.arrive(
+        InvoiceChanged(
+            invoice_id=invoice_id,
+            patient_id=PATIENT,
+            facility_id=FACILITY,
+            number="2026-000009",
+            kind="patient",
+            status="paid",
+            total=amount,
+            balance=Money.of(0),
+            due_on=None,
+            state_version=1,
+        )
+    )
+    await desk.work.retry()
+    failed = PaymentFailed(
+        payment_id=uuid4(),
+        invoice_id=invoice_id,
+        patient_id=PATIENT,
+        facility_id=FACILITY,
+        amount=amount,
+        reason="card_declined",
+    )
+    await desk.hears(failed, failed.model_copy(update={"payment_id": uuid4(), "invoice_id": None}))
+    bodies = [mail.body for mail in desk.mails.mails_to(PATIENT_MAIL)]
+    assert [("2026-000009" in body, "card_declined" in body) for body in bodies] == [
+        (True, False),
+        (True, False),
+        (False, False),
+    ]
+
+
+async def test_what_is_not_known_yet_is_waited_for(desk: Desk) -> None:
+    """A facility, a patient or an account whose word has not arrived."""
+    elsewhere, stranger, newcomer = uuid4(), uuid4(), uuid4()
+    await desk.work.arrive(issued().model_copy(update={"facility_id": elsewhere}))
+    await desk.work.arrive(issued(patient_id=stranger))
+    await desk.work.arrive(verification(newcomer))
+    assert await desk.work.kept() == [("waiting", str(each)) for each in (elsewhere, stranger, newcomer)]
+
+
+async def test_a_code_is_sent_at_once_and_forgotten(desk: Desk) -> None:
+    """Also to who may not sign in yet; what is kept of it names neither code nor address."""
+    await desk.hears(user(status="pending", version=2), verification())
+    assert CODE in desk.mail(CLINICIAN_MAIL).body
+    kept = await desk.rows(
+        "SELECT n::text || (SELECT string_agg(c::text, '') FROM backbone.call c) AS said FROM notifications n"
+    )
+    assert [(CODE in row.said, CLINICIAN_MAIL in row.said) for row in kept] == [(False, False)]
+
+
+@pytest.mark.parametrize(
+    ("status", "reason"), [("deceased", "recipient_inactive"), ("merged", None)], ids=["deceased", "merged"]
+)
+async def test_patients_who_died_or_were_merged(desk: Desk, status: str, reason: str | None) -> None:
+    """Nobody writes to the dead; what was meant for a merged record reaches the person."""
+    survivor = uuid4()
+    into = survivor if status == "merged" else None
+    await desk.hears(patient(survivor, email="survivor@example.org"), patient(version=2, status=status, merged_into=into))
+    await desk.hears(issued())
+    assert await desk.states() == [("suppressed" if reason else "delivered", reason)]
+    assert [mail.to for mail in desk.mails.mails] == ([] if reason else ["survivor@example.org"])
+
+
+async def test_who_is_not_known_or_erased_is_not_told(desk: Desk) -> None:
+    """An unknown user, and one who was erased: suppressed, and others hear why."""
+    await desk.hears(result(ordered_by=uuid4()))
+    erased = user(version=2, full_name="", email=None, phone=None, status="deleted", grants=())
+    await desk.hears(erased, result(ordered_by=CLINICIAN))
+    assert await desk.states("result.reported") == [("suppressed", "recipient_unknown")] * 2
+    assert {each.reason for each in await desk.work.published(NotificationSuppressed)} == {"recipient_unknown"}
+
+
+async def test_an_erased_user_is_forgotten(desk: Desk) -> None:
+    """What they were told, where, how they wanted it; what still waits is not sent. That something was sent stays."""
+    async with desk.work.client(at=None, subject=str(CLINICIAN)) as clinician:
+        await clinician.put("/me/preferences", json={"topic": "ward.full", "channel": "sms", "wanted": False})
+        await desk.hears(result(), result(is_critical=True))
+        await clinician.put("/me/contact-hours", json={"digest_at": "08:00:00"})
+        await desk.hears(result())
+        await desk.hears(user(version=2, full_name="", email=None, phone=None, status="deleted", grants=()))
+        await desk.hears(UserErased(user_id=CLINICIAN, erased_at=NOON))
+        told = (await clinician.get("/me/notifications")).json()["items"]
+    assert sorted(each["status"] for each in told) == ["delivered", "delivered", "delivered", "suppressed"]
+    assert {(each["subject"], each["body"]) for each in told} == {(None, None)}
+    [(left,)] = await desk.rows(
+        "SELECT (SELECT count(*) FROM preferences) + (SELECT count(*) FROM contact_hours) + "
+        "(SELECT count(*) FROM addresses WHERE recipient_kind = 'user') + "
+        "(SELECT count(*) FROM notifications WHERE recipient_kind = 'user' AND variables <> '{}')"
+    )
+    assert left == 0
+
+
+async def test_a_merged_patients_replica_is_all_that_is_needed(desk: Desk) -> None:
+    """The merge itself is not listened to: the patient's state says it."""
+    assert not [each for each in desk.work.service.subscriptions if PatientMerged in each.events]

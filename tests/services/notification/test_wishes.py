@@ -1,0 +1,167 @@
+"""How people want to be told, and that it is respected: preferences, hours, digests, caps."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from broker import clock
+from contracts.notification import NotificationSent, NotificationSuppressed, PreferenceChanged
+from services.notification import rules
+from tests.services.notification.conftest import Desk
+from tests.services.notification.given import (
+    CLINICIAN,
+    CLINICIAN_MAIL,
+    CLINICIAN_PHONE,
+    FACILITY,
+    NOON,
+    PATIENT,
+    PATIENT_MAIL,
+    PATIENT_PHONE,
+    facility,
+    issued,
+    patient,
+    result,
+)
+
+NIGHT = {"quiet_from": "22:00:00", "quiet_until": "07:00:00"}
+LATE = NOON + timedelta(hours=9)
+"""23:00 in Khartoum."""
+
+
+async def wishes(desk: Desk, path: str, said: dict[str, Any], *, user: UUID | None = None) -> None:
+    """A user for themselves, or a nurse for the patient."""
+    roles = () if user else ("nurse",)
+    where = "/me" if user else f"/patients/{PATIENT}"
+    async with desk.work.client(*roles, at=FACILITY, subject=str(user)) as client:
+        reply = await client.put(f"{where}/{path}", json=said)
+    assert reply.status_code == 200, reply.text
+
+
+async def unwanted(desk: Desk, topic: str, channel: str, *, user: UUID | None = None) -> None:
+    await wishes(desk, "preferences", {"topic": topic, "channel": channel, "wanted": False}, user=user)
+
+
+async def test_an_unwanted_channel_is_left_out(desk: Desk) -> None:
+    """For that topic alone; others hear that the preference changed."""
+    await unwanted(desk, "invoice.issued", "email")
+    await desk.hears(issued())
+    assert (len(desk.mails.mails), len(desk.messages.messages_to(PATIENT_PHONE))) == (0, 1)
+    [changed] = await desk.work.published(PreferenceChanged)
+    assert (changed.recipient_id, changed.topic, changed.channel, changed.wanted) == (PATIENT, "invoice.issued", "email", False)
+    await desk.hears(result())
+    assert desk.mail(PATIENT_MAIL).subject == "A result is ready"
+
+
+async def test_what_nobody_wants_is_suppressed(desk: Desk) -> None:
+    """Over no channel, and the reason is said."""
+    for channel in ("email", "sms"):
+        await unwanted(desk, "invoice.issued", channel)
+    await desk.hears(issued())
+    assert [each.reason for each in await desk.work.published(NotificationSuppressed)] == ["preference"]
+
+
+async def test_quiet_hours_are_kept(desk: Desk) -> None:
+    """A patient's by the facility's clock: what is said at 23:00 in Khartoum comes at 7:00."""
+    await wishes(desk, "contact-hours", NIGHT)
+    await desk.at(LATE)
+    await desk.hears(issued())
+    assert (await desk.states(), desk.mails.mails) == ([("queued", None)], [])
+    await desk.at(LATE + timedelta(hours=8))
+    assert desk.mail(PATIENT_MAIL)
+
+
+async def test_a_facility_may_be_in_another_zone(desk: Desk) -> None:
+    """Where it is still light, nobody is asleep."""
+    await wishes(desk, "contact-hours", NIGHT)
+    await desk.hears(facility(time_zone="America/New_York").model_copy(update={"state_version": 2}))
+    await desk.at(LATE)
+    await desk.hears(issued())
+    assert desk.mail(PATIENT_MAIL)
+
+
+async def test_the_zone_can_be_said(desk: Desk) -> None:
+    """A user far from home hears of things in the day of the place where they are."""
+    await wishes(desk, "contact-hours", NIGHT | {"time_zone": "America/New_York"}, user=CLINICIAN)
+    await desk.at(LATE)
+    await desk.hears(result())
+    assert desk.mail(CLINICIAN_MAIL)
+
+
+async def test_critical_wakes_people(desk: Desk) -> None:
+    """Whatever they said: at night, unwanted, and not in the digest. The rest of the same result waits."""
+    await wishes(desk, "contact-hours", NIGHT | {"digest_at": "08:00:00"}, user=CLINICIAN)
+    for channel in ("email", "sms", "push"):
+        await unwanted(desk, "result.critical", channel, user=CLINICIAN)
+    await desk.at(LATE)
+    await desk.hears(result(is_critical=True))
+    assert desk.mail(CLINICIAN_MAIL).subject == "Act now: a critical result"
+    assert await desk.states("result.reported") == [("queued", None)]
+
+
+async def test_a_digest_is_one_mail(desk: Desk) -> None:
+    """What was collected is sent together at the hour that was said, and each of it is then sent and delivered."""
+    await wishes(desk, "contact-hours", {"digest_at": "18:00:00"})
+    await desk.hears(issued(), issued(number="2026-000008"))
+    assert desk.mails.mails == []
+    await desk.later(hours=5)
+    digest = desk.mail(PATIENT_MAIL)
+    assert digest.subject == "2 messages for you"
+    assert digest.body.count("- Invoice 2026-00000") == 2
+    assert await desk.states("invoice.issued") == [("delivered", None)] * 2
+    assert [each.topic for each in await desk.work.published(NotificationSent)].count("invoice.issued") == 2
+    await desk.hears(issued(number="2026-000009"))
+    await desk.later(hours=24)
+    assert [mail.subject for mail in desk.mails.mails] == ["2 messages for you", "1 messages for you"]
+
+
+async def test_a_digest_shares_the_mails_fate(desk: Desk) -> None:
+    """When the mail cannot be delivered, what it carried was not either."""
+    await wishes(desk, "contact-hours", {"digest_at": "18:00:00"})
+    await desk.hears(patient(version=2, email="bounces@example.org"), issued())
+    await desk.later(hours=5)
+    assert await desk.states("digest") == [("dead", "550")]
+    assert await desk.states("invoice.issued") == [("dead", None)]
+
+
+async def test_enough_is_enough(desk: Desk) -> None:
+    """Beyond the cap nothing goes to one recipient but what is critical; an hour later there is room again."""
+    most = rules.CAPS[timedelta(hours=1)]
+    await desk.hears(*(result() for _ in range(most + 1)))
+    mine = await desk.states("result.reported")
+    assert mine.count(("suppressed", "cap_reached")) == 1
+    assert (await desk.states("result.ready")).count(("suppressed", "cap_reached")) == 1
+    await desk.hears(result(is_critical=True))
+    assert await desk.states("result.critical") == [("delivered", None)]
+    await desk.at(clock.now() + timedelta(minutes=61))
+    await desk.hears(result())
+    assert (await desk.states("result.reported"))[-1] == ("delivered", None)
+
+
+async def test_what_is_missing_is_not_sent(desk: Desk) -> None:
+    """Fails closed: suppressed and reported, neither half nor over another channel."""
+    nameless = {
+        "topic": "invoice.issued",
+        "recipient_kind": "patient",
+        "recipient_id": str(PATIENT),
+        "facility_id": str(FACILITY),
+    }
+    async with desk.work.client("notification_manager", at=FACILITY) as manager:
+        sent = await manager.post("/notifications", json=nameless | {"variables": {"amount": "40.00 USD"}})
+    await desk.settle()
+    assert (sent.json()["status"], sent.json()["reason"]) == ("suppressed", "missing_variable")
+    assert (desk.mails.mails, desk.messages.messages) == ([], [])
+    assert [each.reason for each in await desk.work.published(NotificationSuppressed)] == ["missing_variable"]
+
+
+async def test_a_device_is_pushed_to(desk: Desk) -> None:
+    """The last one that was registered, when mail and text are not wanted."""
+    for channel in ("email", "sms"):
+        await unwanted(desk, "result.reported", channel, user=CLINICIAN)
+    async with desk.work.client(at=None, subject=str(CLINICIAN)) as clinician:
+        for token in ("device-token-old", "device-token-new"):
+            assert (await clinician.put("/me/device", json={"token": token})).status_code == 204
+    await desk.hears(result())
+    assert [(each.channel, each.to) for each in desk.messages.messages] == [("push", "device-token-new")]
+    assert desk.messages.messages_to(CLINICIAN_PHONE) == []
