@@ -12,6 +12,7 @@ from tests.flows.beds import furnish
 from tests.flows.hospital import GLUCOSE, Hospital, Person
 from tests.flows.running import Running
 from tests.flows.staff import engaged
+from tests.flows.till import something_of_everything
 
 COMMON = ("lab /lab-tests", "ehr /retentions")
 """What belongs to no facility: routes that begin so are the same for all."""
@@ -71,6 +72,7 @@ async def work(hospital: Hospital) -> Work:
         "invoice_id": invoice["invoice_id"],
         **written,
         "payment_id": payment["payment_id"],
+        **await something_of_everything(hospital, await hospital.registers()),
     }
     return Work(hospital, ids)
 

@@ -11,6 +11,7 @@ import pytest
 
 from tests.flows.hospital import GLUCOSE, POTASSIUM, PRICES, Hospital, Person, money
 from tests.flows.running import Running
+from tests.flows.till import by_colleague, takes_cash
 from tests.waiting import until
 
 
@@ -154,18 +155,12 @@ async def test_paid_in_parts(running: Running, hospital: Hospital) -> None:
 
 
 async def test_too_much_cash_becomes_a_credit(hospital: Hospital) -> None:
-    """Money that was taken at the desk settles the invoice it was for; the rest is the patient's."""
+    """Cash settles the invoice that it was taken for when a second person has counted it; the rest is the patient's."""
     person = await hospital.registers()
     invoice = await hospital.invoices(person)
-    recorded = {
-        "reference": str(uuid4()),
-        "patient_id": person.id,
-        "facility_id": hospital.id,
-        "invoice_id": invoice["invoice_id"],
-        "amount": money("20.00"),
-        "method": "cash",
-    }
-    await hospital.ask("payment", "POST", "/payments/recorded", recorded)
+    taken = await takes_cash(hospital, person, "20.00", invoice)
+    assert await state_of(hospital, invoice) == "issued"
+    await by_colleague(hospital, "payment", f"/payments/{taken['payment_id']}/verify")
     assert await state_of(hospital, invoice) == "paid"
     assert (await hospital.shows("billing", f"/accounts/{person.id}"))["credit"] == [money("7.50")]
 
