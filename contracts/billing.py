@@ -150,3 +150,9 @@ class BillingAccountSentToCollections(Event, name="billing.account.sent_to_colle
     balance: Money
     reason: Literal["instalments_defaulted", "aged_over_120_days", "by_decision"]
     sent_at: datetime
+
+
+class CouponExpiryDue(Event, name="coupon.expiry_due", version=1, key="coupon_id"):
+    """The last day of a coupon passed; billing tells itself, to end it."""
+
+    coupon_id: UUID

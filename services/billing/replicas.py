@@ -8,6 +8,7 @@ from sqlalchemy.orm import Mapped
 
 from broker import Replica
 from contracts.clinical import PatientChanged
+from contracts.facility import FacilityChanged, FacilityStatus
 from services.billing.tables import Base
 
 
@@ -20,3 +21,11 @@ class PatientReference(Replica[PatientChanged], Base):
     medical_record_number: Mapped[str]
     full_name: Mapped[str]
     merged_into: Mapped[UUID | None]
+
+
+class FacilityReference(Replica[FacilityChanged], Base):
+    """Where an invoice is issued: only at one that is active."""
+
+    __tablename__ = "facility_reference"
+
+    status: Mapped[FacilityStatus]

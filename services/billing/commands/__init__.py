@@ -1,22 +1,87 @@
-"""What billing can be asked to do. Each command takes the session of its transaction and publishes into it."""
+"""What billing can be asked to do. Each command takes the session of its transaction and publishes into it.
+
+`by` is who decides, for the audit log.
+"""
 
 from services.billing.commands.accounts import account_of, merge_patient, open_account
-from services.billing.commands.charges import bill_encounter, capture_charges, set_price
-from services.billing.commands.invoices import import_invoice, issue_invoice, mark_overdue, void_invoice
-from services.billing.commands.settlement import allocate_payment, post_adjustment, write_off
+from services.billing.commands.adjustments import (
+    approve_write_off,
+    issue_credit_note,
+    post_adjustment,
+    refuse_write_off,
+    request_write_off,
+    write_off,
+)
+from services.billing.commands.charges import (
+    bill_encounter,
+    capture_charges,
+    capture_procedure,
+    invoice_what_waited,
+    set_price,
+)
+from services.billing.commands.collections import (
+    collect_defaulted,
+    look_at_due_invoice,
+    recall_from_collections,
+    send_to_collections,
+)
+from services.billing.commands.coupons import expire_coupon, make_coupon, redeem_coupon, revoke_coupon
+from services.billing.commands.insurance import (
+    accept_claim,
+    add_policy,
+    appeal_claim,
+    complete_claim,
+    deny_claim,
+    draft_claim,
+    end_policy,
+    post_remittance,
+    reject_claim,
+    submit_claim,
+)
+from services.billing.commands.invoices import import_invoice, issue_invoice, void_invoice
+from services.billing.commands.payments import allocate_payment, apply_credit
+from services.billing.commands.returns import hold_what_is_disputed, lose_dispute, take_refund, win_dispute
 
 __all__ = [
+    "accept_claim",
     "account_of",
+    "add_policy",
     "allocate_payment",
+    "appeal_claim",
+    "apply_credit",
+    "approve_write_off",
     "bill_encounter",
     "capture_charges",
+    "capture_procedure",
+    "collect_defaulted",
+    "complete_claim",
+    "deny_claim",
+    "draft_claim",
+    "end_policy",
+    "expire_coupon",
+    "hold_what_is_disputed",
     "import_invoice",
+    "invoice_what_waited",
+    "issue_credit_note",
     "issue_invoice",
-    "mark_overdue",
+    "look_at_due_invoice",
+    "lose_dispute",
+    "make_coupon",
     "merge_patient",
     "open_account",
     "post_adjustment",
+    "post_remittance",
+    "recall_from_collections",
+    "redeem_coupon",
+    "refuse_write_off",
+    "reject_claim",
+    "request_write_off",
+    "revoke_coupon",
+    "send_to_collections",
     "set_price",
+    "submit_claim",
+    "take_refund",
     "void_invoice",
+    "win_dispute",
     "write_off",
 ]

@@ -4,19 +4,39 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import date, datetime
+from typing import NamedTuple
 from uuid import UUID, uuid4
 
 from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from contracts.clinical import ProcedurePerformed
+from contracts.facility import FacilityChanged
 from contracts.lab import LabOrderCompleted
 from contracts.money import Money
 from services.billing import rules
 from services.billing.commands.accounts import account_of
-from services.billing.commands.invoices import invoice_what_is_open
+from services.billing.commands.invoices import invoice_if_active, invoice_what_is_open
 from services.billing.errors import FacilityPricesInOneCurrency
+from services.billing.replicas import FacilityReference
 from services.billing.tables import Charge, ChargeMasterPrice, EncounterBill
+
+
+class Service(NamedTuple):
+    """What was done, as the charge master knows it."""
+
+    code: str
+    description: str
+
+
+class Visit(NamedTuple):
+    """For whom, where and when."""
+
+    patient_id: UUID
+    facility_id: UUID
+    encounter_id: UUID | None
+    on: date
 
 
 async def set_price(
@@ -43,45 +63,77 @@ async def set_price(
 
 async def capture_charges(session: AsyncSession, order: LabOrderCompleted, source_event_id: UUID) -> None:
     """One charge for each test of the order, at the price of its facility and day. Raises NotYet."""
-    account = await account_of(session, order.patient_id)
-    encounter = await EncounterBill.locked(session, order.encounter_id) if order.encounter_id else None
-    session.add_all(await _charges_for(session, order, source_event_id, account.patient_id))
-    if encounter is not None and encounter.discharged_at is not None:
-        await invoice_what_is_open(session, account.patient_id, order.facility_id, encounter.encounter_id)
+    services = [Service(test.code, test.name) for test in order.tests]
+    visit = Visit(order.patient_id, order.facility_id, order.encounter_id, order.completed_at.date())
+    await _capture(session, visit, services, source_event_id, order_id=order.order_id)
+
+
+async def capture_procedure(session: AsyncSession, procedure: ProcedurePerformed, source_event_id: UUID) -> None:
+    """One charge for what was done, at the price of its facility and day. Raises NotYet."""
+    service = Service(procedure.code, procedure.description)
+    visit = Visit(procedure.patient_id, procedure.facility_id, procedure.encounter_id, procedure.performed_at.date())
+    await _capture(session, visit, [service], source_event_id, procedure_id=procedure.procedure_id)
 
 
 async def bill_encounter(
     session: AsyncSession, encounter_id: UUID, patient_id: UUID, facility_id: UUID, discharged_at: datetime
 ) -> None:
-    """Invoices what an encounter cost, now that it is over; what is charged later gets an invoice of its own. Raises NotYet."""
+    """Invoices what an encounter cost, now that it is over; what is charged later gets an invoice of its own.
+
+    While its facility is not active, the charges stay open. Raises NotYet.
+    """
     account = await account_of(session, patient_id)
     encounter = await EncounterBill.locked(session, encounter_id)
     encounter.discharged_at = discharged_at
-    await invoice_what_is_open(session, account.patient_id, facility_id, encounter_id)
+    await invoice_if_active(session, account.patient_id, facility_id, encounter_id)
 
 
-async def _charges_for(
-    session: AsyncSession, order: LabOrderCompleted, source_event_id: UUID, patient_id: UUID
-) -> list[Charge]:
-    prices = await _prices(session, order.facility_id, {test.code for test in order.tests})
-    service_date = order.completed_at.date()
-    charges = [
-        Charge(
+async def invoice_what_waited(session: AsyncSession, facility: FacilityChanged) -> None:
+    """Invoices the encounters that ended while their facility was not active, now that it is again."""
+    known = await FacilityReference.find(session, facility.facility_id)
+    newest = known if known is not None and known.state_version > facility.state_version else facility
+    if newest.status != "active":
+        return
+    facility_id = facility.facility_id
+    ended = select(EncounterBill.encounter_id, Charge.patient_id).join(
+        Charge, Charge.encounter_id == EncounterBill.encounter_id
+    )
+    waiting = ended.where(Charge.facility_id == facility_id, Charge.status == "open", EncounterBill.discharged_at.is_not(None))
+    for encounter_id, patient_id in (await session.execute(waiting.distinct().order_by(EncounterBill.encounter_id))).all():
+        await EncounterBill.locked(session, encounter_id)
+        await invoice_what_is_open(session, patient_id, facility_id, encounter_id)
+
+
+async def _capture(
+    session: AsyncSession,
+    visit: Visit,
+    services: Sequence[Service],
+    source_event_id: UUID,
+    *,
+    order_id: UUID | None = None,
+    procedure_id: UUID | None = None,
+) -> None:
+    account = await account_of(session, visit.patient_id)
+    encounter = await EncounterBill.locked(session, visit.encounter_id) if visit.encounter_id else None
+    prices = await _prices(session, visit.facility_id, {service.code for service in services})
+    for position, service in enumerate(services):
+        charge = Charge(
             source_event_id=source_event_id,
             position=position,
-            order_id=order.order_id,
-            encounter_id=order.encounter_id,
-            patient_id=patient_id,
-            facility_id=order.facility_id,
-            code=test.code,
-            description=test.name,
-            service_date=service_date,
+            order_id=order_id,
+            procedure_id=procedure_id,
+            encounter_id=visit.encounter_id,
+            patient_id=account.patient_id,
+            facility_id=visit.facility_id,
+            code=service.code,
+            description=service.description,
+            service_date=visit.on,
+            status="unpriced",
         )
-        for position, test in enumerate(order.tests)
-    ]
-    for charge in charges:
-        charge.price_at(rules.price_on(service_date, [price for price in prices if price.code == charge.code]))
-    return charges
+        charge.price_at(rules.price_on(visit.on, [price for price in prices if price.code == service.code]))
+        session.add(charge)
+    if encounter is not None and encounter.discharged_at is not None:
+        await invoice_if_active(session, account.patient_id, visit.facility_id, encounter.encounter_id)
 
 
 async def _prices(session: AsyncSession, facility_id: UUID, codes: Iterable[str]) -> Sequence[ChargeMasterPrice]:
@@ -99,7 +151,7 @@ async def _price_what_waited(session: AsyncSession, facility_id: UUID, code: str
     for encounter_id, patient_id in sorted({(c.encounter_id, c.patient_id) for c in opened if c.encounter_id}):
         encounter = await EncounterBill.locked(session, encounter_id)
         if encounter.discharged_at is not None:
-            await invoice_what_is_open(session, patient_id, facility_id, encounter_id)
+            await invoice_if_active(session, patient_id, facility_id, encounter_id)
 
 
 async def _check_currency(session: AsyncSession, facility_id: UUID, currency: str) -> None:

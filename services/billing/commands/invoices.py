@@ -1,4 +1,4 @@
-"""Invoices: issuing, importing, falling due, voiding."""
+"""Invoices: issuing, importing, voiding."""
 
 from __future__ import annotations
 
@@ -8,13 +8,15 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from broker import clock, publish, schedule, unschedule
-from contracts.billing import InvoiceDue, InvoiceIssued, InvoiceOverdue, InvoicePaid, InvoiceVoided
+from broker import clock, publish, unschedule
+from contracts.billing import InvoiceIssued, InvoicePaid, InvoiceVoided
 from contracts.money import Money
 from services.billing import rules
 from services.billing.commands.accounts import account_of
-from services.billing.errors import ReferenceBelongsToAnotherInvoice, ThereIsNothingToInvoice
-from services.billing.tables import Charge, Invoice, InvoiceNumber
+from services.billing.commands.collections import due_name, expect_payment, settle_case
+from services.billing.errors import InvoiceIsClaimed, ReferenceBelongsToAnotherInvoice, ThereIsNothingToInvoice
+from services.billing.replicas import FacilityReference
+from services.billing.tables import BillingAuditEntry, Charge, InsuranceClaim, Invoice, InvoiceNumber
 
 
 async def issue_invoice(
@@ -22,8 +24,9 @@ async def issue_invoice(
 ) -> Invoice:
     """Issues the invoice of a patient's open charges of one encounter, or of those without one.
 
-    Raises ThereIsNothingToInvoice, NotYet.
+    Raises ThereIsNothingToInvoice, FacilityIsNotActive, NotYet.
     """
+    await check_facility(session, facility_id)
     account = await account_of(session, patient_id)
     invoice = await invoice_what_is_open(session, account.patient_id, facility_id, encounter_id)
     if invoice is None:
@@ -31,10 +34,17 @@ async def issue_invoice(
     return invoice
 
 
+async def invoice_if_active(session: AsyncSession, patient_id: UUID, facility_id: UUID, encounter_id: UUID) -> None:
+    """Invoices an encounter that is over; at a facility that is not active, its charges stay open until it is again."""
+    facility = await FacilityReference.require(session, facility_id)
+    if facility.status == "active":
+        await invoice_what_is_open(session, patient_id, facility_id, encounter_id)
+
+
 async def invoice_what_is_open(
     session: AsyncSession, patient_id: UUID, facility_id: UUID, encounter_id: UUID | None
 ) -> Invoice | None:
-    """The same for a patient's own id, after merges; None when there is nothing to invoice."""
+    """Issues the invoice of a patient's open charges, after merges; None when there is nothing to invoice."""
     charges = await Charge.open_ones(session, patient_id, facility_id, encounter_id)
     if not charges:
         return None
@@ -42,16 +52,17 @@ async def invoice_what_is_open(
     invoice = Invoice.draft(patient_id, facility_id, encounter_id, total)
     for charge in charges:
         invoice.add_line(charge.code, charge.description, charge.price, charge_id=charge.charge_id)
-        charge.status = "invoiced"
+        charge.move("invoiced")
     return await _issue(session, invoice)
 
 
 async def import_invoice(session: AsyncSession, imported: rules.ImportedInvoice) -> Invoice:
     """Issues an invoice that another system calculated; the same one again gives the invoice there is.
 
-    Raises InvoiceNeedsAtLeastOneLine, ReferenceBelongsToAnotherInvoice, NotYet.
+    Raises InvoiceNeedsAtLeastOneLine, ReferenceBelongsToAnotherInvoice, FacilityIsNotActive, NotYet.
     """
     total = imported.total()
+    await check_facility(session, imported.facility_id)
     account = await account_of(session, imported.patient_id)
     known = await session.scalar(select(Invoice).where(Invoice.external_reference == imported.external_reference))
     if known is not None:
@@ -66,33 +77,29 @@ async def import_invoice(session: AsyncSession, imported: rules.ImportedInvoice)
     return await _issue(session, invoice)
 
 
-async def mark_overdue(session: AsyncSession, invoice_id: UUID) -> None:
-    """Marks an invoice on which money is still open as overdue; one that was settled or voided stays as it is."""
-    invoice = await Invoice.locked(session, invoice_id)
-    if invoice.status in {"issued", "partially_paid"}:
-        invoice.move("overdue")
-        publish(session, InvoiceOverdue.of(invoice))
+async def void_invoice(session: AsyncSession, invoice_id: UUID, reason: str, *, by: str) -> Invoice:
+    """Takes back an invoice on which nothing was paid and that no payer was asked for; its charges can be invoiced again.
 
-
-async def void_invoice(session: AsyncSession, invoice_id: UUID, reason: str) -> Invoice:
-    """Takes back an invoice on which nothing was paid; its charges can be invoiced again.
-
-    Raises OnlyAnUnallocatedInvoiceCanBeVoided, InvoiceCannotBecome, InvoiceNotFound.
+    Raises OnlyAnUnallocatedInvoiceCanBeVoided, InvoiceIsClaimed, InvoiceCannotBecome, InvoiceNotFound.
     """
     invoice = await Invoice.locked(session, invoice_id)
     rules.check_voidable(invoice.allocated, invoice.adjusted)
+    if await InsuranceClaim.of_invoice(session, invoice_id):
+        raise InvoiceIsClaimed
     invoice.move("void")
     invoice.void_reason = reason
     for charge in await _charges_of(session, invoice):
-        charge.status = "open"
+        charge.move("open")
     await unschedule(session, due_name(invoice_id))
+    await settle_case(session, invoice)
+    session.add(BillingAuditEntry.about(invoice, "invoice_voided", by, invoice.total))
     publish(session, InvoiceVoided.of(invoice, reason=reason))
     return invoice
 
 
-def due_name(invoice_id: UUID) -> str:
-    """What the event of an invoice's due date is scheduled under."""
-    return f"invoice {invoice_id} due"
+async def check_facility(session: AsyncSession, facility_id: UUID) -> None:
+    """Raises FacilityIsNotActive, and NotYet for one not heard of."""
+    rules.check_facility((await FacilityReference.require(session, facility_id)).status)
 
 
 async def _issue(session: AsyncSession, invoice: Invoice) -> Invoice:
@@ -104,8 +111,7 @@ async def _issue(session: AsyncSession, invoice: Invoice) -> Invoice:
     session.add(invoice)
     publish(session, InvoiceIssued.of(invoice))
     if invoice.balance:
-        due = InvoiceDue(invoice_id=invoice.invoice_id)
-        await schedule(session, due, at=rules.overdue_from(invoice.due_on), name=due_name(invoice.invoice_id))
+        await expect_payment(session, invoice)
     else:
         invoice.move("paid")
         invoice.paid_at = now

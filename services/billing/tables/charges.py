@@ -8,11 +8,13 @@ from decimal import Decimal
 from typing import Self, cast
 from uuid import UUID, uuid4
 
-from sqlalchemy import Index, UniqueConstraint, select
+from sqlalchemy import CheckConstraint, Index, UniqueConstraint, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
 from contracts.money import Money
+from services.billing import rules
+from services.billing.rules import ChargeStatus
 from services.billing.tables.base import Base
 
 
@@ -37,21 +39,23 @@ class ChargeMasterPrice(Base):
 
 
 class Charge(Base):
-    """One service given to a patient, to be invoiced once it has a price: unpriced → open → invoiced."""
+    """One service given to a patient, a test of an order or a procedure, to be invoiced once it has a price."""
 
     __tablename__ = "charges"
+    __table_args__ = (CheckConstraint("num_nonnulls(order_id, procedure_id) = 1", name="cause"),)
 
     charge_id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
     source_event_id: Mapped[UUID] = mapped_column(index=True, comment="the event that caused it; the inbox keeps it single")
     position: Mapped[int] = mapped_column(comment="of the test in its order")
-    order_id: Mapped[UUID]
+    order_id: Mapped[UUID | None]
+    procedure_id: Mapped[UUID | None]
     encounter_id: Mapped[UUID | None] = mapped_column(index=True)
     patient_id: Mapped[UUID] = mapped_column(index=True)
     facility_id: Mapped[UUID]
     code: Mapped[str]
     description: Mapped[str]
     service_date: Mapped[date]
-    status: Mapped[str]
+    status: Mapped[ChargeStatus]
     amount: Mapped[Decimal | None]
     currency: Mapped[str | None]
 
@@ -67,14 +71,18 @@ class Charge(Base):
         """What can be invoiced of a patient's encounter, or outside any, locked, in the order of an invoice's lines."""
         of_visit = [cls.encounter_id.is_not_distinct_from(encounter_id), cls.status == "open"]
         query = select(cls).where(cls.patient_id == patient_id, cls.facility_id == facility_id, *of_visit)
-        in_order = query.order_by(cls.service_date, cls.order_id, cls.position)
+        in_order = query.order_by(cls.service_date, cls.order_id, cls.procedure_id, cls.position)
         return (await session.scalars(in_order.with_for_update())).all()
 
     def price_at(self, price: Money | None) -> None:
         """Gives it a price, which opens it; without one it stays unpriced."""
-        self.status = "unpriced" if price is None else "open"
-        self.amount = None if price is None else price.amount
-        self.currency = None if price is None else price.currency
+        if price is not None:
+            self.amount, self.currency = price.amount, price.currency
+            self.move("open")
+
+    def move(self, to: ChargeStatus) -> None:
+        """Changes its state. Raises ChargeCannotBecome."""
+        self.status = rules.CHARGE.moved(self.status, to)
 
 
 Index("charges_unpriced_idx", Charge.facility_id, Charge.code, postgresql_where=Charge.status == "unpriced")

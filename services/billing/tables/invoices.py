@@ -1,4 +1,4 @@
-"""Invoices, their lines and their numbers."""
+"""Invoices and their lines."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from decimal import Decimal
 from typing import Self
 from uuid import UUID, uuid4
 
-from sqlalchemy import ForeignKey, UniqueConstraint, select
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import CheckConstraint, ForeignKey, UniqueConstraint, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
@@ -20,28 +19,17 @@ from services.billing import rules
 from services.billing.errors import InvoiceNotFound
 from services.billing.tables.base import Base
 
-
-class InvoiceNumber(Base):
-    """The last invoice number of a facility. Its row is locked until the invoice commits: no gap, no double."""
-
-    __tablename__ = "invoice_numbers"
-
-    facility_id: Mapped[UUID] = mapped_column(primary_key=True)
-    last: Mapped[int]
-
-    @classmethod
-    async def draw(cls, session: AsyncSession, facility_id: UUID) -> int:
-        """The facility's next number."""
-        counter = insert(cls).values(facility_id=facility_id, last=1)
-        advanced = counter.on_conflict_do_update(index_elements=[cls.facility_id], set_={"last": cls.last + 1})
-        return (await session.scalars(advanced.returning(cls.last))).one()
+NEVER_LESS_THAN_NOTHING = "allocated_amount >= 0 AND adjusted_amount >= 0 AND allocated_amount + adjusted_amount <= {total}"
 
 
 class InvoiceLineItem(Base):
     """One line of an invoice. `balance` = amount − allocated − adjusted."""
 
     __tablename__ = "invoice_line_items"
-    __table_args__ = (UniqueConstraint("invoice_id", "position"),)
+    __table_args__ = (
+        UniqueConstraint("invoice_id", "position"),
+        CheckConstraint(NEVER_LESS_THAN_NOTHING.format(total="amount"), name="balance"),
+    )
 
     line_id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
     invoice_id: Mapped[UUID] = mapped_column(ForeignKey("invoices.invoice_id"))
@@ -61,13 +49,24 @@ class InvoiceLineItem(Base):
         """What is still open of it."""
         return Money(amount=self.amount - self.allocated_amount - self.adjusted_amount, currency=self.currency)
 
+    @property
+    def asked(self) -> Money:
+        """What it asks for after adjustments, paid or not."""
+        return Money(amount=self.amount - self.adjusted_amount, currency=self.currency)
+
 
 @publishes_state(InvoiceChanged)
 class Invoice(StateOwner, Base):
     """An invoice. `balance` = total − allocated − adjusted, and the same holds for its lines."""
 
     __tablename__ = "invoices"
-    __table_args__ = (UniqueConstraint("facility_id", "number"),)
+    __table_args__ = (
+        UniqueConstraint("facility_id", "number"),
+        CheckConstraint(NEVER_LESS_THAN_NOTHING.format(total="total_amount"), name="balance"),
+        CheckConstraint(
+            "status NOT IN ('paid', 'written_off') OR allocated_amount + adjusted_amount = total_amount", name="settled"
+        ),
+    )
 
     invoice_id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
     patient_id: Mapped[UUID] = mapped_column(index=True)
@@ -81,10 +80,12 @@ class Invoice(StateOwner, Base):
     total_amount: Mapped[Decimal]
     allocated_amount: Mapped[Decimal]
     adjusted_amount: Mapped[Decimal]
+    held_amount: Mapped[Decimal] = mapped_column(comment="of what is allocated, how much its payers dispute")
     issued_at: Mapped[datetime | None]
     due_on: Mapped[date | None]
     paid_at: Mapped[datetime | None]
     void_reason: Mapped[str | None]
+    collection_case_id: Mapped[UUID | None] = mapped_column(ForeignKey("collection_cases.case_id"), index=True)
 
     lines: Mapped[list[InvoiceLineItem]] = relationship(lazy="selectin", order_by=InvoiceLineItem.position)
 
@@ -107,6 +108,21 @@ class Invoice(StateOwner, Base):
     def balance(self) -> Money:
         """What is still open."""
         return self.total - self.allocated - self.adjusted
+
+    @property
+    def asked(self) -> Money:
+        """What it asks for after adjustments, paid or not."""
+        return self.total - self.adjusted
+
+    @property
+    def on_hold(self) -> Money:
+        """What was paid on it and is disputed."""
+        return Money(amount=self.held_amount, currency=self.currency)
+
+    @property
+    def is_held(self) -> bool:
+        """Whether it is left alone until a dispute is decided."""
+        return self.held_amount > 0
 
     @classmethod
     async def locked(cls, session: AsyncSession, invoice_id: UUID) -> Self:
@@ -136,6 +152,7 @@ class Invoice(StateOwner, Base):
             total_amount=total.amount,
             allocated_amount=Decimal(0),
             adjusted_amount=Decimal(0),
+            held_amount=Decimal(0),
         )
 
     def add_line(
@@ -165,7 +182,7 @@ class Invoice(StateOwner, Base):
 
     def move(self, to: InvoiceStatus) -> None:
         """Changes its state. Raises InvoiceCannotBecome."""
-        self.status = rules.moved(self.status, to)
+        self.status = rules.INVOICE.moved(self.status, to)
 
     def allocate(self, amount: Money) -> list[tuple[InvoiceLineItem, Money]]:
         """Settles up to `amount` of it; gives each line's share."""
@@ -176,8 +193,18 @@ class Invoice(StateOwner, Base):
         self.status = rules.status_after_settling(self)
         return shares
 
+    def release(self, line_id: UUID, amount: Money) -> None:
+        """Takes back what was allocated to one of its lines; its state is for the caller to see to."""
+        line = next(line for line in self.lines if line.line_id == line_id)
+        line.allocated_amount -= amount.amount
+        self.allocated_amount -= amount.amount
+
     def adjust(self, amount: Money) -> None:
         """Lowers its balance, spread over its lines. Raises AdjustmentIsMoreThanTheBalance."""
         for line, share in rules.spread(amount, self.lines):
-            line.adjusted_amount += share.amount
-            self.adjusted_amount += share.amount
+            self.adjust_line(line, share)
+
+    def adjust_line(self, line: InvoiceLineItem, amount: Money) -> None:
+        """Lowers what one of its lines asks for."""
+        line.adjusted_amount += amount.amount
+        self.adjusted_amount += amount.amount

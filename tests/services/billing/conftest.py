@@ -1,4 +1,4 @@
-"""Billing at work, over a database of its own, with a patient who is known to it."""
+"""Billing at work, over a database of its own, with a patient and a facility that are known to it."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ import pytest
 
 from services.billing.app import service
 from tests.scratch import Databases
-from tests.services.billing.given import PATIENT, patient
+from tests.services.billing.given import PATIENT, facility, patient
 from tests.services.kit import Workplace
 
 
 @pytest.fixture
 async def billing(database: Databases) -> AsyncIterator[Workplace]:
     async with Workplace.of(service, database) as workplace:
+        await workplace.deliver(facility())
         await workplace.deliver(patient(PATIENT))
         yield workplace

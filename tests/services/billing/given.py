@@ -3,15 +3,27 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime
+from decimal import Decimal
 from uuid import UUID, uuid4
 
-from contracts.clinical import EncounterDischarged, PatientChanged, PatientMerged, PatientRegistered
+from sqlalchemy import select
+
+from broker._tables import schedule
+from contracts.clinical import EncounterDischarged, PatientChanged, PatientMerged, PatientRegistered, ProcedurePerformed
+from contracts.facility import FacilityChanged, FacilityStatus
 from contracts.lab import LabOrderCompleted, OrderedTest
 from contracts.money import Money
-from contracts.payment import PaymentSucceeded
+from contracts.payment import (
+    DisputeLost,
+    DisputeOpened,
+    DisputeWon,
+    InstallmentPlanDefaulted,
+    PaymentSucceeded,
+    RefundSucceeded,
+)
 from services.billing import commands
 from services.billing.rules import ImportedInvoice, ImportedLine
-from services.billing.tables import Invoice
+from services.billing.tables import BillingAuditEntry, Invoice
 from tests.services.kit import Workplace
 
 PATIENT, OTHER_PATIENT, FACILITY, OTHER_FACILITY, ENCOUNTER = (uuid4() for _ in range(5))
@@ -33,6 +45,18 @@ def patient(patient_id: UUID, *, version: int = 1, merged_into: UUID | None = No
         sex="female",
         status="merged" if merged_into else "active",
         merged_into=merged_into,
+        state_version=version,
+    )
+
+
+def facility(status: FacilityStatus = "active", *, version: int = 1, facility_id: UUID = FACILITY) -> FacilityChanged:
+    return FacilityChanged(
+        facility_id=facility_id,
+        name="Juba Teaching Hospital",
+        kind="hospital",
+        status=status,
+        time_zone="Africa/Juba",
+        currency="USD",
         state_version=version,
     )
 
@@ -74,6 +98,41 @@ def paid(amount: str, *, invoice_id: UUID | None = None, patient_id: UUID = PATI
     )
 
 
+def performed(code: str, *, encounter_id: UUID | None = None, at: datetime = NOON) -> ProcedurePerformed:
+    return ProcedurePerformed(
+        procedure_id=uuid4(),
+        patient_id=PATIENT,
+        facility_id=FACILITY,
+        encounter_id=encounter_id,
+        code=code,
+        description="Suture",
+        performed_at=at,
+    )
+
+
+def refunded(payment: PaymentSucceeded, amount: str) -> RefundSucceeded:
+    fields = payment.model_dump(include={"payment_id", "invoice_id", "patient_id", "facility_id"})
+    return RefundSucceeded(refund_id=uuid4(), amount=usd(amount), succeeded_at=NOON, **fields)
+
+
+def disputed(payment: PaymentSucceeded, amount: str) -> tuple[DisputeOpened, DisputeWon, DisputeLost]:
+    """The same dispute opened, won and lost."""
+    fields = payment.model_dump(include={"payment_id", "invoice_id", "patient_id", "facility_id"})
+    fields |= {"dispute_id": uuid4(), "amount": usd(amount)}
+    return DisputeOpened(evidence_due_at=NOON, **fields), DisputeWon(**fields), DisputeLost(**fields)
+
+
+def defaulted(invoice: Invoice) -> InstallmentPlanDefaulted:
+    return InstallmentPlanDefaulted(
+        plan_id=uuid4(),
+        invoice_id=invoice.invoice_id,
+        patient_id=invoice.patient_id,
+        facility_id=invoice.facility_id,
+        open_amount=invoice.balance,
+        defaulted_at=NOON,
+    )
+
+
 async def priced(billing: Workplace, code: str, amount: str, *, since: date = date(2026, 1, 1)) -> None:
     async with billing.transaction() as session:
         await commands.set_price(session, facility_id=FACILITY, code=code, price=usd(amount), effective_from=since)
@@ -100,3 +159,18 @@ async def invoiced(
 async def invoice_of(billing: Workplace, invoice_id: UUID) -> Invoice:
     async with billing.transaction() as session:
         return await Invoice.locked(session, invoice_id)
+
+
+async def scheduled(billing: Workplace) -> dict[str, datetime]:
+    """The events that billing will tell itself, and when."""
+    async with billing.transaction() as session:
+        rows = await session.execute(select(schedule.c.name, schedule.c.due_at))
+        return {row.name: row.due_at for row in rows}
+
+
+async def decisions(billing: Workplace) -> list[tuple[str, str, Decimal]]:
+    """The audit log: what was decided, by whom, about how much."""
+    entry = BillingAuditEntry
+    async with billing.transaction() as session:
+        rows = await session.execute(select(entry.action, entry.decided_by, entry.amount).order_by(entry.decided_at))
+        return [(action, by, amount) for action, by, amount in rows]

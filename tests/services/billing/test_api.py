@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Any
 from uuid import uuid4
 
 import pytest
 
+from contracts.billing import InvoiceDue
 from tests.services.billing.given import (
     FACILITY,
     GLUCOSE,
@@ -14,11 +16,13 @@ from tests.services.billing.given import (
     OTHER_PATIENT,
     PATIENT,
     completed,
+    disputed,
     invoiced,
     merged,
     paid,
     patient,
     priced,
+    refunded,
 )
 from tests.services.kit import Workplace
 
@@ -130,9 +134,16 @@ async def test_adjusting_and_writing_off_over_http(billing: Workplace) -> None:
         adjusted = await manager.post(f"/invoices/{small.invoice_id}/adjustments", json=part)
         written_off = await manager.post(f"/invoices/{small.invoice_id}/write-off", json={"reason": "lost"})
         refused = await manager.post(f"/invoices/{large.invoice_id}/write-off", json={"reason": "lost"})
+        request = (await manager.post(f"/invoices/{large.invoice_id}/write-off-requests", json={"reason": "lost"})).json()
+        alone = await manager.post(f"/write-off-requests/{request['request_id']}/approve")
+        listed = (await manager.get("/write-off-requests", params={"status": "requested"})).json()["items"]
+        log = (await manager.get("/audit-log")).json()["items"]
     assert adjusted.json()["balance"]["amount"] == "6.00"
     assert (written_off.json()["status"], written_off.json()["balance"]["amount"]) == ("written_off", "0.00")
     assert refused.json()["type"] == "urn:nilecare:rule:LargeWriteOffNeedsASecondApprover"
+    assert alone.json()["type"] == "urn:nilecare:rule:ApproverMustBeAnotherPerson"
+    assert [each["request_id"] for each in listed] == [request["request_id"]]
+    assert [entry["action"] for entry in log] == ["adjustment_posted", "written_off", "write_off_requested"]
 
 
 async def test_an_account_shows_what_is_owed_and_credited(billing: Workplace) -> None:
@@ -161,3 +172,116 @@ async def test_charges_are_listed_with_and_without_price(billing: Workplace) -> 
     async with billing.client("billing_clerk", at=FACILITY) as clerk:
         [charge] = (await clerk.get("/charges", params={"status": "unpriced"})).json()["items"]
     assert (charge["code"], charge["price"]) == (GLUCOSE, None)
+
+
+async def test_a_credit_note_over_http(billing: Workplace) -> None:
+    """By a manager; the invoice's adjustments say that it was one, and the credit is applied to another invoice."""
+    invoice, other = await invoiced(billing, "10.00"), await invoiced(billing, "3.00")
+    await billing.deliver(paid("10.00", invoice_id=invoice.invoice_id))
+    note = {"amount": {"amount": "4.00", "currency": "USD"}, "reason": "wrong"}
+    async with billing.client("billing_manager", at=FACILITY) as manager:
+        issued = await manager.post(f"/invoices/{invoice.invoice_id}/credit-notes", json=note)
+        [adjustment] = (await manager.get(f"/invoices/{invoice.invoice_id}/adjustments")).json()["items"]
+        [credit] = (await manager.get("/credits")).json()["items"]
+        applied = await manager.post(f"/credits/{credit['credit_id']}/apply", json={"invoice_id": str(other.invoice_id)})
+        [left] = (await manager.get("/credits")).json()["items"]
+    async with billing.client("billing_clerk", at=FACILITY) as clerk:
+        assert (await clerk.post(f"/invoices/{invoice.invoice_id}/credit-notes", json=note)).status_code == 403
+        [numbered] = (await clerk.get(f"/invoices/{invoice.invoice_id}/credit-notes")).json()["items"]
+    assert issued.json()["number"] == numbered["number"] == "CRN-000001"
+    assert adjustment["reason_code"] == "credit_note"
+    assert (applied.json()["status"], left["left"]["amount"]) == ("paid", "1.00")
+
+
+async def test_a_coupon_over_http(billing: Workplace) -> None:
+    """Made by a manager and redeemed by a cashier; one key is one redemption."""
+    invoice = await invoiced(billing, "10.00")
+    terms = {
+        "facility_id": str(FACILITY),
+        "code": "WELCOME",
+        "stacking": "exclusive",
+        "percent": "25",
+        "valid_from": "2026-01-01",
+        "valid_to": "2999-12-31",
+        "most_redemptions": 1,
+    }
+    async with billing.client("billing_manager", at=FACILITY) as manager:
+        made = await manager.post("/coupons", json=terms)
+        both = await manager.post("/coupons", json=terms | {"amount": {"amount": "1.00", "currency": "USD"}})
+        backwards = await manager.post("/coupons", json=terms | {"valid_to": "2025-12-31"})
+    key = {"Idempotency-Key": str(uuid4())}
+    async with billing.client("cashier", at=FACILITY) as cashier:
+        redeem, code = f"/invoices/{invoice.invoice_id}/coupons", {"code": "WELCOME"}
+        first, again = [await cashier.post(redeem, json=code, headers=key) for _ in range(2)]
+        [shown] = (await cashier.get("/coupons")).json()["items"]
+        unknown = await cashier.post(redeem, json={"code": "NONE"})
+    assert made.status_code == 201
+    assert (both.status_code, backwards.status_code, unknown.status_code) == (422, 422, 404)
+    assert (first.json(), first.json()["amount"]) == (again.json(), "2.50")
+    assert (shown["status"], shown["redemptions"]) == ("exhausted", 1)
+
+
+async def test_a_claim_over_http(billing: Workplace) -> None:
+    """From the policy to the remittance, by a clerk; a diagnosis is ICD-10-CM or refused without being quoted."""
+    invoice = await invoiced(billing, "100.00")
+    policy = {
+        "patient_id": str(PATIENT),
+        "facility_id": str(FACILITY),
+        "payer": "The payer",
+        "policy_number": "P-1",
+        "coverage_order": "primary",
+        "effective_from": "2020-01-01",
+    }
+    money = {"currency": "USD"}
+    line = {"paid": money | {"amount": "70.00"}, "contractual": money | {"amount": "20.00"}}
+    answer = {"lines": [line | {"position": 0, "patient_responsibility": money | {"amount": "10.00"}}]}
+    async with billing.client("billing_clerk", at=FACILITY) as clerk:
+        added = (await clerk.post("/insurance-policies", json=policy)).json()
+        asked = {"invoice_id": str(invoice.invoice_id), "policy_id": added["policy_id"]}
+        wrong = await clerk.post("/claims", json=asked | {"diagnosis_codes": ["sugar"]})
+        claim = (await clerk.post("/claims", json=asked | {"diagnosis_codes": ["E11.9"]})).json()
+        for step in ("ready", "submit", "accept"):
+            reply = await clerk.post(f"/claims/{claim['claim_id']}/{step}", json={} if step == "ready" else None)
+            assert reply.status_code == 200, reply.text
+        posted = await clerk.post(f"/claims/{claim['claim_id']}/remittance", json=answer)
+        listed = (await clerk.get("/claims", params={"status": "paid"})).json()["items"]
+        policies = (await clerk.get("/insurance-policies", params={"patient_id": str(PATIENT)})).json()["items"]
+    assert wrong.status_code == 422
+    assert "sugar" not in wrong.text
+    assert [(each["contractual_amount"], each["patient_amount"]) for each in posted.json()["lines"]] == [("20.00", "10.00")]
+    assert [each["claim_id"] for each in listed] == [claim["claim_id"]]
+    assert [each["policy_id"] for each in policies] == [added["policy_id"]]
+    async with billing.client("billing_clerk", at=OTHER_FACILITY) as stranger:
+        assert (await stranger.get(f"/claims/{claim['claim_id']}")).status_code == 404
+
+
+async def test_an_account_goes_to_collections_over_http(billing: Workplace) -> None:
+    """By a manager, and back again."""
+    invoice = await invoiced(billing, "10.00", due_on=date(2026, 1, 1))
+    await billing.deliver(InvoiceDue(invoice_id=invoice.invoice_id))
+    asked = {"patient_id": str(PATIENT), "facility_id": str(FACILITY), "currency": "USD"}
+    async with billing.client("billing_manager", at=FACILITY) as manager:
+        case = (await manager.post("/collections", json=asked)).json()
+        twice = await manager.post("/collections", json=asked)
+        [listed] = (await manager.get("/collections", params={"status": "open"})).json()["items"]
+        recalled = await manager.post(f"/collections/{case['case_id']}/recall")
+    assert (case["balance"]["amount"], listed["case_id"]) == ("10.00", case["case_id"])
+    assert twice.json()["type"] == "urn:nilecare:rule:AccountIsInCollectionsAlready"
+    assert recalled.json()["status"] == "recalled"
+
+
+async def test_a_dispute_shows_on_its_invoice(billing: Workplace) -> None:
+    """How much of what was paid is on hold; a refund shows as the reversal of an allocation."""
+    invoice = await invoiced(billing, "10.00")
+    payment = paid("10.00", invoice_id=invoice.invoice_id)
+    await billing.deliver(payment)
+    await billing.deliver(disputed(payment, "6.00")[0])
+    await billing.deliver(refunded(payment, "4.00"))
+    async with billing.client("cashier", at=FACILITY) as cashier:
+        shown = (await cashier.get(f"/invoices/{invoice.invoice_id}")).json()
+        entries = (await cashier.get(f"/invoices/{invoice.invoice_id}/allocations")).json()["items"]
+    assert (shown["on_hold"]["amount"], shown["balance"]["amount"]) == ("6.00", "4.00")
+    allocations = {entry["allocation_id"]: entry["amount"] for entry in entries if entry["reverses_id"] is None}
+    assert list(allocations.values()) == ["10.00"]
+    [reversal] = [entry for entry in entries if entry["reverses_id"]]
+    assert (reversal["amount"], reversal["reverses_id"] in allocations) == ("-4.00", True)

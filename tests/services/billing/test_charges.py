@@ -12,7 +12,7 @@ from broker import NotYet
 from contracts.billing import InvoiceChanged, InvoiceIssued
 from contracts.money import Money
 from services.billing import commands
-from services.billing.errors import FacilityPricesInOneCurrency, ThereIsNothingToInvoice
+from services.billing.errors import FacilityIsNotActive, FacilityPricesInOneCurrency, ThereIsNothingToInvoice
 from services.billing.tables import BillingAccount, Charge, Invoice
 from tests.services.billing.given import (
     ENCOUNTER,
@@ -23,7 +23,10 @@ from tests.services.billing.given import (
     SODIUM,
     completed,
     discharged,
+    facility,
+    invoiced,
     patient,
+    performed,
     priced,
     registered,
     usd,
@@ -162,3 +165,59 @@ async def test_a_facility_prices_in_one_currency(billing: Workplace) -> None:
     with pytest.raises(FacilityPricesInOneCurrency):
         async with billing.transaction() as session:
             await commands.set_price(session, facility_id=FACILITY, **euros)  # type: ignore[arg-type]
+
+
+async def test_a_procedure_is_charged(billing: Workplace) -> None:
+    """Once, at the price of its day, and it stands on the encounter's invoice beside the tests."""
+    await priced(billing, GLUCOSE, "12.50")
+    await priced(billing, "12001", "90.00")
+    event_id = await billing.deliver(performed("12001", encounter_id=ENCOUNTER))
+    await billing.deliver(completed(GLUCOSE, encounter_id=ENCOUNTER))
+    assert {charge.source_event_id for charge in await charges(billing) if charge.procedure_id} == {event_id}
+    await billing.deliver(discharged())
+    [invoice] = await invoices(billing)
+    assert (invoice.total, sorted(line.code for line in invoice.lines)) == (usd("102.50"), ["12001", GLUCOSE])
+
+
+async def test_at_an_inactive_facility_no_invoice_is_issued(billing: Workplace) -> None:
+    """Neither of charges nor of what another system calculated."""
+    await priced(billing, GLUCOSE, "12.50")
+    await billing.deliver(completed(GLUCOSE))
+    await billing.deliver(facility("inactive", version=2))
+    with pytest.raises(FacilityIsNotActive):
+        await issue(billing)
+    with pytest.raises(FacilityIsNotActive):
+        await invoiced(billing, "10.00")
+
+
+async def test_a_discharge_at_an_inactive_facility_is_invoiced_later(billing: Workplace) -> None:
+    """The charges stay open until the facility is active again; then they are invoiced without being asked for."""
+    await priced(billing, GLUCOSE, "12.50")
+    await billing.deliver(facility("inactive", version=2))
+    await billing.deliver(completed(GLUCOSE, encounter_id=ENCOUNTER))
+    await billing.deliver(completed(GLUCOSE))
+    await billing.deliver(discharged())
+    assert await invoices(billing) == []
+    await billing.deliver(facility("active", version=3))
+    assert [invoice.encounter_id for invoice in await invoices(billing)] == [ENCOUNTER]
+    await billing.deliver(facility("active", version=4))
+    assert len(await invoices(billing)) == 1
+
+
+async def test_a_facility_that_was_active_long_ago_issues_nothing(billing: Workplace) -> None:
+    """A state that was overtaken on its way changes nothing."""
+    await priced(billing, GLUCOSE, "12.50")
+    await billing.deliver(facility("inactive", version=3))
+    await billing.deliver(completed(GLUCOSE, encounter_id=ENCOUNTER))
+    await billing.deliver(discharged())
+    await billing.deliver(facility("active", version=2))
+    assert await invoices(billing) == []
+
+
+async def test_a_discharge_waits_for_a_facility_that_is_not_known(billing: Workplace) -> None:
+    """The message waits for the facility's reference."""
+    elsewhere = uuid4()
+    visit = discharged().model_copy(update={"facility_id": elsewhere})
+    with pytest.raises(NotYet) as waits:
+        await billing.deliver(visit)
+    assert waits.value.key == str(elsewhere)

@@ -92,7 +92,7 @@ async def test_money_for_a_voided_invoice_is_credit(billing: Workplace) -> None:
     """It has arrived: it is never refused."""
     invoice = await invoiced(billing, "10.00")
     async with billing.transaction() as session:
-        await commands.void_invoice(session, invoice.invoice_id, "wrong")
+        await commands.void_invoice(session, invoice.invoice_id, "wrong", by="clerk")
     await billing.deliver(paid("10.00", invoice_id=invoice.invoice_id))
     assert [event.amount for event in await billing.published(CreditCreated)] == [usd("10.00")]
 

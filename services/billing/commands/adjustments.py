@@ -1,0 +1,194 @@
+"""What lowers a balance without money: adjustments, write-offs, credit notes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from uuid import UUID, uuid4
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from broker import clock, publish, unschedule
+from contracts.billing import AdjustmentPosted
+from contracts.money import Money
+from services.billing import rules
+from services.billing.commands.accounts import account_of
+from services.billing.commands.collections import due_name, settle_case
+from services.billing.commands.payments import conclude, keep_as_credit
+from services.billing.errors import AWriteOffIsRequestedAlready, InvoiceIsInAnotherCurrency
+from services.billing.rules import Discretion, ReasonCode
+from services.billing.tables import (
+    BillingAdjustment,
+    BillingAuditEntry,
+    Credit,
+    CreditNote,
+    CreditNoteNumber,
+    Invoice,
+    InvoiceLineItem,
+    InvoicePaymentAllocation,
+    Source,
+    WriteOffRequest,
+)
+
+Shares = Sequence[tuple[InvoiceLineItem, Money]]
+
+
+async def post_adjustment(
+    session: AsyncSession,
+    invoice_id: UUID,
+    amount: Money,
+    *,
+    reason: str,
+    posted_by: str,
+    approved_by: str | None = None,
+    reason_code: Discretion = "other",
+) -> Invoice:
+    """Lowers an invoice's balance, spread over its lines by what is open there.
+
+    Raises AdjustmentIsMoreThanTheBalance, InvoiceIsInAnotherCurrency, InvoiceCannotBecome, InvoiceNotFound.
+    """
+    invoice = await Invoice.locked(session, invoice_id)
+    _check_currency(invoice, amount)
+    invoice.adjust(amount)
+    note_adjustment(session, invoice, amount, reason_code, reason, posted_by, approved_by)
+    await conclude_if_settled(session, invoice)
+    session.add(BillingAuditEntry.about(invoice, "adjustment_posted", posted_by, amount))
+    return invoice
+
+
+async def write_off(
+    session: AsyncSession, invoice_id: UUID, *, reason: str, requested_by: str, approved_by: str | None = None
+) -> Invoice:
+    """Gives up what is open on an invoice. Raises LargeWriteOffNeedsASecondApprover, InvoiceCannotBecome, InvoiceNotFound."""
+    invoice = await Invoice.locked(session, invoice_id)
+    balance = invoice.balance
+    rules.check_write_off(balance, requested_by, approved_by)
+    invoice.move("written_off")
+    invoice.adjust(balance)
+    note_adjustment(session, invoice, balance, "write_off", reason, requested_by, approved_by)
+    await unschedule(session, due_name(invoice_id))
+    await settle_case(session, invoice)
+    session.add(BillingAuditEntry.about(invoice, "written_off", approved_by or requested_by, balance))
+    return invoice
+
+
+async def request_write_off(session: AsyncSession, invoice_id: UUID, *, reason: str, by: str) -> WriteOffRequest:
+    """Asks somebody else to decide on a write-off. Raises AWriteOffIsRequestedAlready, InvoiceCannotBecome, InvoiceNotFound."""
+    invoice = await Invoice.locked(session, invoice_id)
+    rules.INVOICE.moved(invoice.status, "written_off")
+    undecided = [WriteOffRequest.invoice_id == invoice_id, WriteOffRequest.status == "requested"]
+    if await session.scalar(select(WriteOffRequest.request_id).where(*undecided)) is not None:
+        raise AWriteOffIsRequestedAlready
+    request = WriteOffRequest.of(invoice, reason, by)
+    session.add_all([request, BillingAuditEntry.about(invoice, "write_off_requested", by, invoice.balance)])
+    return request
+
+
+async def approve_write_off(session: AsyncSession, request_id: UUID, *, by: str) -> WriteOffRequest:
+    """Writes off what somebody else asked for.
+
+    Raises ApproverMustBeAnotherPerson, BalanceGrewSinceTheRequest, WriteOffRequestCannotBecome, InvoiceCannotBecome, NotFound.
+    """
+    request = await WriteOffRequest.locked(session, request_id)
+    invoice = await Invoice.locked(session, request.invoice_id)
+    rules.check_approval(request.requested, invoice.balance, request.requested_by, by)
+    request.decide("approved", by)
+    session.add(BillingAuditEntry.about(invoice, "write_off_approved", by, invoice.balance))
+    by_whom = {"requested_by": request.requested_by, "approved_by": by}
+    await write_off(session, request.invoice_id, reason=request.reason, **by_whom)
+    return request
+
+
+async def refuse_write_off(session: AsyncSession, request_id: UUID, *, by: str) -> WriteOffRequest:
+    """Leaves an invoice as it is. Raises WriteOffRequestCannotBecome, NotFound."""
+    request = await WriteOffRequest.locked(session, request_id)
+    invoice = await Invoice.locked(session, request.invoice_id)
+    request.decide("refused", by)
+    session.add(BillingAuditEntry.about(invoice, "write_off_refused", by, request.requested))
+    return request
+
+
+async def issue_credit_note(session: AsyncSession, invoice_id: UUID, amount: Money, *, reason: str, by: str) -> CreditNote:
+    """Takes back a part of an invoice, also of what is paid: what was paid too much becomes the patient's credit.
+
+    Raises CreditNoteIsMoreThanWasInvoiced, InvoiceIsInAnotherCurrency, InvoiceCannotBecome, InvoiceNotFound.
+    """
+    invoice = await Invoice.locked(session, invoice_id)
+    _check_currency(invoice, amount)
+    rules.check_issued(invoice.status)
+    rules.check_credit_note(amount, invoice.asked)
+    shares = rules.in_proportion(amount, [(line, line.asked) for line in invoice.lines])
+    await lower(session, invoice, shares, "credit_note", reason, by)
+    note = CreditNote(
+        credit_note_id=uuid4(),
+        invoice_id=invoice_id,
+        facility_id=invoice.facility_id,
+        number=rules.credit_note_number(await CreditNoteNumber.draw(session, invoice.facility_id)),
+        amount=amount.amount,
+        currency=amount.currency,
+        reason=reason,
+        issued_by=by,
+        issued_at=clock.now(),
+    )
+    session.add_all([note, BillingAuditEntry.about(invoice, "credit_note_issued", by, amount)])
+    return note
+
+
+async def lower(session: AsyncSession, invoice: Invoice, shares: Shares, code: ReasonCode, reason: str, by: str) -> None:
+    """Lowers what lines ask for, paid or not: what they were paid beyond that is the patient's credit."""
+    allocations = await InvoicePaymentAllocation.of_invoice(session, invoice.invoice_id)
+    account = await account_of(session, invoice.patient_id)
+    for line, share in shares:
+        over = share - min(share, line.balance)
+        of_line = [allocation for allocation in allocations if allocation.line_id == line.line_id]
+        for allocation, part in rules.take_back(over, of_line):
+            _free(session, invoice, allocation, part, account.patient_id)
+        invoice.adjust_line(line, share)
+    amount = Money.total((share for _, share in shares), invoice.currency)
+    note_adjustment(session, invoice, amount, code, reason, by, None)
+    if invoice.status in rules.PAYABLE:
+        await conclude_if_settled(session, invoice)
+
+
+async def conclude_if_settled(session: AsyncSession, invoice: Invoice) -> None:
+    """An invoice on which nothing is open after an adjustment is paid. Raises InvoiceCannotBecome."""
+    invoice.status = rules.status_after_settling(invoice)
+    if invoice.status == "paid":
+        await conclude(session, invoice)
+
+
+def note_adjustment(
+    session: AsyncSession,
+    invoice: Invoice,
+    amount: Money,
+    reason_code: ReasonCode,
+    reason: str,
+    posted_by: str,
+    approved_by: str | None,
+) -> None:
+    """Writes down that an invoice was lowered, and says so."""
+    adjustment = BillingAdjustment(
+        adjustment_id=uuid4(),
+        invoice_id=invoice.invoice_id,
+        amount=amount.amount,
+        currency=amount.currency,
+        reason_code=reason_code,
+        reason=reason,
+        posted_by=posted_by,
+        approved_by=approved_by,
+        posted_at=clock.now(),
+    )
+    session.add(adjustment)
+    publish(session, AdjustmentPosted.of(invoice, adjustment_id=adjustment.adjustment_id, amount=amount, reason=reason))
+
+
+def _free(session: AsyncSession, invoice: Invoice, allocation: InvoicePaymentAllocation, part: Money, patient_id: UUID) -> None:
+    source = Source(allocation.receipt_id, allocation.payment_id, event_id=uuid4(), at=clock.now())
+    invoice.release(allocation.line_id, part)
+    session.add(allocation.reversal(part, source.event_id))
+    keep_as_credit(session, Credit.of(source, patient_id, invoice.facility_id, invoice.invoice_id, part))
+
+
+def _check_currency(invoice: Invoice, amount: Money) -> None:
+    if amount.currency != invoice.currency:
+        raise InvoiceIsInAnotherCurrency(invoice_id=invoice.invoice_id, currency=invoice.currency)

@@ -1,0 +1,134 @@
+"""What falls due and is not paid: overdue invoices, and accounts that others collect from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from uuid import UUID, uuid4
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from broker import clock, publish, schedule
+from contracts.billing import BillingAccountSentToCollections, InvoiceDue, InvoiceOverdue
+from contracts.money import Money
+from contracts.payment import InstallmentPlanDefaulted
+from services.billing import rules
+from services.billing.commands.accounts import account_of
+from services.billing.errors import AccountIsInCollectionsAlready, ThereIsNothingToCollect
+from services.billing.tables import BillingAuditEntry, CollectionCase, CollectionReason, Invoice
+
+
+async def look_at_due_invoice(session: AsyncSession, invoice_id: UUID) -> None:
+    """An invoice with money open after its due date is overdue; once it is too old, its account goes to collections.
+
+    One that was settled or voided stays as it is, and so does one that is on hold.
+    """
+    invoice = await Invoice.locked(session, invoice_id)
+    if invoice.is_held or invoice.due_on is None:
+        return
+    if invoice.status in {"issued", "partially_paid"}:
+        invoice.move("overdue")
+        publish(session, InvoiceOverdue.of(invoice))
+        await expect_payment(session, invoice)
+    elif invoice.status == "overdue" and rules.collected_from(invoice.due_on) <= clock.now():
+        await _collect(session, invoice, "aged_over_120_days")
+
+
+async def collect_defaulted(session: AsyncSession, plan: InstallmentPlanDefaulted) -> None:
+    """Who missed too many instalments goes to collections, unless they are there, have paid by now, or dispute a payment."""
+    invoice = await Invoice.locked(session, plan.invoice_id)
+    if invoice.status in rules.PAYABLE and not invoice.is_held:
+        await _collect(session, invoice, "instalments_defaulted")
+
+
+async def send_to_collections(
+    session: AsyncSession, patient_id: UUID, facility_id: UUID, currency: str, *, by: str
+) -> CollectionCase:
+    """Gives what a patient owes at a facility and is overdue to others.
+
+    Raises ThereIsNothingToCollect, AccountIsInCollectionsAlready, NotYet.
+    """
+    account = await account_of(session, patient_id, alone=True)
+    if await _is_collected(session, account.patient_id, facility_id, currency):
+        raise AccountIsInCollectionsAlready
+    invoices = await _overdue(session, account.patient_id, facility_id, currency)
+    if not invoices:
+        raise ThereIsNothingToCollect
+    case = _send(session, account.patient_id, invoices, "by_decision")
+    entry = BillingAuditEntry.of("sent_to_collections", by, case.balance, facility_id, account.patient_id)
+    session.add(entry)
+    return case
+
+
+async def recall_from_collections(session: AsyncSession, case_id: UUID, *, by: str) -> CollectionCase:
+    """Takes a case back: we ask for it ourselves again. Raises CollectionCannotBecome, NotFound."""
+    case = await CollectionCase.locked(session, case_id)
+    case.move("recalled")
+    for invoice in await Invoice.all_locked(session, Invoice.collection_case_id == case_id):
+        invoice.collection_case_id = None
+    entry = BillingAuditEntry.of("recalled_from_collections", by, case.balance, case.facility_id, case.patient_id)
+    session.add(entry)
+    return case
+
+
+async def settle_case(session: AsyncSession, invoice: Invoice) -> None:
+    """Closes the case of an invoice on which nothing is open any more, when it was the last of the case."""
+    if invoice.collection_case_id is None:
+        return
+    case = await CollectionCase.locked(session, invoice.collection_case_id)
+    others = [Invoice.collection_case_id == case.case_id, Invoice.invoice_id != invoice.invoice_id]
+    still_open = select(Invoice.invoice_id).where(*others, Invoice.status.in_(rules.PAYABLE)).limit(1)
+    if case.status == "open" and await session.scalar(still_open) is None:
+        case.move("settled")
+
+
+async def expect_payment(session: AsyncSession, invoice: Invoice) -> None:
+    """Has the invoice looked at when its next day comes: first its due date, then that for collections."""
+    if invoice.due_on is None:
+        return
+    next_day = rules.collected_from if invoice.status == "overdue" else rules.overdue_from
+    due = InvoiceDue(invoice_id=invoice.invoice_id)
+    await schedule(session, due, at=next_day(invoice.due_on), name=due_name(invoice.invoice_id))
+
+
+def due_name(invoice_id: UUID) -> str:
+    """What the event of an invoice's next day is scheduled under."""
+    return f"invoice {invoice_id} due"
+
+
+async def _collect(session: AsyncSession, invoice: Invoice, reason: CollectionReason) -> None:
+    account = await account_of(session, invoice.patient_id, alone=True)
+    if await _is_collected(session, account.patient_id, invoice.facility_id, invoice.currency):
+        return
+    overdue = await _overdue(session, account.patient_id, invoice.facility_id, invoice.currency)
+    _send(session, account.patient_id, [invoice, *(other for other in overdue if other is not invoice)], reason)
+
+
+def _send(session: AsyncSession, patient_id: UUID, invoices: Sequence[Invoice], reason: CollectionReason) -> CollectionCase:
+    balance = Money.total(invoice.balance for invoice in invoices)
+    case = CollectionCase(
+        case_id=uuid4(),
+        patient_id=patient_id,
+        facility_id=invoices[0].facility_id,
+        status="open",
+        reason=reason,
+        amount=balance.amount,
+        currency=balance.currency,
+        sent_at=clock.now(),
+    )
+    session.add(case)
+    for invoice in invoices:
+        invoice.collection_case_id = case.case_id
+    publish(session, BillingAccountSentToCollections.of(case))
+    return case
+
+
+async def _is_collected(session: AsyncSession, patient_id: UUID, facility_id: UUID, currency: str) -> bool:
+    case = CollectionCase
+    of_account = [case.patient_id == patient_id, case.facility_id == facility_id, case.currency == currency]
+    return await session.scalar(select(case.case_id).where(*of_account, case.status == "open").limit(1)) is not None
+
+
+async def _overdue(session: AsyncSession, patient_id: UUID, facility_id: UUID, currency: str) -> Sequence[Invoice]:
+    of_account = [Invoice.patient_id == patient_id, Invoice.facility_id == facility_id, Invoice.currency == currency]
+    return await Invoice.all_locked(session, *of_account, Invoice.status == "overdue", Invoice.held_amount == 0)

@@ -1,0 +1,102 @@
+"""What lowers a balance without money, and who decided it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Self
+from uuid import UUID, uuid4
+
+from sqlalchemy import ForeignKey, Index, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column
+
+from broker import clock
+from contracts.money import Money
+from services.billing import rules
+from services.billing.rules import ReasonCode, RequestStatus
+from services.billing.tables.base import Base
+from services.billing.tables.invoices import Invoice
+
+
+class BillingAdjustment(Base):
+    """A part of an invoice that will not be asked for, why, and who decided it."""
+
+    __tablename__ = "billing_adjustments"
+
+    adjustment_id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
+    invoice_id: Mapped[UUID] = mapped_column(ForeignKey("invoices.invoice_id"), index=True)
+    amount: Mapped[Decimal]
+    currency: Mapped[str]
+    reason_code: Mapped[ReasonCode]
+    reason: Mapped[str]
+    posted_by: Mapped[str]
+    approved_by: Mapped[str | None]
+    posted_at: Mapped[datetime]
+
+
+class CreditNote(Base):
+    """A document that takes back a part of an invoice on which something had been paid."""
+
+    __tablename__ = "credit_notes"
+    __table_args__ = (UniqueConstraint("facility_id", "number"),)
+
+    credit_note_id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
+    invoice_id: Mapped[UUID] = mapped_column(ForeignKey("invoices.invoice_id"), index=True)
+    facility_id: Mapped[UUID]
+    number: Mapped[str]
+    amount: Mapped[Decimal]
+    currency: Mapped[str]
+    reason: Mapped[str]
+    issued_by: Mapped[str]
+    issued_at: Mapped[datetime]
+
+
+class WriteOffRequest(Base):
+    """Somebody asks that an invoice be given up; somebody else decides."""
+
+    __tablename__ = "write_off_requests"
+
+    request_id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
+    invoice_id: Mapped[UUID] = mapped_column(ForeignKey("invoices.invoice_id"))
+    facility_id: Mapped[UUID]
+    status: Mapped[RequestStatus]
+    amount: Mapped[Decimal]
+    currency: Mapped[str]
+    reason: Mapped[str]
+    requested_by: Mapped[str]
+    requested_at: Mapped[datetime]
+    decided_by: Mapped[str | None]
+    decided_at: Mapped[datetime | None]
+
+    @property
+    def requested(self) -> Money:
+        """What was open when it was asked for."""
+        return Money(amount=self.amount, currency=self.currency)
+
+    @classmethod
+    def of(cls, invoice: Invoice, reason: str, by: str) -> Self:
+        """A request to write off what is open on an invoice."""
+        return cls(
+            request_id=uuid4(),
+            invoice_id=invoice.invoice_id,
+            facility_id=invoice.facility_id,
+            status="requested",
+            amount=invoice.balance.amount,
+            currency=invoice.currency,
+            reason=reason,
+            requested_by=by,
+            requested_at=clock.now(),
+        )
+
+    def decide(self, to: RequestStatus, by: str) -> None:
+        """Raises WriteOffRequestCannotBecome."""
+        self.status = rules.WRITE_OFF_REQUEST.moved(self.status, to)
+        self.decided_by, self.decided_at = by, clock.now()
+
+
+Index(
+    "write_off_requests_undecided_idx",
+    WriteOffRequest.invoice_id,
+    unique=True,
+    postgresql_where=WriteOffRequest.status == "requested",
+)

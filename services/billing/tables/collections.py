@@ -1,0 +1,41 @@
+"""Debts that others ask for."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Literal
+from uuid import UUID, uuid4
+
+from sqlalchemy.orm import Mapped, mapped_column
+
+from contracts.money import Money
+from services.billing import rules
+from services.billing.rules import CollectionStatus
+from services.billing.tables.base import Base
+
+CollectionReason = Literal["instalments_defaulted", "aged_over_120_days", "by_decision"]
+
+
+class CollectionCase(Base):
+    """What a patient owes at a facility, given to others to ask for. It ends when all of it is settled."""
+
+    __tablename__ = "collection_cases"
+
+    case_id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
+    patient_id: Mapped[UUID] = mapped_column(index=True)
+    facility_id: Mapped[UUID]
+    status: Mapped[CollectionStatus]
+    reason: Mapped[CollectionReason]
+    amount: Mapped[Decimal]
+    currency: Mapped[str]
+    sent_at: Mapped[datetime]
+
+    @property
+    def balance(self) -> Money:
+        """What was owed when it was sent."""
+        return Money(amount=self.amount, currency=self.currency)
+
+    def move(self, to: CollectionStatus) -> None:
+        """Changes its state. Raises CollectionCannotBecome."""
+        self.status = rules.COLLECTION.moved(self.status, to)

@@ -1,0 +1,28 @@
+"""What several requests ask for."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
+
+from contracts.money import Money
+
+
+def _above_zero(money: Money) -> Money:
+    if money.amount <= 0:
+        raise ValueError("the amount must be above zero")
+    return money
+
+
+def _not_negative(money: Money) -> Money:
+    if money.amount < 0:
+        raise ValueError("the amount cannot be negative")
+    return money
+
+
+AboveZero = Annotated[Money, AfterValidator(_above_zero)]
+NotNegative = Annotated[Money, AfterValidator(_not_negative)]
+Code = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[\w.\-]+$")]
+Reason = Annotated[str, Field(min_length=1, max_length=500)]
+Currency = Annotated[str, Field(pattern=r"^[A-Z]{3}$", description="ISO 4217")]
