@@ -45,13 +45,10 @@ def addendum_hash(addendum: Addendum, previous: str) -> str:
 
 def altered(note: Note) -> list[str]:
     """The parts of a note that no longer say what was signed; none, when it is as it was. Raises OnlyASignedNoteIsVerified."""
-    rules.check_verifiable(note.signed_at)
-    assert note.signed_at is not None
-    assert note.content_hash is not None
-    found = [] if note_hash(note, note.signed_at) == note.content_hash else ["note"]
+    found = [] if note_hash(note, rules.check_signed(note.signed_at)) == note.content_hash else ["note"]
     if note.cosignature is not None and note.cosignature.content_hash != note.content_hash:
         found.append("cosignature")
-    return found + _altered_addenda(note.addenda, note.content_hash)
+    return found + _altered_addenda(note.addenda, note.content_hash or "")
 
 
 def _altered_addenda(addenda: Sequence[Addendum], previous: str) -> list[str]:

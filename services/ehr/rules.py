@@ -196,10 +196,11 @@ def check_withdraws(author_id: UUID, writer: Writer) -> None:
         raise OnlyAuthorOrClinicianWithdraws
 
 
-def check_verifiable(signed_at: datetime | None) -> None:
-    """Whether there is a signature to verify. Raises OnlyASignedNoteIsVerified."""
+def check_signed(signed_at: datetime | None) -> datetime:
+    """When a note was signed: there is something to verify. Raises OnlyASignedNoteIsVerified."""
     if signed_at is None:
         raise OnlyASignedNoteIsVerified
+    return signed_at
 
 
 def puts_problem_on_list(status: DiagnosisStatus) -> bool:

@@ -54,6 +54,7 @@ async def test_a_draft_is_its_authors(ehr: Workplace) -> None:
     async with client(ehr, COLLEAGUE) as colleague, client(ehr, CLINICIAN) as author:
         for request in (
             colleague.get(f"/notes/{note}"),
+            colleague.get(f"/notes/{note}/integrity"),
             colleague.post(f"/notes/{note}/sign"),
             colleague.put(f"/notes/{note}/content", json=SOAP),
             colleague.post(f"/notes/{note}/entered-in-error", json={"reason": "because"}),
@@ -61,6 +62,8 @@ async def test_a_draft_is_its_authors(ehr: Workplace) -> None:
             assert (await request).status_code == 404
         assert (await colleague.get(f"{HERE}/notes")).json()["items"] == []
         assert len((await author.get(f"{HERE}/notes", params={"status": "draft"})).json()["items"]) == 1
+        unsigned = await author.get(f"/notes/{note}/integrity")
+        assert unsigned.json()["type"] == "urn:nilecare:rule:OnlyASignedNoteIsVerified"
         await author.post(f"/notes/{note}/sign")
         assert (await colleague.get(f"/notes/{note}")).status_code == 200
         assert (await author.get(f"{HERE}/notes", params={"status": "draft"})).json()["items"] == []

@@ -8,6 +8,7 @@ from uuid import UUID, uuid4
 import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from broker import NotYet, clock
 from broker._schedule import Scheduler
@@ -89,61 +90,62 @@ async def test_a_signed_note_is_edited_no_more(ehr: Workplace) -> None:
             await commands.sign_note(session, note_id, signer_id=CLINICIAN)
 
 
-@pytest.mark.parametrize(
-    "statement",
-    [
-        "UPDATE soap_notes SET plan = 'nothing'",
-        "UPDATE progress_notes SET text = 'nothing'",
-        "UPDATE notes SET author_id = gen_random_uuid() WHERE status <> 'draft'",
-        "UPDATE notes SET signed_at = now()",
-        "UPDATE notes SET content_hash = 'forged'",
-        "UPDATE notes SET status = 'draft'",
-        "UPDATE addenda SET text = 'nothing'",
-        "UPDATE cosignatures SET cosigner_id = gen_random_uuid()",
-        "DELETE FROM addenda",
-        "DELETE FROM cosignatures",
-        "DELETE FROM soap_notes",
-        "DELETE FROM notes",
-    ],
+FORBIDDEN = (
+    "UPDATE soap_notes SET plan = 'nothing'",
+    "UPDATE progress_notes SET text = 'nothing'",
+    "UPDATE notes SET author_id = gen_random_uuid() WHERE status <> 'draft'",
+    "UPDATE notes SET signed_at = now()",
+    "UPDATE notes SET content_hash = 'forged'",
+    "UPDATE notes SET status = 'draft'",
+    "UPDATE addenda SET text = 'nothing'",
+    "UPDATE cosignatures SET cosigner_id = gen_random_uuid()",
+    "DELETE FROM addenda",
+    "DELETE FROM cosignatures",
+    "DELETE FROM soap_notes",
+    "DELETE FROM notes",
 )
-async def test_the_database_itself_keeps_what_was_signed(ehr: Workplace, statement: str) -> None:
+
+
+async def test_the_database_itself_keeps_what_was_signed(ehr: Workplace) -> None:
     """Whatever the code does: a trigger refuses to change or delete it."""
     await amended(ehr, await signed(ehr), "iron too")
     cosigned = await signed(ehr, TRAINEE, PROGRESS)
     async with ehr.transaction() as session:
         await commands.cosign_note(session, cosigned, cosigner_id=CLINICIAN)
-    with pytest.raises(IntegrityError, match=r"keeps it as it is|does not change"):
-        async with ehr.transaction() as session:
-            await session.execute(text(statement))
+    for statement in FORBIDDEN:
+        with pytest.raises(IntegrityError, match=r"keeps it as it is|does not change"):
+            async with ehr.transaction() as session:
+                await session.execute(text(statement))
 
 
-@pytest.mark.parametrize(
-    ("forgery", "found"),
-    [
-        ("UPDATE soap_notes SET plan = 'nothing'", ["note"]),
-        ("UPDATE notes SET author_id = gen_random_uuid()", ["note"]),
-        ("UPDATE notes SET signed_at = signed_at - interval '1 second'", ["note"]),
-        ("UPDATE notes SET encounter_id = gen_random_uuid()", ["note"]),
-        ("UPDATE cosignatures SET content_hash = 'another'", ["cosignature"]),
-        ("UPDATE addenda SET text = 'nothing' WHERE number = 2", ["addendum 2"]),
-        ("UPDATE addenda SET written_at = now() WHERE number = 1", ["addendum 1"]),
-        ("DELETE FROM addenda WHERE number = 1", ["addendum 1", "addendum 2"]),
-        ("SELECT 1", []),
-    ],
-)
-async def test_what_was_altered_is_found_out(ehr: Workplace, forgery: str, found: list[str]) -> None:
-    """By the hashes, even when an administrator of the database went past its triggers; a merge alters nothing."""
+FORGERIES = {
+    "UPDATE soap_notes SET plan = 'nothing'": ["note"],
+    "UPDATE notes SET author_id = gen_random_uuid()": ["note"],
+    "UPDATE notes SET signed_at = signed_at - interval '1 second'": ["note"],
+    "UPDATE notes SET encounter_id = gen_random_uuid()": ["note"],
+    "UPDATE notes SET content_hash = 'forged'": ["note", "cosignature", "addendum 1"],
+    "UPDATE cosignatures SET content_hash = 'another'": ["cosignature"],
+    "UPDATE addenda SET text = 'nothing' WHERE number = 2": ["addendum 2"],
+    "UPDATE addenda SET written_at = now() WHERE number = 1": ["addendum 1"],
+    "DELETE FROM addenda WHERE number = 1": ["addendum 1", "addendum 2"],
+    "UPDATE notes SET patient_id = gen_random_uuid()": [],
+}
+"""What an administrator of the database might do, and the parts that then no longer say what was signed; a merge is none."""
+
+
+async def test_what_was_altered_is_found_out(ehr: Workplace) -> None:
+    """By the hashes, even when somebody went past the triggers."""
     note_id = await signed(ehr, TRAINEE)
     async with ehr.transaction() as session:
         await commands.cosign_note(session, note_id, cosigner_id=CLINICIAN)
     await amended(ehr, note_id, "iron too", "and rest", "and tea")
-    async with ehr.transaction() as session:
-        await session.execute(text("SET LOCAL session_replication_role = replica"))
-        await session.execute(text("UPDATE notes SET patient_id = gen_random_uuid()"))
-        await session.execute(text(forgery))
-    altered = integrity.altered(await note_of(ehr, note_id))
-    assert altered[: len(found)] == found
-    assert bool(altered) == bool(found)
+    found = {}
+    for forgery in FORGERIES:
+        async with ehr.database.engine.connect() as connection, AsyncSession(connection) as session:
+            await session.execute(text("SET LOCAL session_replication_role = replica"))
+            await session.execute(text(forgery))
+            found[forgery] = integrity.altered(await Note.seen(session, note_id))
+    assert found == FORGERIES
 
 
 async def test_a_trainees_note_asks_for_a_second_signature(ehr: Workplace) -> None:

@@ -126,8 +126,9 @@ def test_a_signature_is_never_taken_back() -> None:
 
 def test_only_what_was_signed_is_verified() -> None:
     """A draft has no signature to be compared with."""
-    assert broken_by(lambda: rules.check_verifiable(None)) is errors.OnlyASignedNoteIsVerified
-    assert broken_by(lambda: rules.check_verifiable(datetime.now(UTC))) is None
+    assert broken_by(lambda: rules.check_signed(None)) is errors.OnlyASignedNoteIsVerified
+    signed_at = datetime.now(UTC)
+    assert rules.check_signed(signed_at) == signed_at
 
 
 def test_what_diagnoses_do_to_the_list() -> None:
