@@ -15,7 +15,7 @@ from services.facility.rules import RequestStatus, WardSex
 Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
 Label = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=40)]
 SettingName = Annotated[str, StringConstraints(pattern=r"^[\w-]{1,60}$")]
-Capacity = Annotated[int, Field(strict=True, ge=0, le=1000)]
+Capacity = Annotated[int, Field(ge=0, le=1000)]
 Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
 """ISO 4217."""
 
@@ -50,7 +50,7 @@ class AskedWard(Asked):
     name: Name
     capacity: Capacity
     sex: WardSex = "mixed"
-    isolation: Annotated[bool, Field(strict=True)] = False
+    isolation: bool = False
 
 
 class AskedBed(Asked):
@@ -65,7 +65,7 @@ class Reservation(Asked):
 
     encounter_id: UUID
     patient_id: UUID
-    isolation: Annotated[bool, Field(strict=True)] = False
+    isolation: bool = False
 
 
 class Assignment(Asked):

@@ -87,8 +87,19 @@ async def test_a_reservation_ends_when_its_time_is_over(house: House) -> None:
     await house.at.deliver(expired)
     assert [event.reason for event in await house.at.published(BedReleased)] == ["reservation_expired"]
     assert await house.bed_of(waiting) == bed_id
-    await house.at.deliver(expired)
-    assert await house.bed_of(waiting) == bed_id
+
+
+async def test_the_end_of_one_reservation_is_not_that_of_the_next(house: House) -> None:
+    """What is heard late of a reservation that was cancelled changes nothing of who the bed is kept for now."""
+    [bed_id] = await house.beds(1)
+    first, second = await house.person(), await house.person()
+    await house.reserves(bed_id, first)
+    async with house.at.transaction() as session:
+        await commands.cancel_reservation(session, bed_id)
+    await house.reserves(bed_id, second)
+    clock.shift += timedelta(days=1)
+    await house.at.deliver(BedReservationExpired(bed_id=bed_id, encounter_id=first.encounter_id))
+    assert await house.status(bed_id) == "reserved"
 
 
 async def test_nothing_is_scheduled_for_who_came_in_time(house: House) -> None:
@@ -160,6 +171,17 @@ async def test_a_transfer_leaves_one_bed_to_be_cleaned_and_takes_another(house: 
     assigned = (await house.at.published(BedAssigned))[-1]
     assert (assigned.bed_id, assigned.transferred_from) == (to, bed_id)
     assert [event.reason for event in await house.at.published(BedReleased)] == ["transferred"]
+
+
+async def test_a_transfer_frees_the_room_of_an_isolated_patient(house: House) -> None:
+    """Who waited for the bed beside them has it at once."""
+    shared = await house.beds(2, isolation=True)
+    isolated, waiting = await house.comes("male", isolation=True), await house.comes("female")
+    single = await house.bed(await house.ward("men", sex="male"))
+    left = await house.bed_of(isolated)
+    assert (left in shared, await house.bed_of(waiting)) == (True, None)
+    await house.transfers(left or single, single)
+    assert {await house.bed_of(waiting)} == {*shared} - {left}
 
 
 async def test_a_transfer_happens_whole_or_not_at_all(house: House) -> None:
@@ -268,6 +290,20 @@ async def test_two_encounters_race_for_the_last_bed(house: House) -> None:
     await asyncio.gather(*(house.at.deliver(house.admission(person)) for person in people))
     assert sorted([await house.request(person) for person in people]) == ["assigned", "waiting", "waiting", "waiting"]
     assert len(await house.at.published(BedAssigned)) == 1
+
+
+async def test_two_reservations_race_for_one_room(house: House) -> None:
+    """Of somebody who must lie alone and somebody else: the second waits for the first and is refused."""
+    beds = await house.beds(2, isolation=True)
+    isolated, other = await house.person(), await house.person()
+    async with house.at.transaction() as session:
+        await commands.reserve_bed(
+            session, beds[0], encounter_id=isolated.encounter_id, patient_id=isolated.patient_id, isolation=True
+        )
+        second = asyncio.create_task(house.reserves(beds[1], other))
+        await house.somebody_waits()
+    with pytest.raises(NobodyLiesBesideAnIsolatedPatient):
+        await second
 
 
 async def test_two_transfers_that_swap_do_not_wait_for_each_other(house: House) -> None:

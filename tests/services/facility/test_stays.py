@@ -164,14 +164,17 @@ async def test_a_merge_gives_one_patients_bed_to_the_other(house: House, both_li
 
 
 async def test_a_full_ward_is_said_once(house: House) -> None:
-    """When the last bed is taken; again only after one was free."""
+    """When its last bed is taken, be it by a reservation; again only after one was free."""
     beds = await house.beds(2)
-    first, _ = await house.comes(), await house.comes()
-    await house.comes()
-    [full] = await house.at.published(WardFull)
-    assert full.capacity == 10
+    first, last = await house.comes(), await house.person()
     bed_id = await house.bed_of(first)
     assert bed_id in beds
+    [free] = {*beds} - {bed_id}
+    await house.reserves(free, last)
+    await house.admits(last)
+    [full] = await house.at.published(WardFull)
+    assert full.capacity == 10
     await house.discharges(first)
     await house.cleans(bed_id)
+    await house.comes()
     assert len(await house.at.published(WardFull)) == 2

@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from broker import NotFound
+from broker import NotFound, clock
 from contracts.facility import BedStatusChanged, FacilityChanged
 from services.facility import commands
 from services.facility.errors import (
@@ -79,13 +79,17 @@ async def test_a_facility_is_not_deactivated_while_a_bed_is_taken(house: House, 
         await deactivated(house)
 
 
-async def test_an_admission_and_a_deactivation_at_once(house: House) -> None:
-    """Either the facility stays active and the bed is taken, or it is inactive and the patient waits."""
+async def test_a_deactivation_waits_for_an_admission_under_way(house: House) -> None:
+    """And is refused when the bed was taken: nobody lies in a facility that is not active."""
     await house.beds(1)
     person = await house.person()
-    refused, _ = await asyncio.gather(deactivated(house), house.at.deliver(house.admission(person)), return_exceptions=True)
-    expected = "assigned" if isinstance(refused, FacilityHasPatients) else "waiting"
-    assert await house.request(person) == expected
+    async with house.at.transaction() as session:
+        given = house.admission(person).model_dump(exclude={"admitted_at"})
+        await commands.request_bed(session, **given, at=clock.now())
+        deactivation = asyncio.create_task(deactivated(house))
+        await house.somebody_waits()
+    with pytest.raises(FacilityHasPatients):
+        await deactivation
 
 
 async def test_nothing_is_added_to_an_inactive_facility(house: House) -> None:
