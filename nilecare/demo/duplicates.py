@@ -10,7 +10,7 @@ from broker._database import Database
 
 EFFECTS: tuple[tuple[str, str, str], ...] = (
     ("billing", "charges", "source_event_id, position"),
-    ("billing", "invoice_payment_allocations", "source_event_id, line_id"),
+    ("billing", "invoice_payment_allocations", "source_event_id, line_id, reverses_id"),
     ("billing", "receipts", "source_event_id"),
     ("billing", "credits", "source_event_id"),
     ("clinical", "result_entries", "source_event_id"),
