@@ -11,6 +11,7 @@ from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from broker import Later
 from contracts.clinical import ProcedurePerformed
 from contracts.facility import FacilityChanged
 from contracts.lab import LabOrderCompleted
@@ -89,10 +90,14 @@ async def bill_encounter(
 
 
 async def invoice_what_waited(session: AsyncSession, facility: FacilityChanged) -> None:
-    """Invoices the encounters that ended while their facility was not active, now that it is again."""
-    known = await FacilityReference.find(session, facility.facility_id)
-    newest = known if known is not None and known.state_version > facility.state_version else facility
-    if newest.status != "active":
+    """Invoices the encounters that ended while their facility was not active, now that it is again.
+
+    Raises Later while the replica does not say so: until then, more of them may be left open.
+    """
+    known = await FacilityReference.require(session, facility.facility_id)
+    if known.state_version < facility.state_version:
+        raise Later(f"facility {facility.facility_id} is behind")
+    if known.status != "active":
         return
     facility_id = facility.facility_id
     ended = select(EncounterBill.encounter_id, Charge.patient_id).join(

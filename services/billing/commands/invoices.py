@@ -37,6 +37,9 @@ async def issue_invoice(
 async def invoice_if_active(session: AsyncSession, patient_id: UUID, facility_id: UUID, encounter_id: UUID) -> None:
     """Invoices an encounter that is over; at a facility that is not active, its charges stay open until it is again."""
     facility = await FacilityReference.require(session, facility_id)
+    if facility.status != "active":
+        # Held: its next state comes only after what is left open here, and so finds it.
+        facility = await FacilityReference.held(session, facility_id)
     if facility.status == "active":
         await invoice_what_is_open(session, patient_id, facility_id, encounter_id)
 
