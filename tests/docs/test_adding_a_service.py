@@ -33,6 +33,7 @@ SINGLE = ("pyproject.toml", "docker-compose.yml", "Makefile")
 NEW = [block.file for block in blocks(PAGE) if block.file and block.file.endswith(".py")]
 RUN, *OTHERS = reversed(commands(PAGE))
 FACILITY = "0198c2a4-0000-7000-8000-00000000000a"
+HOUSE = {"name": "Khartoum General", "kind": "hospital", "time_zone": "Africa/Khartoum", "currency": "USD"}
 
 pytestmark = pytest.mark.timeout(400)
 
@@ -99,10 +100,12 @@ async def test_the_new_service_takes_part(checkout: Checkout, servers: Servers) 
     async with running(checkout, servers) as (platform, addresses, token):
         headers = {"Authorization": f"Bearer {token}", "Idempotency-Key": secrets.token_hex()}
         async with (
+            httpx.AsyncClient(base_url=f"{addresses['facility']}/api/v1", headers=headers) as facility,
             httpx.AsyncClient(base_url=f"{addresses['clinical']}/api/v1", headers=headers) as clinical,
             httpx.AsyncClient(base_url=f"{addresses['visitors']}/api/v1", headers=headers) as desk,
         ):
-            patient_id = await registered(clinical)
+            (await facility.put(f"/facilities/{FACILITY}", json=HOUSE)).raise_for_status()
+            patient_id = await until(lambda: registered(clinical))
             encounter_id = await begun_encounter(clinical, patient_id)
 
             async def let_in() -> str | None:
@@ -138,11 +141,12 @@ async def running(checkout: Checkout, servers: Servers) -> AsyncIterator[tuple[P
         "NILECARE_SECRET": secrets.token_hex(),
         "NILECARE_PREFIX": prefix,
         "NILECARE_JOURNAL": "1",
+        "NILECARE_FACILITY_PORT": "0",
         "NILECARE_CLINICAL_PORT": "0",
         "NILECARE_VISITORS_PORT": "0",
     }
     platform = Platform.from_environment(environment)
-    roles = "--role receptionist --role registrar --role clinician"
+    roles = "--role receptionist --role facility_manager --role registrar --role clinician"
     token = (await checkout.do(f"nilecare token {roles} --everywhere", environment)).strip()
     process = await checkout.start(f"{RUN} --log-level ERROR", environment)
     try:
@@ -165,8 +169,8 @@ async def listening(process: Process, count: int) -> dict[str, str]:
     return {line[0]: line[1] for line in lines}
 
 
-async def registered(clinical: httpx.AsyncClient) -> str:
-    """A new patient."""
+async def registered(clinical: httpx.AsyncClient) -> str | None:
+    """A new patient; None while clinical has not heard of the facility."""
     asked = {
         "facility_id": FACILITY,
         "medical_record_number": "MRN-1",
@@ -174,7 +178,8 @@ async def registered(clinical: httpx.AsyncClient) -> str:
         "birth_date": "1980-01-01",
         "sex": "female",
     }
-    return str((await clinical.post("/patients", json=asked)).raise_for_status().json()["patient_id"])
+    reply = await clinical.post("/patients", json=asked)
+    return None if reply.status_code == 409 else str(reply.raise_for_status().json()["patient_id"])
 
 
 async def begun_encounter(clinical: httpx.AsyncClient, patient_id: str) -> str:

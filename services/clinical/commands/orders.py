@@ -20,7 +20,12 @@ async def close_order(session: AsyncSession, ended: LabOrderCancelled | LabOrder
 
 
 async def expect_recollection(session: AsyncSession, rejected: LabSampleRejected) -> None:
-    """The order for another sample is waited for from now on, so that nobody goes between the end of the one and the other."""
-    first = await EncounterOrder.seen(session, rejected.order_id)
+    """The order for another sample is waited for from now on, so that nobody goes between the end of the one and the other.
+
+    Of an order that was placed before clinical followed them, nothing is known that would have to be waited for.
+    """
+    first = await session.get(EncounterOrder, rejected.order_id)
+    if first is None:
+        return
     again = {"encounter_id": first.encounter_id, "priority": first.priority}
     await EncounterOrder.told(session, rejected.recollect_order_id, **again)

@@ -99,11 +99,11 @@ def check_dose(vaccine_code: str, dose: int, given_on: date, *, birth_date: date
     minimum = minimum_for(vaccine_code, dose)
     if minimum is None:
         return
-    if given_on < minimum.age.after(birth_date) - GRACE:
+    if given_on + GRACE < minimum.age.after(birth_date):
         raise PatientIsTooYoungForThisDose
     if dose == 1:
         return
     if dose - 1 not in earlier:
         raise PreviousDoseIsNotRecorded
-    if given_on < minimum.interval.after(earlier[dose - 1]) - GRACE:
+    if given_on + GRACE < minimum.interval.after(earlier[dose - 1]):
         raise DoseIsTooSoonAfterThePrevious

@@ -307,8 +307,9 @@ async def test_a_recollection_is_waited_for_before_it_is_heard_of(clinical: Work
 
 
 async def test_a_recollection_that_ended_first_is_not_waited_for_again(clinical: Workplace, stay: UUID) -> None:
-    """Hearing late that a sample was rejected opens nothing that is closed."""
+    """Hearing late that a sample was rejected opens nothing that is closed, nor anything of an order that nobody followed."""
     lab, first, again = Lab(stay), uuid4(), uuid4()
     for event in (lab.placed(first), lab.placed(again), lab.completed(again), lab.rejected(first, again), lab.cancelled(first)):
         await clinical.deliver(event)
+    await clinical.deliver(lab.rejected(uuid4(), uuid4()))
     await goes(clinical, stay)

@@ -14,7 +14,7 @@ from broker import clock
 from contracts.billing import InvoicePaid
 from contracts.lab import LabResultAvailable, LabResultCorrected
 from contracts.money import Money
-from services.clinical import commands
+from services.clinical import commands, errors
 from services.clinical.tables import PaidInvoiceEntry, ResultEntry
 from tests.services.clinical.conftest import HERE
 from tests.services.clinical.test_commands import register
@@ -93,9 +93,11 @@ async def test_a_result_for_a_merged_patient_goes_to_the_one_that_lives_on(clini
 
 
 async def test_a_result_for_an_unknown_patient_waits(clinical: Workplace, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is tried again until the patient is registered, and then takes effect by itself, once."""
+    """PatientIsNotKnownYet: it is tried again until the patient is registered, and then takes effect by itself, once."""
     monkeypatch.setattr(clock, "shift", timedelta())
     patient_id = uuid4()
+    with pytest.raises(errors.PatientIsNotKnownYet):
+        await clinical.deliver(LabResultAvailable(**said(patient_id)))
     await clinical.arrive(LabResultAvailable(**said(patient_id)))
     assert await clinical.kept() == [("retrying", None)]
     await register(clinical, patient_id=patient_id)

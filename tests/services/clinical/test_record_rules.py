@@ -36,6 +36,11 @@ def test_a_dose_counts_from_its_minimum_age() -> None:
         rules.check_dose("03", 1, earliest - timedelta(days=1), birth_date=BORN, earlier={})
 
 
+def test_the_first_day_of_the_calendar_is_a_day() -> None:
+    """A birth date that nobody living has is no error of ours."""
+    rules.check_dose("08", 1, date.min, birth_date=date.min, earlier={})
+
+
 def test_a_dose_counts_from_its_minimum_interval() -> None:
     """DoseIsTooSoonAfterThePrevious until four days before it: the second MMR after four weeks."""
     first = date(2025, 6, 1)
