@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -12,7 +13,7 @@ from tests.services.notification.conftest import SECRET, Desk
 from tests.services.notification.given import PATIENT, PATIENT_PHONE, facility, issued, patient
 
 
-async def reached(desk: Desk, **where: str | None) -> None:
+async def reached(desk: Desk, **where: Any) -> None:
     """The patient is reached there from now on, and an invoice is issued."""
     await desk.hears(patient(version=2, **where), issued())
 
