@@ -12,7 +12,7 @@ from pydantic import Field
 from broker import Asked, Shown
 from contracts.money import Money
 from services.billing.rules import CouponStatus, Stacking
-from services.billing.views.fields import AboveZero, Code
+from services.billing.views.fields import AboveZero, Code, Day
 
 Times = Annotated[int, Field(ge=1, le=1_000_000)]
 
@@ -25,8 +25,8 @@ class NewCoupon(Asked):
     stacking: Stacking
     percent: Annotated[Decimal, Field(gt=0, le=100, decimal_places=2)] | None = None
     amount: AboveZero | None = None
-    valid_from: date
-    valid_to: date
+    valid_from: Day
+    valid_to: Day
     most_redemptions: Times
     most_per_patient: Times | None = None
 

@@ -13,7 +13,7 @@ from broker import Asked, Shown
 from contracts.money import Money
 from services.billing import rules
 from services.billing.rules import ClaimStatus, CoverageOrder
-from services.billing.views.fields import NotNegative, Reason
+from services.billing.views.fields import Day, NotNegative, Reason
 
 DiagnosisCode = Annotated[str, Field(pattern=r"^[A-TV-Z][0-9][0-9A-Z](\.[0-9A-Z]{1,4})?$", description="ICD-10-CM")]
 DiagnosisCodes = Annotated[tuple[DiagnosisCode, ...], Field(max_length=12, description="CMS-1500 takes twelve.")]
@@ -27,14 +27,14 @@ class NewPolicy(Asked):
     payer: Annotated[str, Field(min_length=1, max_length=200)]
     policy_number: Annotated[str, Field(min_length=1, max_length=64)]
     coverage_order: CoverageOrder
-    effective_from: date
-    effective_to: date | None = None
+    effective_from: Day
+    effective_to: Day | None = None
 
 
 class EndOfPolicy(Asked):
     """The last day on which a policy covers."""
 
-    effective_to: date
+    effective_to: Day
 
 
 class Policy(Shown):

@@ -299,6 +299,7 @@ def answer(position: int, *parts: str, currency: str = "USD") -> rules.RemittedL
         ([answer(0, "5", "3", "2"), answer(0, "5", "3", "2"), answer(1, "1", "0", "0")], RemittanceNamesOtherLines),
         ([answer(0, "5", "3", "2"), answer(1, "1", "0", "0"), answer(2, "1", "0", "0")], RemittanceNamesOtherLines),
         ([answer(0, "5", "3", "2"), answer(1, "1", "0", "0.01")], RemittanceDoesNotAddUp),
+        ([answer(0, *["99999999999999"] * 3), answer(1, "1", "0", "0")], RemittanceDoesNotAddUp),
         ([answer(0, "5", "7", "-2"), answer(1, "1", "0", "0")], RemittanceDoesNotAddUp),
         ([answer(0, "5", "3", "2", currency="EUR"), answer(1, "1", "0", "0")], RemittanceDoesNotAddUp),
     ],
