@@ -1,0 +1,40 @@
+"""What a plan, an instalment, a refund, a dispute, a webhook and a finding cannot become."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from broker import LifeCycle, RuleBroken
+from services.payment import rules
+from services.payment.errors import (
+    DisputeCannotBecome,
+    FindingCannotBecome,
+    InstallmentCannotBecome,
+    PlanCannotBecome,
+    RefundCannotBecome,
+    WebhookCannotBecome,
+)
+
+
+@pytest.mark.parametrize(
+    ("cycle", "state", "asked", "rule"),
+    [
+        (rules.PLAN, "defaulted", "active", PlanCannotBecome),
+        (rules.PLAN, "completed", "cancelled", PlanCannotBecome),
+        (rules.INSTALLMENT, "scheduled", "overdue", InstallmentCannotBecome),
+        (rules.INSTALLMENT, "paid", "overdue", InstallmentCannotBecome),
+        (rules.REFUND, "requested", "succeeded", RefundCannotBecome),
+        (rules.REFUND, "succeeded", "failed", RefundCannotBecome),
+        (rules.DISPUTE, "won", "lost", DisputeCannotBecome),
+        (rules.DISPUTE, "evidence_sent", "open", DisputeCannotBecome),
+        (rules.WEBHOOK, "received", "applied", WebhookCannotBecome),
+        (rules.FINDING, "resolved", "matched", FindingCannotBecome),
+    ],
+)
+def test_what_is_over_or_was_left_out_is_refused(cycle: LifeCycle[Any], state: str, asked: str, rule: type[RuleBroken]) -> None:
+    """By a name that says of what, with the state and what was asked."""
+    with pytest.raises(rule) as refused:
+        cycle.moved(state, asked)
+    assert refused.value.facts == {"state": state, "asked": asked}
