@@ -105,7 +105,7 @@ async def test_the_new_service_takes_part(checkout: Checkout, servers: Servers) 
             httpx.AsyncClient(base_url=f"{addresses['visitors']}/api/v1", headers=headers) as desk,
         ):
             (await facility.put(f"/facilities/{FACILITY}", json=HOUSE)).raise_for_status()
-            patient_id = await until(lambda: registered(clinical))
+            patient_id = str(await until(lambda: registered(clinical)))
             encounter_id = await begun_encounter(clinical, patient_id)
 
             async def let_in() -> str | None:
