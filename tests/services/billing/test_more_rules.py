@@ -19,7 +19,9 @@ from services.billing import rules
 from services.billing.errors import (
     ApproverMustBeAnotherPerson,
     BalanceGrewSinceTheRequest,
+    ChargeCannotBecome,
     ClaimNeedsADiagnosis,
+    CouponCannotBecome,
     CouponEndsBeforeItBegins,
     CouponIsAmountOrPercent,
     CouponIsNotActive,
@@ -98,6 +100,17 @@ class ClaimLine:
 def test_each_life_ends_where_it_should(cycle: LifeCycle[Any], ends: set[str]) -> None:
     """From there nothing leads on."""
     assert {state for state in cycle.moves if cycle.is_last(state)} == ends
+
+
+def test_what_is_over_does_not_begin_again() -> None:
+    """An invoiced charge has no other price, and a coupon that was used up is neither active nor revoked again."""
+    with pytest.raises(ChargeCannotBecome):
+        rules.CHARGE.moved("invoiced", "unpriced")
+    with pytest.raises(ChargeCannotBecome):
+        rules.CHARGE.moved("unpriced", "invoiced")
+    for state in rules.COUPON.moves:
+        with pytest.raises(CouponCannotBecome):
+            rules.COUPON.moved("exhausted", state)
 
 
 def test_a_claim_is_decided_only_after_the_payer_took_it() -> None:
