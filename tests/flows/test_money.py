@@ -168,6 +168,7 @@ async def test_too_much_cash_becomes_a_credit(hospital: Hospital) -> None:
 async def test_what_has_no_price_waits_for_one(hospital: Hospital) -> None:
     """A charge without a price is on no invoice; when the price is set it gets one, although the encounter is long over."""
     elsewhere = Hospital(hospital.running)
+    await elsewhere.opens()
     person = await elsewhere.registers()
     encounter = await elsewhere.admits(person)
     await elsewhere.completes(person, POTASSIUM, encounter=encounter)
