@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
-from datetime import timedelta
 
 import pytest
 
@@ -25,5 +24,6 @@ async def ehr(database: Databases) -> AsyncIterator[Workplace]:
 @pytest.fixture
 def _clock_given_back() -> Iterator[None]:
     """A test that moves the clock gives it back."""
+    before = clock.shift
     yield
-    clock.shift = timedelta()
+    clock.shift = before

@@ -174,10 +174,10 @@ async def test_a_missing_cosignature_is_reported(ehr: Workplace) -> None:
     """A day later and not before; once, and not for a note that was cosigned meanwhile."""
     late, cosigned = await signed(ehr, TRAINEE), await signed(ehr, TRAINEE)
     scheduler = Scheduler(ehr.database)
-    clock.shift = COSIGN_WITHIN - timedelta(minutes=1)
+    clock.shift += COSIGN_WITHIN - timedelta(minutes=1)
     await scheduler.run_once()
     assert await ehr.published(NoteCosignDue) == []
-    clock.shift = COSIGN_WITHIN + timedelta(minutes=1)
+    clock.shift += timedelta(minutes=2)
     await scheduler.run_once()
     assert {due.note_id for due in await ehr.published(NoteCosignDue)} == {late, cosigned}
     async with ehr.transaction() as session:
