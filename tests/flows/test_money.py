@@ -9,7 +9,7 @@ from uuid import uuid4
 
 import pytest
 
-from tests.flows.hospital import GLUCOSE, POTASSIUM, PRICES, Hospital, Person, money
+from tests.flows.hospital import GLUCOSE, HOUSE, POTASSIUM, PRICES, Hospital, Person, money
 from tests.flows.running import Running
 from tests.flows.till import by_colleague, takes_cash
 from tests.waiting import until
@@ -168,7 +168,7 @@ async def test_too_much_cash_becomes_a_credit(hospital: Hospital) -> None:
 async def test_what_has_no_price_waits_for_one(hospital: Hospital) -> None:
     """A charge without a price is on no invoice; when the price is set it gets one, although the encounter is long over."""
     elsewhere = Hospital(hospital.running)
-    await elsewhere.opens()
+    await elsewhere.ask("facility", "PUT", f"/facilities/{elsewhere.id}", HOUSE)
     person = await elsewhere.registers()
     encounter = await elsewhere.admits(person)
     await elsewhere.completes(person, POTASSIUM, encounter=encounter)
