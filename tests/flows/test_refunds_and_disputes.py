@@ -86,16 +86,18 @@ async def test_cash_goes_back_by_two_people(hospital: Hospital, person: Person) 
 
 
 async def test_a_dispute_that_is_won_is_released(running: Running, hospital: Hospital, person: Person) -> None:
-    """While it is open the money cannot go back; then it is as if nothing had been."""
+    """While it is open the money is on hold, and cannot go back; then it is as if nothing had been."""
     invoice = await hospital.invoices(person)
     paid = await hospital.pays(invoice, "tok_dispute")
     dispute = await dispute_of(hospital, paid)
     asked = {"amount": money("0.01"), "reason": "charged twice"}
     held = await hospital.ask("payment", "POST", f"/payments/{paid['payment_id']}/refunds", asked, status=409)
     assert (dispute["status"], held["type"]) == ("open", "urn:nilecare:rule:AmountIsMoreThanCanBeRefunded")
+    assert (await hospital.shows("billing", f"/invoices/{invoice['invoice_id']}"))["on_hold"] == money("12.50")
     await answers(hospital, dispute, "winning_evidence")
     await running.settled(paid.flow)
     assert (await dispute_of(hospital, paid))["status"] == "won"
+    assert (await hospital.shows("billing", f"/invoices/{invoice['invoice_id']}"))["on_hold"] == money("0.00")
     assert await invoice_of(hospital, invoice) == ("paid", money("0.00"))
 
 
