@@ -5,23 +5,35 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
 import httpx
 import pytest
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter, FastAPI, Response
 from sqlalchemy import select, text, update
 from structlog.testing import capture_logs
 
-from broker import DeclarationError, Idempotent, Service, Settings, allow
+from broker import (
+    DeclarationError,
+    Idempotent,
+    Router,
+    Service,
+    Settings,
+    Transaction,
+    allow,
+    open_to_everybody,
+    publish,
+    refusal,
+)
 from broker._database import Database, engine_for
 from broker._http import PREFIX, application, routes_of
 from broker._idempotency import IdempotencyPurge
 from broker._tables import idempotency, outbox
 from broker._tokens import issue_token, key_set_of, new_key
-from tests.broker.ward import ELSEWHERE, HERE, ward, ward_database
+from tests.broker.ward import ELSEWHERE, HERE, BedBooked, BedIsTaken, ward, ward_database
 from tests.scratch import Databases
 
 KEY, OLD_KEY, STRANGE_KEY = new_key(), new_key(), new_key()
@@ -361,6 +373,22 @@ def _open() -> APIRouter:
     async def open_() -> None: ...
 
     return router
+
+
+async def test_a_route_may_be_left_open_on_purpose(store: Database) -> None:
+    """It says so, and answers whoever asks; what it refuses by returning it, it does all the same."""
+    router = Router()
+
+    @router.post("/knock", dependencies=[open_to_everybody()], response_model=None)
+    async def knock(session: Transaction) -> Response:
+        publish(session, BedBooked(booking_id=uuid4()))
+        return refusal(BedIsTaken(bed=1))
+
+    app = application(replace(ward, api=router), SETTINGS, store)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://ward") as nobody:
+        refused = problem(await nobody.post(f"{PREFIX}/knock"), 409)
+    assert (refused["type"], refused["bed"]) == ("urn:nilecare:rule:BedIsTaken", "1")
+    assert await count(store, "backbone.outbox") == 1
 
 
 def _no_router() -> APIRouter:

@@ -84,12 +84,18 @@ async def _addresses(process: Process, environment: dict[str, str]) -> dict[str,
     return addresses
 
 
+OPEN = {f"/api/v1/{name}" for name in ("register", "verify", "login", "refresh", "oauth/token", "jwks")}
+"""What leads to a token at auth, and the keys to verify one with."""
+
+
 async def test_every_service_is_closed(running: Running) -> None:
-    """No route of any service answers without a token; a webhook, which cannot have one, asks for a signature."""
+    """No route of any service answers without a token, but those that lead to one; a webhook asks for a signature."""
     async with httpx.AsyncClient() as client:
-        for address in running.addresses.values():
+        for name, address in running.addresses.items():
             document = (await client.get(f"{address}/api/v1/openapi.json")).json()
             for path, operations in document["paths"].items():
+                if name == "auth" and path in OPEN:
+                    continue
                 for method, operation in operations.items() if path.startswith("/api/") else ():
                     somewhere = re.sub(r"\{[^}]*\}", "00000000-0000-7000-8000-000000000000", path)
                     response = await client.request(method, address + somewhere)

@@ -30,9 +30,9 @@ async def logout(who: Anybody, user_id: Myself, session: Transaction) -> None:
 
 
 @router.get("/sessions")
-async def list_sessions(user_id: Myself, session: Reading, page: PageRequest) -> Page[SessionView]:
-    """One's own sessions, the newest first."""
-    query = select(Session).where(Session.user_id == user_id)
+async def list_sessions(who: Anybody, session: Reading, page: PageRequest) -> Page[SessionView]:
+    """One's own sessions, the newest first; a program has none."""
+    query = select(Session).where(Session.user_id == who.user_id)
     by = [Session.began_at.desc(), Session.session_id.desc()]
     return await page.read(session, query, by=by, view=SessionView.model_validate)
 

@@ -74,6 +74,7 @@ async def unlock(user_id: UUID, who: Administrator, session: Transaction) -> Use
 @router.delete("/users/{user_id}/sessions", status_code=204)
 async def revoke_sessions(user_id: UUID, who: Administrator, session: Transaction) -> None:
     """Ends all sessions of a user."""
+    await User.locked(session, user_id)
     await commands.revoke_sessions(session, user_id, "by_administrator", by=who.subject)
 
 

@@ -9,6 +9,7 @@ import httpx
 import pytest
 from argon2 import PasswordHasher
 
+from broker import _trust as trust
 from broker import clock
 from services.auth import passwords
 from services.auth.app import service
@@ -24,6 +25,8 @@ CHEAP = PasswordHasher(time_cost=1, memory_cost=64, parallelism=1)
 async def desk(database: Databases, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Desk]:
     """Nobody has an account yet."""
     monkeypatch.setattr(passwords, "HASHER", CHEAP)
+    for pause in ("FRESH", "LOOK_AGAIN"):
+        monkeypatch.setattr(trust, pause, 0.0)
     passwords.nobodys_hash.cache_clear()
     async with Workplace.of(service, database) as at:
         for event in (facility(HERE), facility(ELSEWHERE)):

@@ -15,7 +15,7 @@ from joserfc.errors import JoseError
 
 from contracts.auth import Grant, UserStatus
 from services.auth import passwords, rules, totp
-from services.auth.errors import RoleMayNotBeGranted, UserHasNoRoleThere
+from services.auth.errors import RoleMayNotBeGranted, SessionCannotBecome, UserHasNoRoleThere
 from services.auth.vault import Vault
 
 HERE, ELSEWHERE = uuid4(), uuid4()
@@ -33,6 +33,13 @@ def test_every_state_of_a_user_has_its_moves() -> None:
     """No state is missing, and nothing follows on an erasure."""
     assert set(rules.USER.moves) == set(get_args(UserStatus))
     assert [state for state in rules.USER.moves if rules.USER.is_last(state)] == ["deleted"]
+
+
+def test_what_is_over_does_not_begin_again() -> None:
+    """A session that was revoked stays so, and a refresh token that was used is used."""
+    with pytest.raises(SessionCannotBecome):
+        rules.SESSION.moved("revoked", "active")
+    assert [state for state in rules.REFRESH_TOKEN.moves if rules.REFRESH_TOKEN.is_last(state)] == ["rotated", "revoked"]
 
 
 @given(grants=GRANTS, chosen=st.sampled_from([None, HERE, ELSEWHERE]))

@@ -97,7 +97,8 @@ async def test_a_new_password_ends_all_sessions(desk: Desk) -> None:
     person, new = await desk.person(), "a new and longer password"
     signed, other = await desk.signs_in(person), await desk.signs_in(person)
     wrong = {"present_password": "not the password", "new_password": new}
-    assert (await desk.asks(signed, "PUT", "/password", wrong)).status_code == 403
+    refused = await desk.asks(signed, "PUT", "/password", wrong)
+    assert (refused.status_code, refused.json()["type"]) == (403, "urn:nilecare:rule:PasswordIsWrong")
     right = {"present_password": PASSWORD, "new_password": new}
     assert (await desk.asks(signed, "PUT", "/password", right)).status_code == 204
     assert [await desk.is_refused(each) for each in (signed, other)] == [True, True]
