@@ -18,7 +18,20 @@ from broker._database import Database, engine_for
 from broker._http import PREFIX, application, routes_of
 from tests.flows.running import SERVICES, Running
 
-TEXTS = ("1-1", "USD", "en", "tok_visa", "somebody", "1", "A01.0", "12:00", "+249123456789", "somebody@example.org", "0" * 64)
+TEXTS = (
+    "1-1",
+    "08",
+    "USD",
+    "en",
+    "tok_visa",
+    "somebody",
+    "1",
+    "A01.0",
+    "12:00",
+    "+249123456789",
+    "somebody@example.org",
+    "0" * 64,
+)
 """What texts with a pattern are filled with: the first that fits."""
 
 NAMED = {"time_zone": "Africa/Khartoum", "currency": "USD", "locale": "en", "email": "somebody@example.org"}
@@ -33,6 +46,7 @@ MORE: Mapping[tuple[str, str, str], dict[str, Any]] = {
     },
     ("lab", "POST", "/lab-orders/{order_id}/results"): {"value": "1", "unit": "mmol/L"},
     ("lab", "POST", "/lab-results/{result_id}/correct"): {"value": "1", "unit": "mmol/L"},
+    ("notification", "POST", "/subscriptions"): {"role": "nurse"},
 }
 """Fields that a body needs although its document does not require each of them."""
 

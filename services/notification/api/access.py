@@ -24,5 +24,8 @@ def own_id(who: Principal) -> UUID:
 
 
 async def check_patient(session: AsyncSession, who: Principal, patient_id: UUID) -> None:
-    """Whether the patient is one of the facilities that may be seen. Raises NotYet, NotFound."""
-    who.at((await PatientReference.require(session, patient_id)).facility_id)
+    """Whether the patient is one of the facilities that may be seen. Raises NotFound."""
+    patient = await PatientReference.find(session, patient_id)
+    if patient is None:
+        raise NotFound
+    who.at(patient.facility_id)

@@ -17,7 +17,7 @@ router = Router(prefix="/me")
 async def list_own_notifications(who: Anybody, session: Reading, page: PageRequest) -> Page[views.OwnNotification]:
     """What the user was told, the newest first."""
     told = tables.Notification
-    query = select(told).where(told.recipient_kind == "user", told.recipient_id == own_id(who))
+    query = select(told).where(told.recipient_kind == "user", told.recipient_id == who.user_id)
     by = [told.queued_at.desc(), told.notification_id]
     return await page.read(session, query, by=by, view=views.OwnNotification.model_validate)
 
@@ -32,7 +32,7 @@ async def acknowledge(notification_id: UUID, who: Anybody, session: Transaction)
 async def list_own_preferences(who: Anybody, session: Reading, page: PageRequest) -> Page[views.Preference]:
     """What the user said; of every other topic they hear over every channel."""
     said = tables.Preference
-    query = select(said).where(said.recipient_kind == "user", said.recipient_id == own_id(who))
+    query = select(said).where(said.recipient_kind == "user", said.recipient_id == who.user_id)
     return await page.read(session, query, by=[said.topic, said.channel], view=views.Preference.model_validate)
 
 

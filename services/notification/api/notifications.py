@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from broker import Idempotent, NotFound, Page, PageRequest, Principal, Reading, Router, Transaction
 from services.notification import commands, tables, views
 from services.notification.api.access import Manager, Sender, check_patient
-from services.notification.replicas import FacilityReference, PatientReference
+from services.notification.replicas import FacilityReference, PatientReference, UserReference
 from services.notification.rules import NotificationStatus
 from services.notification.topics import TOPICS
 
@@ -18,12 +18,13 @@ router = Router()
 
 
 @router.get("/topics")
-async def list_topics(who: Manager) -> list[views.Topic]:
-    """What people are told of, with the variables that templates may use."""
-    return [
+async def list_topics(who: Manager) -> Page[views.Topic]:
+    """What people are told of, with the variables that templates may use; all on one page."""
+    topics = [
         views.Topic(name=name, variables=sorted(each.variables), channels=list(each.channels), at_once=each.at_once)
         for name, each in TOPICS.items()
     ]
+    return Page(items=topics, next=None)
 
 
 @router.post("/notifications", status_code=201)
@@ -66,7 +67,7 @@ async def list_deliveries(notification_id: UUID, who: Manager, session: Reading,
     return await page.read(session, query, by=[attempt.attempt], view=views.Delivery.model_validate)
 
 
-@router.get("/addresses")
+@router.get("/recipients/{recipient_id}/addresses")
 async def list_addresses(recipient_id: UUID, who: Manager, session: Reading, page: PageRequest) -> Page[views.Address]:
     """Where somebody was reached: which addresses there are and whether they bounced, without the addresses."""
     await _check_recipient(session, who, recipient_id)
@@ -94,5 +95,5 @@ async def _check_recipient(session: AsyncSession, who: Principal, recipient_id: 
     patient = await PatientReference.find(session, recipient_id)
     if patient is not None:
         who.at(patient.facility_id)
-    elif who.facilities is not None:
+    elif who.facilities is not None or await UserReference.find(session, recipient_id) is None:
         raise NotFound

@@ -39,7 +39,7 @@ async def test_a_bounce_goes_to_the_phone(desk: Desk) -> None:
     await desk.hears(issued(number="2026-000008"))
     assert (await desk.attempts())[2:] == [("sms", "delivered")]
     async with desk.work.client("notification_manager", at=None) as manager:
-        addresses = (await manager.get("/addresses", params={"recipient_id": str(PATIENT)})).json()["items"]
+        addresses = (await manager.get(f"/recipients/{PATIENT}/addresses")).json()["items"]
         [disabled] = [each["address_id"] for each in addresses if each["disabled_at"]]
         assert (await manager.post(f"/addresses/{disabled}/enable")).json()["disabled_at"] is None
     await desk.hears(issued(number="2026-000009"))
