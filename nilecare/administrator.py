@@ -11,7 +11,7 @@ import asyncpg
 import click
 from sqlalchemy.exc import DBAPIError
 
-from broker import BackboneError
+from broker import BackboneError, Settings
 from broker._database import Database, engine_for
 from nilecare.addresses import AddressError, settings_for
 from services.auth.app import service
@@ -22,12 +22,11 @@ from services.auth.vault import SECRET, Vault
 FAILURES = (AddressError, BackboneError, asyncpg.PostgresError, OSError)
 
 
-async def appoint(email: str, password: str, full_name: str) -> str:
+async def appoint(settings: Settings, email: str, password: str, full_name: str) -> str:
     """Appoints the first administrator on auth's database, whether or not auth is running; gives their id.
 
-    Raises AdministratorExistsAlready, AddressError, DBAPIError, OSError.
+    settings: auth's. Raises AdministratorExistsAlready, AddressError, DBAPIError, OSError.
     """
-    settings = settings_for(service)
     if not settings.outside.get(SECRET):
         raise AddressError(f"NILECARE_OUTSIDE_{SECRET.upper()} must be set in the environment, as it is for auth")
     database = Database(engine_for(settings.database_url), service.name)
@@ -54,7 +53,7 @@ def command(email: str, name: str, password_stdin: bool, as_json: bool) -> None:
     if len(password) < SHORTEST_PASSWORD:
         raise click.UsageError(f"a password has {SHORTEST_PASSWORD} characters at least")
     try:
-        user_id = asyncio.run(appoint(email, password, name))
+        user_id = asyncio.run(appoint(settings_for(service), email, password, name))
     except DBAPIError as failure:
         raise click.ClickException(f"auth's database refuses: {type(failure.orig).__name__}") from failure
     except FAILURES as failure:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import groupby
 from pathlib import Path
 from uuid import UUID
 
@@ -136,10 +137,17 @@ def sequence(title: str, steps: Sequence[Step], *, times: bool = False) -> str:
     """The diagram in Mermaid; with `times`, business time since the first event stands before each."""
     began = min((step.at for step in steps if step.at is not None), default=None)
     lines = ["sequenceDiagram", f"    title {title.translate(UNSAID)}", *(f"    {line}" for line in _participants(steps))]
+    drawn: list[str] = []
     for step in steps:
         when = f"+{_rounded(step.at - began)} " if times and step.at is not None and began is not None else ""
-        lines += [f"    {line}" for line in _drawn(step, when)]
+        drawn += _drawn(step, when)
+    lines += [f"    {line}" if count == 1 else f"    {line} ({count} ×)" for line, count in _repeated(drawn)]
     return "\n".join(lines) + "\n"
+
+
+def _repeated(lines: Iterable[str]) -> Iterator[tuple[str, int]]:
+    """Each line that differs from the one before, and how often it stands there."""
+    yield from ((line, len(list(same))) for line, same in groupby(lines))
 
 
 UNSAID = str.maketrans({"#": " ", ";": ",", "\n": " "})

@@ -31,12 +31,14 @@ class Agreement:
 
 
 async def agreements(databases: Mapping[Service, Database]) -> dict[str, Agreement]:
-    """Every replica of these services, by a name such as `billing.patient`."""
+    """Every replica of these services whose owner is one of them, by a name such as `billing.patient`."""
     publishers = {service.name: (service, database) for service, database in databases.items()}
     found = {}
     for service, database in databases.items():
         for replica in service.replicated:
             event = state_event_of(replica)
+            if event.contract.publisher not in publishers:
+                continue
             owner, owners_database = publishers[event.contract.publisher]
             told = await _told(owners_database, owner_of(owner, event), replica)
             name = f"{service.name}.{replica.__tablename__.removesuffix('_reference')}"

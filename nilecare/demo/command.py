@@ -17,17 +17,20 @@ from broker import BackboneError
 from broker._flows import FlowOpen
 from broker._logs import configure_logs
 from broker._management import ManagementError
+from nilecare.demo.day.desk import Refused
 from nilecare.demo.display import showing
 from nilecare.demo.outcome import Outcome
 from nilecare.demo.play import Play
 from nilecare.demo.site import NAME, Site
 from nilecare.demo.summary import WIDTH, summarise
+from nilecare.sequences import write_page
 from nilecare.stack import Stack, StackError, start_stack
 
 FAILURES = (
     BackboneError,
     FlowOpen,
     ManagementError,
+    Refused,
     StackError,
     SQLAlchemyError,
     asyncpg.PostgresError,
@@ -42,11 +45,15 @@ INTERRUPTS = (signal.SIGINT, signal.SIGTERM)
 @click.option("--patients", default=40, show_default=True, type=click.IntRange(1, 5000), help="How many to make up.")
 @click.option("--seed", default=1, show_default=True, help="The same seed makes up the same patients.")
 @click.option("--json", "file", type=click.Path(dir_okay=False, path_type=Path), help="Also write the outcome to this file.")
+@click.option(
+    "--flows", "page", type=click.Path(dir_okay=False, path_type=Path), help="Also draw the day's flows to this page."
+)
 @click.option("--stop", is_flag=True, help="End the servers with the demo; there is nothing to look at then.")
-def command(patients: int, seed: int, file: Path | None, stop: bool) -> None:
-    """Watch made-up patients' events cross the services, while a broker and a service are killed.
+def command(patients: int, seed: int, file: Path | None, page: Path | None, stop: bool) -> None:
+    """Watch a day in a hospital: made-up patients and staff, eight services, a broker and two services killed.
 
-    Ends with status 1 when anything was lost, doubled or reordered, a replica is out of step, or the money does not add up.
+    Ends with status 1 when anything was lost, doubled, reordered or disclosed, a replica is out of step, or the money does not
+    add up.
     """
     configure_logs("ERROR")
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -63,6 +70,8 @@ def command(patients: int, seed: int, file: Path | None, stop: bool) -> None:
             stack.close()
     if file is not None:
         file.write_text(json.dumps(outcome.as_json(), indent=2) + "\n")
+    if page is not None:
+        write_page(page, dict(sorted(outcome.diagrams.items())))
     summarise(console, outcome, servers_run=keep)
     if outcome.faults:
         raise click.exceptions.Exit(1)

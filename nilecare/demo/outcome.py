@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,8 +10,10 @@ from typing import Any
 from nilecare.demo.agreement import Agreement
 from nilecare.demo.latency import Latency
 from nilecare.demo.money import Check
-from nilecare.demo.people import People
-from nilecare.synthea.report import Report
+from nilecare.sequences import Step
+
+PROMPT = 1.0
+"""Seconds within which a revoked session has to be refused everywhere."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,8 +40,23 @@ class Outcome:
     troubles: Mapping[str, int]
     """What was put right on the way, by log event."""
     incidents: list[str]
-    report: Report
-    people: People
+    seen: Mapping[str, int]
+    """Patients, by what happened to them."""
+    asked: Mapping[str, int]
+    """Requests that were answered, by service."""
+    cards: Mapping[str, int]
+    """Payments that were tried, by card."""
+    declined: int
+    mails: Mapping[str, int]
+    """By subject."""
+    texts: list[str]
+    """What the short messages said."""
+    refused_after: float
+    """Seconds from a session's end until every service refused its token."""
+    disclosed: Mapping[str, int]
+    """Names, numbers and addresses that could be read where they do not belong, by where."""
+    diagrams: Mapping[str, Sequence[Step]]
+    """The first flow of each kind, by what it shows."""
     dead_letter: str
     """What the message that was broken on purpose is called by."""
     key: Path
@@ -57,6 +74,8 @@ class Outcome:
             "messages still wait for something": any(count for state, count in self.failed.items() if state != "dead"),
         }
         found |= {f"replica {name} is out of step": not each.in_step for name, each in self.replicas.items()}
+        found |= {f"{where} tells {count} names, numbers or addresses": count for where, count in self.disclosed.items()}
+        found |= {f"a revoked session was refused only after {self.refused_after:.2f} seconds": self.refused_after > PROMPT}
         found |= {f"the money does not add up: {check.what}": not check.holds for check in self.money}
         return [words for words, is_so in found.items() if is_so]
 
@@ -83,9 +102,14 @@ class Outcome:
             "killed": self.killed,
             "troubles": dict(self.troubles),
             "incidents": self.incidents,
-            "rows_taken": dict(self.report.taken),
-            "rows_not_taken": len(self.report.not_taken),
-            "cards": dict(self.people.used),
+            "patients": dict(self.seen),
+            "requests": dict(self.asked),
+            "mails": sum(self.mails.values()),
+            "mails_by_subject": dict(self.mails),
+            "short_messages": len(self.texts),
+            "refused_after_ms": round(self.refused_after * 1000),
+            "disclosed": dict(self.disclosed),
+            "cards": dict(self.cards),
             "dead_letter": self.dead_letter,
             "faults": self.faults,
             "seconds": round(self.seconds, 1),

@@ -3,35 +3,41 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
+import httpx
 from sqlalchemy import TextClause, text
 
 from broker import Service
 from broker._database import Database
 from broker._flows import Flows
-from contracts.money import Money
+from nilecare.administrator import appoint
 from nilecare.demo.agreement import agreements
 from nilecare.demo.board import Board
+from nilecare.demo.broken import break_a_message
+from nilecare.demo.day.desk import CLOSED, Colleague, House
+from nilecare.demo.day.hospital import Hospital
+from nilecare.demo.day.journeys import Day
+from nilecare.demo.day.opening import Opening
+from nilecare.demo.day.people import Town
+from nilecare.demo.day.post import LetterBox
+from nilecare.demo.discretion import Discretion
 from nilecare.demo.duplicates import duplicated
-from nilecare.demo.incidents import Incidents, break_a_message
 from nilecare.demo.latency import Outage, latencies
 from nilecare.demo.milestones import Milestones
 from nilecare.demo.money import balance
 from nilecare.demo.outcome import Outcome
-from nilecare.demo.people import People
 from nilecare.demo.pulse import feel
-from nilecare.demo.site import Site
+from nilecare.demo.site import MESSAGES, Site
 from nilecare.demo.troubles import troubles
 from nilecare.load import databases_of
 from nilecare.provision import provision
-from nilecare.synthea.generate import Generator
-from nilecare.synthea.load import Loader
-from nilecare.synthea.panels import PANELS
-from nilecare.synthea.report import Progress
+from nilecare.sequences import read_flow
 
 PATIENCE = 120.0
 """Seconds in which everything must be over once nobody does anything new."""
@@ -40,9 +46,10 @@ BROKER_DOWN = 2.0
 SERVICE_DOWN = 1.5
 """Seconds between a kill and the next start, which takes its own time."""
 
-BROKER, SERVICE = "rabbitmq", "billing"
+BROKER, SERVICE, AUTH = "rabbitmq", "billing", "auth"
 
-PRICES = {analyte.code: Money.of(panel.price) for panel in PANELS for analyte in panel.analytes}
+MONTH = timedelta(days=35)
+"""Until the second instalments, and past the due date of every invoice."""
 
 EVENTS = text("SELECT type, count(*) FROM backbone.published GROUP BY type")
 FLOWS = text("SELECT DISTINCT flow FROM backbone.published")
@@ -51,12 +58,14 @@ HANDLED = text("SELECT count(*) FROM backbone.inbox")
 
 
 class Play:
-    """One run. Raises StackError, FlowOpen, TimeoutError, and what the servers raise, when it cannot come to its end."""
+    """One run. Raises StackError, FlowOpen, Refused, TimeoutError, and what servers raise, when it cannot come to its end."""
 
     def __init__(self, site: Site, board: Board, *, patients: int, seed: int) -> None:
         self._site = site
         self._board = board
-        self._generator = Generator(patients, seed)
+        town = Town(seed)
+        self._staff, self._patients = town.staff(), town.patients(patients)
+        self._seed = seed
         self._milestones = Milestones()
         self._outages: list[Outage] = []
         self._incidents: list[str] = []
@@ -66,12 +75,14 @@ class Play:
         site, board = self._site, self._board
         with board.phase("accounts, databases, topology"):
             await provision(site.platform, site.services)
-        files = site.folder / "synthea"
-        self._generator.write(files)
-        async with self._services(), databases_of(site.platform, site.services) as databases:
+        async with (
+            self._services(),
+            databases_of(site.platform, site.services) as databases,
+            httpx.AsyncClient(timeout=30) as http,
+        ):
             feeling = asyncio.create_task(feel(databases, board))
             try:
-                return await self._happen(databases)
+                return await self._happen(databases, http)
             finally:
                 feeling.cancel()
                 with suppress(asyncio.CancelledError):
@@ -80,7 +91,7 @@ class Play:
     @asynccontextmanager
     async def _services(self) -> AsyncIterator[None]:
         workers = self._site.workers.values()
-        with self._board.phase("the services and a card provider"):
+        with self._board.phase("the services and the world outside"):
             for worker in workers:
                 worker.start()
             await asyncio.gather(*(worker.ready() for worker in workers))
@@ -94,28 +105,34 @@ class Play:
             for worker in workers:
                 worker.kill()
 
-    async def _happen(self, databases: Mapping[Service, Database]) -> Outcome:
+    async def _happen(self, databases: Mapping[Service, Database], http: httpx.AsyncClient) -> Outcome:
+        site, flows = self._site, Flows(databases)
         by_name = {service.name: database for service, database in databases.items()}
-        people, flows, last = People(by_name), Flows(databases), asyncio.Event()
-        loader = Loader(self._site.folder / "synthea", databases, prices=PRICES, say=self._say)
+        house = House(site.urls, http)
+        letters = LetterBox(http, site.urls[MESSAGES], site.secrets["message_gateway_secret"])
+        with self._board.phase("a hospital opens, and its staff sign in"):
+            hospital = await Opening(house, letters, await self._administrator(house)).open(self._staff)
+        day = Day(hospital, seed=self._seed, today=datetime.now(UTC).date(), say=self._say)
         async with asyncio.TaskGroup() as everybody:
-            everybody.create_task(people.pay(last))
-            async with asyncio.TaskGroup() as work:
-                loading = work.create_task(loader.run())
-                work.create_task(self._kill_the_broker())
-                work.create_task(self._kill_a_service(Incidents(by_name)))
-                work.create_task(self._let_things_go_wrong(Incidents(by_name)))
-            self._board.end_steps()
-            with self._board.phase("people pay by card"):
-                await flows.settled(seconds=PATIENCE)
-                last.set()
+            everybody.create_task(day.run(self._patients))
+            everybody.create_task(self._kill_the_broker())
+            everybody.create_task(self._kill_a_service())
+        self._board.end_steps()
         with self._board.phase("until all flows are over"):
             await flows.settled(seconds=PATIENCE)
+        with self._board.phase("a month later"):
+            await flows.move_clock(MONTH)
+            await day.a_month_later()
+            await flows.settled(seconds=PATIENCE)
+        with self._board.phase("a session is revoked, and auth killed"):
+            refused_after = await self._revoke(flows, hospital)
         with self._board.phase("a message that is broken"):
-            account = self._site.platform.account("lab")
-            dead = await break_a_message(self._site.platform.service_amqp_url("lab"), account, by_name["clinical"])
+            account = site.platform.account("clinical")
+            dead = await break_a_message(site.platform.service_amqp_url("clinical"), account, by_name["billing"])
         with self._board.phase("looking whether all is well"):
+            await flows.settled(seconds=PATIENCE)
             latency, undisturbed = await latencies(databases, self._outages)
+            discretion = Discretion([*self._patients, *(person for _, person in self._staff)])
             return Outcome(
                 events=await _counted(databases, EVENTS),
                 flows=len(await _distinct(databases)),
@@ -125,43 +142,77 @@ class Play:
                 duplicated=await duplicated(by_name),
                 failed=await _counted(databases, FAILED),
                 replicas=await agreements(databases),
-                money=await balance(by_name, self._site.folder / "synthea"),
+                money=await balance(by_name),
                 latency=latency,
                 latency_undisturbed=undisturbed,
                 killed=[outage.what for outage in self._outages],
-                troubles=troubles(worker.log for worker in self._site.workers.values()),
+                troubles=troubles(worker.log for worker in site.workers.values()),
                 incidents=self._incidents,
-                report=loading.result(),
-                people=people,
+                seen=day.seen,
+                asked=house.asked,
+                cards=day.desk.cards,
+                declined=day.desk.declined,
+                mails=await letters.subjects(),
+                texts=await letters.texts(),
+                refused_after=refused_after,
+                disclosed=await discretion.disclosed(site, house, by_name, await letters.texts()),
+                diagrams={shows: await read_flow(databases, flow) for shows, flow in hospital.flows.items()},
                 dead_letter=dead,
-                key=self._site.write_key(),
+                key=site.write_key(),
                 seconds=self._board.seconds,
             )
 
-    def _say(self, progress: Progress) -> None:
-        self._board.step(progress.step, progress.done, progress.total)
-        self._milestones.note(progress)
+    async def _administrator(self, house: House) -> Colleague:
+        """The first one, appointed by whoever runs the platform."""
+        auth = next(service for service in self._site.services if service.name == AUTH)
+        settings = self._site.platform.settings_for(auth, {}, outside=self._site.outside[AUTH])
+        administrator = Colleague(house, "administrator@nile-bank.example", secrets.token_urlsafe(18), "administrator")
+        await appoint(settings, administrator.email, administrator.password, "Administrator")
+        await administrator.sign_in()
+        return administrator
+
+    async def _say(self, through: int) -> None:
+        self._board.step("patients come and go", through, len(self._patients))
+        await self._milestones.note(through / len(self._patients))
 
     async def _kill_the_broker(self) -> None:
         server = self._site.stack.rabbitmq
-        await self._milestones.reached("orders", 0.5)
+        await self._milestones.reached(0.2)
 
         async def start() -> None:
             await asyncio.to_thread(server.start)
 
         await self._outage(BROKER, "RabbitMQ", lambda: asyncio.to_thread(server.kill), BROKER_DOWN, start)
 
-    async def _kill_a_service(self, incidents: Incidents) -> None:
+    async def _kill_a_service(self) -> None:
         worker = self._site.workers[SERVICE]
-        await self._milestones.reached("payments", 0.5)
+        await self._milestones.reached(0.5)
 
         async def start() -> None:
-            what = "a newcomer was tested and discharged while billing was down"
-            await self._incident(what, incidents.treat_a_newcomer())
             worker.start()
             await worker.ready()
 
         await self._outage(SERVICE, SERVICE, lambda: asyncio.to_thread(worker.kill), SERVICE_DOWN, start)
+
+    async def _revoke(self, flows: Flows, hospital: Hospital) -> float:
+        """A nurse's sessions are revoked, and auth is killed; gives the seconds until every other service refused the nurse."""
+        nurse, auth = hospital.the("nurse"), self._site.workers[AUTH]
+        await hospital.administrator.ask("auth", "DELETE", f"/users/{nurse.user_id}/sessions")
+        began = time.monotonic()
+        while not all(await asyncio.gather(*(nurse.is_refused(name) for name in CLOSED))):
+            if time.monotonic() - began > PATIENCE:
+                raise TimeoutError(f"a revoked session was not refused everywhere within {PATIENCE:.0f} seconds")
+        seconds = time.monotonic() - began
+        await flows.settled(seconds=PATIENCE)
+        down = datetime.now(UTC)
+        await asyncio.to_thread(auth.kill)
+        stays = all(await asyncio.gather(*(nurse.is_refused(name) for name in CLOSED)))
+        auth.start()
+        await auth.ready()
+        self._outages.append(Outage(AUTH, down, datetime.now(UTC)))
+        told = "and is without auth" if stays else "but no longer without auth"
+        self._note(f"a session was revoked: {len(CLOSED)} services refused it {seconds:.2f} s later, {told}")
+        return seconds if stays else float("inf")
 
     async def _outage(
         self, what: str, name: str, kill: Callable[[], Awaitable[None]], down: float, start: Callable[[], Awaitable[None]]
@@ -177,18 +228,9 @@ class Play:
         self._board.down.discard(what)
         self._board.note(f"{name} is back after {(ended - began).total_seconds():.1f} s")
 
-    async def _let_things_go_wrong(self, incidents: Incidents) -> None:
-        """What the people at the desks do beside the ordinary."""
-        await self._milestones.reached("discharges", 0.5)
-        await self._incident("a sample was haemolysed, and taken again", incidents.reject_a_sample())
-        await self._incident("a result was corrected", incidents.correct_a_result())
-        await self._milestones.reached("payments", 0.2)
-        await self._incident("two patients turned out to be one", incidents.merge_two_patients())
-
-    async def _incident(self, what: str, happening: Awaitable[bool]) -> None:
-        if await happening:
-            self._incidents.append(what)
-            self._board.note(what)
+    def _note(self, what: str) -> None:
+        self._incidents.append(what)
+        self._board.note(what)
 
 
 async def _counted(databases: Mapping[Service, Database], statement: TextClause) -> Counter[str]:

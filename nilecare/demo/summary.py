@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from itertools import groupby
 
 from rich.console import Console
 from rich.table import Table
@@ -27,11 +27,10 @@ def summarise(console: Console, outcome: Outcome, *, servers_run: bool) -> None:
 
 
 def _verdict(console: Console, outcome: Outcome) -> None:
-    taken = outcome.report.taken
-    console.rule("[bold]NileCare[/]", align="left")
+    console.rule("[bold]NileCare: a day in a hospital[/]", align="left")
     console.print(
-        f"{taken['patients.csv']} patients, {taken['encounters.csv']} encounters, {taken['observations.csv']} results, "
-        f"{taken['claims.csv']} claims: {sum(outcome.events.values())} events in {outcome.flows} flows, with "
+        f"{sum(outcome.seen.values())} patients, {sum(outcome.asked.values())} requests to {len(outcome.asked)} services, "
+        f"{sum(outcome.mails.values())} mails: {sum(outcome.events.values())} events in {outcome.flows} flows, with "
         f"{outcome.effects} effects in {outcome.seconds:.0f} seconds.",
         highlight=False,
     )
@@ -40,8 +39,9 @@ def _verdict(console: Console, outcome: Outcome) -> None:
             console.print(f"[bold red]✗ {fault}[/]", highlight=False)
         return
     console.print(
-        "[bold green]✓ The broker and a service were killed in the middle of it: nothing was lost, doubled or\n"
-        "  reordered, every replica is in step, and the money is right to the cent.[/]",
+        "[bold green]✓ The broker and two services were killed in the middle of it: nothing was lost, doubled or\n"
+        "  reordered, every replica is in step, the money is right to the cent, and no log, metric, error\n"
+        "  or short message tells a name, a number or an address.[/]",
         highlight=False,
     )
 
@@ -72,11 +72,16 @@ def _facts(console: Console, outcome: Outcome) -> None:
     table.add_row(*_answer("lost", not outcome.lost, f"{outcome.lost} events"))
     table.add_row(*_answer("doubled", not outcome.duplicated, f"{outcome.duplicated} effects"))
     table.add_row(*_answer("out of order", not outcome.out_of_order, f"{outcome.out_of_order} effects"))
-    for name, replica in outcome.replicas.items():
-        words = f"{replica.rows} rows, each as its owner has it"
-        if not replica.in_step:
-            words = f"{replica.missing} missing, {replica.surplus} too many, {replica.different} different"
-        table.add_row(*_answer(f"replica {name}", replica.in_step, words))
+    table.add_row(*_answer("disclosed", not outcome.disclosed, f"{sum(outcome.disclosed.values())} names, numbers, addresses"))
+    for service, replicas in groupby(outcome.replicas.items(), key=lambda item: item[0].partition(".")[0]):
+        kept = {name.partition(".")[2]: replica for name, replica in replicas}
+        rows = ", ".join(f"{replica.rows} {kind}" for kind, replica in kept.items())
+        wrong = ", ".join(
+            f"{kind}: {replica.missing} missing, {replica.surplus} too many, {replica.different} different"
+            for kind, replica in kept.items()
+            if not replica.in_step
+        )
+        table.add_row(*_answer(f"replicas of {service}", not wrong, wrong or rows))
     for check in outcome.money:
         wrong = "" if check.holds else f", {check.wrong} wrong"
         table.add_row(*_answer(check.what, check.holds, f"{check.looked_at}, {check.amount:,.2f} in all{wrong}"))
@@ -86,17 +91,12 @@ def _facts(console: Console, outcome: Outcome) -> None:
 
 
 def _story(console: Console, outcome: Outcome) -> None:
-    people = outcome.people
-    lines = [
-        f"{people.began} invoices were paid by card; {people.paid_again} of those cards were declined, and another was tried"
-    ]
+    lines = [f"{count} {what}" for what, count in outcome.seen.items()]
+    lines.append(
+        f"{sum(outcome.cards.values())} card payments, of which {outcome.declined} were declined and tried with another card"
+    )
     lines += outcome.incidents
     lines += [f"{count} × {MEANING[name]}" for name, count in sorted(outcome.troubles.items()) if name != "message.dead"]
-    if outcome.report.not_taken:
-        reasons: defaultdict[str, int] = defaultdict(int)
-        for _, reason, count in outcome.report.reasons():
-            reasons[reason] += count
-        lines += [f"{count} rows were not taken: {reason}" for reason, count in reasons.items()]
     console.print("\n[bold]on the way[/]")
     for line in lines:
         console.print(f"  · {line}", highlight=False, markup=False)
@@ -105,7 +105,7 @@ def _story(console: Console, outcome: Outcome) -> None:
 def _dead_letter(console: Console, outcome: Outcome, *, servers_run: bool) -> None:
     states = ", ".join(f"{count} {state}" for state, count in sorted(outcome.failed.items())) or "none"
     console.print(f"\n[bold]messages that could not be handled[/]: {states}", highlight=False)
-    console.print("  One was broken on purpose: it says nothing of what its contract asks for. Clinical set it aside.")
+    console.print("  One was broken on purpose: it says nothing of what its contract asks for. Billing set it aside.")
     if servers_run:
         console.print(
             f"  Look at it:  [bold cyan]{outcome.key} dead-letters show --id {outcome.dead_letter}[/]", highlight=False

@@ -12,7 +12,7 @@ MEANING = {
     "message.retrying": "a message was put off and tried again",
     "message.held": "a message was laid behind an earlier one of its key",
     "message.dead": "a message became a dead letter",
-    "call.put_off": "a call to the card provider was put off, or asked about",
+    "call.put_off": "a call to the world outside was put off, or asked about",
     "relay.in_doubt": "a relay did not know what the broker had taken, and sent it again",
     "batch.postponed": "a batch waited for a database",
 }

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import csv
+import asyncio
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import psutil
@@ -28,30 +30,41 @@ from broker._failures import Failures
 from broker._replicas import Replica
 from broker._upsert import Arrived, upsert
 from contracts.clinical import PatientChanged
+from contracts.event import StateEvent
+from contracts.facility import FacilityChanged
 from contracts.lab import LabOrderCompleted, OrderedTest
 from nilecare.demo.agreement import Agreement, agreements
 from nilecare.demo.board import Board
+from nilecare.demo.day.people import Town
+from nilecare.demo.discretion import Discretion
 from nilecare.demo.duplicates import duplicated
 from nilecare.demo.latency import Latency, Outage, latencies
 from nilecare.demo.milestones import Milestones
-from nilecare.demo.money import Check, balance, owed_by_claim
+from nilecare.demo.money import Check, balance
 from nilecare.demo.outcome import Outcome
-from nilecare.demo.people import People
 from nilecare.demo.troubles import troubles
 from nilecare.provision import migrations_of
 from nilecare.stack.processes import MARK
-from nilecare.synthea.generate import Generator
-from nilecare.synthea.report import Progress, Report
 from services.billing.app import service as billing
 from services.billing.replicas import PatientReference
 from services.clinical import commands as clinical_commands
 from services.clinical.app import service as clinical
+from services.clinical.replicas import FacilityReference
 from services.lab.app import service as lab
 from services.payment.app import service as payment
 from tests.scratch import Databases
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 CHECKOUT = Path(__file__).resolve().parents[2]
+FACILITY = FacilityChanged(
+    facility_id=uuid4(),
+    name="A hospital",
+    kind="hospital",
+    status="active",
+    time_zone="UTC",
+    currency="USD",
+    state_version=1,
+)
 SUBSCRIPTIONS = {subscription.name: subscription for subscription in billing.subscriptions}
 
 
@@ -67,17 +80,43 @@ async def databases(database: Databases) -> AsyncIterator[dict[str, Database]]:
         await each.close()
 
 
+HAPPENS = (
+    "bed.assigned",
+    "bed.request.waiting",
+    "dispute.lost",
+    "dispute.won",
+    "installment.due",
+    "invoice.overdue",
+    "invoice.paid",
+    "invoice.reopened",
+    "lab.result.corrected",
+    "lab.result.critical_called",
+    "lab.sample.rejected",
+    "note.cosign_requested",
+    "notification.delivered",
+    "patient.merged",
+    "payment.failed",
+    "refund.succeeded",
+    "session.revoked",
+)
+"""Some of what a day has to show."""
+
 # The whole of it.
 
 
-def demo(*options: str) -> subprocess.Popen[str]:
+def demo(*options: str, **more: str) -> subprocess.Popen[str]:
     """The command in a process of its own, without anybody's servers in its environment.
 
     A test run in the background of a shell ignores Ctrl-C, and what it starts would too, but for `env`.
     """
     command = ["env", "--default-signal=INT", sys.executable, "-m", "nilecare.cli", "demo", *options]
     return subprocess.Popen(
-        command, cwd=CHECKOUT, env={"PATH": "/usr/bin:/bin"}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        command,
+        cwd=CHECKOUT,
+        env={"PATH": "/usr/bin:/bin", **more},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
     )
 
 
@@ -94,31 +133,46 @@ def _is_of_demo(process: psutil.Process) -> bool:
 
 
 @pytest.mark.timeout(240)
-def test_demo_shows_that_nothing_is_lost_when_a_broker_and_a_service_are_killed(tmp_path: Path) -> None:
-    """A small demo ends well, says so in words and in JSON, names nobody, and leaves no process."""
+def test_a_day_in_which_nothing_is_lost_or_told(tmp_path: Path) -> None:
+    """A small day ends well, says so in words and in JSON, tells nobody's name, number or address, and leaves no process."""
     before = running()
-    process = demo("--patients", "12", "--seed", "7", "--stop", "--json", str(tmp_path / "outcome.json"))
+    files = ("--json", str(tmp_path / "outcome.json"), "--flows", str(tmp_path / "flows.md"))
+    process = demo("--patients", "12", "--seed", "7", "--stop", *files, OTEL_TRACES_EXPORTER="console")
     output, _ = process.communicate(timeout=230)
     assert process.returncode == 0, output
     outcome = json.loads((tmp_path / "outcome.json").read_text())
-    assert outcome["events"] > 300
-    assert outcome["effects"] > 300
-    assert outcome["flows"] > 50
+    assert outcome["events"] > 500
+    assert outcome["effects"] > 500
+    assert outcome["flows"] > 100
     assert (outcome["lost"], outcome["duplicated"], outcome["out_of_order"]) == (0, 0, 0)
     assert outcome["dead_letters"] == 1
-    assert outcome["killed"] == ["rabbitmq", "billing"]
+    assert outcome["killed"] == ["rabbitmq", "billing", "auth"]
     assert outcome["money_balanced"] is True
-    assert set(outcome["replicas"]) == {"billing.patient", "lab.patient", "payment.patient", "payment.invoice"}
-    assert all(replica["in_step"] and replica["rows"] >= 12 for replica in outcome["replicas"].values())
+    assert all(replica["in_step"] and replica["rows"] for replica in outcome["replicas"].values())
+    assert len({name.partition(".")[0] for name in outcome["replicas"]}) == 8
     assert outcome["latency_ms"]["p99"] > outcome["latency_undisturbed_ms"]["p50"] > 0
-    for event in ("patient.merged", "lab.result.corrected", "lab.sample.rejected", "payment.failed", "invoice.paid"):
+    assert outcome["refused_after_ms"] <= 1000
+    assert outcome["mails_by_subject"]["A result is ready"] > 0
+    assert outcome["disclosed"] == {}
+    for event in HAPPENS:
         assert outcome["events_by_type"][event] > 0
     assert "killed (kill -9)" in output
     assert "nothing was lost" in output
-    Generator(12, 7).write(tmp_path / "again")
-    with (tmp_path / "again" / "patients.csv").open(newline="") as file:
-        assert not [row for row in csv.DictReader(file) if row["LAST"] in output or row["SSN"] in output]
+    everybody = Discretion([*(town := Town(7)).patients(12), *(person for _, person in town.staff())])
+    assert everybody.found_in(output) == 0
+    assert everybody.found_in((tmp_path / "flows.md").read_text()) == 0
+    drawn = re.findall(r"^## (.+)$", (tmp_path / "flows.md").read_text(), re.MULTILINE)
+    assert drawn == re.findall(r"^## (.+)$", (CHECKOUT / "docs" / "flows.md").read_text(), re.MULTILINE)
     assert not running() - before
+
+
+def test_discretion_finds_what_is_told() -> None:
+    """A name, a number or an address in a text is counted, whoever's it is; a text about something else tells nothing."""
+    [patient] = Town(3).patients(1)
+    discretion = Discretion([patient])
+    assert discretion.found_in("invoice.paid took 3 ms") == 0
+    for secret in (patient.full_name.split()[0], patient.phone, patient.email, patient.medical_record_number, patient.street):
+        assert discretion.found_in(f"{{'error': 'no such patient: {secret}'}}") == 1
 
 
 @pytest.mark.timeout(240)
@@ -201,7 +255,7 @@ def patient(event: LabOrderCompleted, version: int = 1) -> PatientChanged:
     )
 
 
-async def keep(database: Database, replica: type[Replica[PatientChanged]], state: PatientChanged) -> None:
+async def keep(database: Database, replica: type[Replica[Any]], state: StateEvent) -> None:
     envelope = Envelope(
         id=uuid7(),
         type=state.contract.name,
@@ -244,11 +298,13 @@ async def test_without_the_inbox_effects_are_found_doubled(
 async def test_replicas_are_compared_with_their_owner_row_by_row(databases: dict[str, Database]) -> None:
     """A replica that misses a row, has one too many, an old version or other words is out of step."""
     services = {billing: databases["billing"], clinical: databases["clinical"]}
+    facility = FACILITY.facility_id
+    await keep(databases["clinical"], FacilityReference, FACILITY)
     async with databases["clinical"].transaction() as session:
         for number in range(3):
             await clinical_commands.register_patient(
                 session,
-                facility_id=uuid4(),
+                facility_id=facility,
                 medical_record_number=str(number),
                 full_name="Nobody",
                 birth_date=NOW.date(),
@@ -278,22 +334,23 @@ async def copy_patients(databases: dict[str, Database]) -> None:
 # Money.
 
 
-async def test_claims_must_balance_to_the_cent(databases: dict[str, Database], tmp_path: Path) -> None:
-    """What the files say is owed and billing does not know is wrong."""
-    Generator(3, 1).write(tmp_path)
-    owed = owed_by_claim(tmp_path)
-    claims, *others = await balance(databases, tmp_path)
-    assert (claims.looked_at, claims.wrong) == (len(owed), len(owed))
-    assert claims.amount == sum(owed.values())
+async def test_a_test_that_was_done_must_be_charged(databases: dict[str, Database]) -> None:
+    """A charge that is on no invoice, for a test that the lab has not done, is wrong."""
+    await deliver_twice(databases["billing"])
+    given, *others = await balance(databases)
+    assert not given.holds
     assert all(check.holds for check in others)
 
 
-async def test_a_test_that_was_done_must_be_charged(databases: dict[str, Database], tmp_path: Path) -> None:
-    """A charge that is on no invoice, for a test that the lab has not done, is wrong."""
-    Generator(1, 1).write(tmp_path)
-    await deliver_twice(databases["billing"])
-    laboratory = (await balance(databases, tmp_path))[2]
-    assert not laboratory.holds
+async def test_a_refund_must_leave_the_books(databases: dict[str, Database]) -> None:
+    """Money that went back in payment and that billing still counts is wrong."""
+    async with databases["billing"].engine.begin() as connection:
+        values = {"id": uuid4(), "payment": uuid4(), "at": NOW}
+        returned = "INSERT INTO payment_returns VALUES (:id, :payment, 'refund', 5, 'USD', :at)"
+        await connection.execute(text(returned), values)
+    *others, given_back = await balance(databases)
+    assert (given_back.looked_at, given_back.wrong) == (0, 1)
+    assert all(check.holds for check in others)
 
 
 # Latency.
@@ -347,9 +404,16 @@ def well() -> Outcome:
         killed=["rabbitmq"],
         troubles={},
         incidents=[],
-        report=Report(),
-        people=People.__new__(People),
-        dead_letter="clinical/1",
+        seen={"were tested": 1},
+        asked={"lab": 1},
+        cards={"tok_visa": 1},
+        declined=0,
+        mails={"A result is ready": 1},
+        texts=[],
+        refused_after=0.1,
+        disclosed={},
+        diagrams={},
+        dead_letter="billing/1",
         key=Path("nilecare"),
         seconds=1.0,
     )
@@ -365,6 +429,8 @@ def well() -> Outcome:
         {"failed": {"dead": 1, "waiting": 1}},
         {"replicas": {"lab.patient": Agreement(rows=1, missing=1, surplus=0, different=0)}},
         {"money": [Check("invoices", 1, 1, Decimal(1))]},
+        {"disclosed": {"the log of lab": 2}},
+        {"refused_after": 1.5},
     ],
 )
 def test_every_fault_is_named(fault: dict[str, object]) -> None:
@@ -377,16 +443,18 @@ def test_every_fault_is_named(fault: dict[str, object]) -> None:
 
 
 async def test_milestones_are_reached_once_passed() -> None:
-    """Who waits for a share of a step goes on when it is done, also when it was before; a step with nothing to do is over."""
+    """Who waits for a share of the day goes on when it is over, also when it was before."""
     milestones = Milestones()
-    milestones.note(Progress("orders", 3, 4))
-    await milestones.reached("orders", 0.5)
-    milestones.note(Progress("payments", 0, 0))
-    await milestones.reached("payments", 0.9)
+    waiting = asyncio.create_task(milestones.reached(0.5))
+    await milestones.note(0.25)
+    assert not waiting.done()
+    await milestones.note(0.75)
+    await waiting
+    await milestones.reached(0.7)
 
 
-def test_board_ends_a_step_when_the_next_begins() -> None:
-    """A step of the loader lasts until the next one begins, and each end is told once."""
+def test_board_ends_a_step_once() -> None:
+    """A step lasts until the next one begins, and each end is told once."""
     told: list[str] = []
     board = Board(told=told.append)
     board.step("patients", 1, 1)
