@@ -19,7 +19,9 @@ async def check_orderable(session: AsyncSession, order: LabOrder) -> None:
     rules.check_facility((await FacilityReference.require(session, patient.facility_id)).status)
     rules.check_alive(patient.status)
     if order.encounter_id is not None:
-        encounter = await EncounterReference.require(session, order.encounter_id)
+        # Held: that it does not take place is heard either here, or by `cancel_orders_of_encounter` after this order is there.
+        await EncounterReference.require(session, order.encounter_id)
+        encounter = await EncounterReference.held(session, order.encounter_id)
         rules.check_encounter(encounter.status)
         if (await PatientReference.current(session, encounter.patient_id)).id != patient.id:
             raise EncounterIsOfAnotherPatient(order_id=order.order_id)

@@ -9,14 +9,14 @@ from uuid import UUID, uuid4
 from sqlalchemy import ColumnElement, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from broker import clock
+from broker import NotYet, clock
 from contracts.lab import Priority
 from services.lab import rules
 from services.lab.commands.catalogue import offered_tests
 from services.lab.commands.follow_ups import announce, end_cancelled, lines
 from services.lab.commands.orderable import check_duplicates, check_orderable
 from services.lab.commands.work import working_on
-from services.lab.replicas import PatientReference
+from services.lab.replicas import EncounterReference, PatientReference
 from services.lab.tables import LabOrder
 
 
@@ -123,7 +123,13 @@ async def cancel_order(session: AsyncSession, order_id: UUID, *, reason: str) ->
 
 
 async def cancel_orders_of_encounter(session: AsyncSession, encounter_id: UUID, *, reason: str) -> None:
-    """Gives up the open orders of an encounter that does not take place; those with results go on."""
+    """Gives up the open orders of an encounter that does not take place; those with results go on.
+
+    Raises NotYet while the encounter's reference would still let an order be placed.
+    """
+    encounter = await EncounterReference.require(session, encounter_id)
+    if encounter.status not in rules.ENDED_ENCOUNTERS:
+        raise NotYet(EncounterReference, encounter_id)
     for order in await _open(session, LabOrder.encounter_id == encounter_id):
         if "resulted" not in order.tests:
             await cancel_order(session, order.order_id, reason=reason)

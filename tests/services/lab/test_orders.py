@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from uuid import UUID, uuid4
 
 import pytest
+from sqlalchemy import text
 
 from broker import NotFound, NotYet, clock
 from contracts.clinical import EncounterCancelled, PatientMerged
@@ -32,6 +34,9 @@ from tests.services.lab.bench import (
     received,
     verified,
 )
+from tests.waiting import until
+
+WAITS = text("SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'")
 
 
 @pytest.fixture(autouse=True)
@@ -202,11 +207,44 @@ async def test_a_cancelled_encounter_takes_its_orders_along(lab: Workplace) -> N
     other = await placed(lab, patient_id, encounter_id=elsewhere)
     await accepted(lab, begun)
     await verified(lab, begun, mmol("4"))
+    await known_encounter(lab, patient_id, "cancelled", encounter_id=encounter_id, version=2)
     await lab.deliver(
         EncounterCancelled(encounter_id=encounter_id, patient_id=patient_id, facility_id=FACILITY, cancelled_at=clock.now())
     )
     assert [(await order_of(lab, order)).status for order in (gone, begun, other)] == ["cancelled", "partial", "ordered"]
     assert [event.order_id for event in await lab.published(LabOrderCancelled)] == [gone]
+
+
+async def test_no_order_slips_in_behind_a_cancelled_encounter(lab: Workplace) -> None:
+    """As long as something can be ordered in an encounter that was cancelled, its cancellation is tried again."""
+    patient_id = await known_patient(lab)
+    encounter_id = await known_encounter(lab, patient_id)
+    cancelled = EncounterCancelled(
+        encounter_id=encounter_id, patient_id=patient_id, facility_id=FACILITY, cancelled_at=clock.now()
+    )
+    await lab.arrive(cancelled)
+    assert [state for state, _ in await lab.kept()] == ["retrying"]
+    slipped = await placed(lab, patient_id, encounter_id=encounter_id)
+    await known_encounter(lab, patient_id, "cancelled", encounter_id=encounter_id, version=2)
+    await lab.retry()
+    assert (await order_of(lab, slipped)).status == "cancelled"
+    assert await lab.kept() == []
+
+
+async def test_an_encounter_is_not_over_while_an_order_in_it_is_placed(lab: Workplace) -> None:
+    """The lab hears of its end when the order is there."""
+    patient_id = await known_patient(lab)
+    encounter_id = await known_encounter(lab, patient_id)
+    async with lab.transaction() as session:
+        await commands.place_order(session, patient_id=patient_id, tests=[POTASSIUM], encounter_id=encounter_id)
+        hearing = asyncio.create_task(known_encounter(lab, patient_id, "cancelled", encounter_id=encounter_id, version=2))
+
+        async def waits_for_the_order() -> bool:
+            async with lab.transaction() as another:
+                return bool((await another.execute(WAITS)).all())
+
+        await until(waits_for_the_order)
+    await hearing
 
 
 async def test_nobodys_order_is_not_found(lab: Workplace) -> None:
