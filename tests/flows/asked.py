@@ -41,12 +41,13 @@ FORMATS = {"date": "2026-01-01", "date-time": "2026-01-01T10:00:00Z", "time": "1
 
 MORE: Mapping[tuple[str, str, str], dict[str, Any]] = {
     ("clinical", "PATCH", "/patients/{patient_id}"): {"sex": "other"},
+    ("clinical", "POST", "/patients/{patient_id}/vitals"): {"pulse_per_minute": 70},
     ("lab", "POST", "/lab-orders/{order_id}/samples"): {
         "label": {"full_name": "somebody", "birth_date": "1957-03-09", "medical_record_number": "1"}
     },
     ("lab", "POST", "/lab-orders/{order_id}/results"): {"value": "1", "unit": "mmol/L"},
     ("lab", "POST", "/lab-results/{result_id}/correct"): {"value": "1", "unit": "mmol/L"},
-    ("notification", "POST", "/subscriptions"): {"role": "nurse"},
+    ("notification", "POST", "/subscriptions"): {"role": "nurse", "user_id": None},
 }
 """Fields that a body needs although its document does not require each of them."""
 
@@ -177,6 +178,12 @@ ROLES = {
     service.name: sorted({role for route in ROUTES if route.service is service for role in route.roles}) for service in SERVICES
 }
 """The roles that each service knows."""
+
+
+def route(service: str, method: str, path: str) -> Route:
+    """One of them."""
+    [found] = [each for each in ROUTES if (each.service.name, each.method, each.path) == (service, method, path)]
+    return found
 
 
 def routes_of_service(name: str) -> list[Route]:

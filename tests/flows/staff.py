@@ -21,31 +21,39 @@ class Colleague:
     hospital: Hospital
     user_id: UUID
     role: str
+    email: str
+    password: str
 
     async def ask(self, service: str, method: str, path: str, body: object = None, *, status: int | None = None) -> Reply:
         """As `Hospital.ask`, in this user's name and with this role alone."""
         token = self.hospital.token(service, self.role, user=self.user_id)
         return await self.hospital.ask(service, method, path, body, status=status, headers={"Authorization": f"Bearer {token}"})
 
+    async def signs_in(self) -> Reply:
+        """A session of this user."""
+        return await self.hospital.ask("auth", "POST", "/login", {"email": self.email, "password": self.password})
+
 
 async def engaged(hospital: Hospital, role: str) -> Colleague:
     """Somebody new, who registers, proves the address and gets the role; every service knows."""
     email = hospital.secret("staff-").lower() + "@hospital.example"
-    asked = {"email": email, "password": hospital.secret("correct horse "), "full_name": hospital.secret("Samir Aziz ")}
+    password = hospital.secret("correct horse ")
+    asked = {"email": email, "password": password, "full_name": hospital.secret("Samir Aziz ")}
     registration = await hospital.ask("auth", "POST", "/register", asked)
     verified = await hospital.ask("auth", "POST", "/verify", {"code": _code_of(hospital, registration.flow)})
-    colleague = Colleague(hospital, UUID(verified["user_id"]), role)
+    colleague = Colleague(hospital, UUID(verified["user_id"]), role, email, password)
     grant = {"role": role, "facility_id": hospital.id}
-    await _administers(hospital, "POST", f"/users/{colleague.user_id}/roles", grant)
+    await administers(hospital, "POST", f"/users/{colleague.user_id}/roles", grant)
     return colleague
 
 
 async def erased(colleague: Colleague) -> Reply:
     """The user's personal data is gone, everywhere."""
-    return await _administers(colleague.hospital, "DELETE", f"/users/{colleague.user_id}")
+    return await administers(colleague.hospital, "DELETE", f"/users/{colleague.user_id}")
 
 
-async def _administers(hospital: Hospital, method: str, path: str, body: object = None) -> Reply:
+async def administers(hospital: Hospital, method: str, path: str, body: object = None) -> Reply:
+    """Somebody does whose role counts everywhere."""
     token = development_token(["administrator"], subject=str(ADMINISTRATOR), file=hospital.running.key_file)
     return await hospital.ask("auth", method, path, body, headers={"Authorization": f"Bearer {token}"})
 

@@ -47,10 +47,14 @@ TOGETHER = [HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_
 
 
 def operations(service: Service) -> Iterator[Operation]:
-    """What can be asked of a service, as its OpenAPI document says."""
+    """What can be asked of a service, as its OpenAPI document says; the token, without which nothing is, is not made up."""
     nowhere = Database(engine_for("postgresql://nobody@localhost/nothing"), service.name)
     app = application(service, Settings(database_url="", amqp_url=""), nowhere)
-    for found in schemathesis.openapi.from_dict(app.openapi()).get_all_operations():
+    document = app.openapi()
+    for path in document["paths"].values():
+        for declared in path.values():
+            declared.pop("security", None)
+    for found in schemathesis.openapi.from_dict(document).get_all_operations():
         assert isinstance(found, Ok), found
         operation = found.ok()
         if operation.path.startswith(PREFIX):
@@ -62,7 +66,7 @@ OPERATIONS = [(service, operation) for service in SERVICES for operation in oper
 
 
 def takes_something(operation: Operation) -> bool:
-    """Whether anything of a request can be malformed: a parameter, a token, or a body."""
+    """Whether anything of a request can be malformed: a parameter or a body."""
     return bool([*operation.iter_parameters(), *operation.body])
 
 

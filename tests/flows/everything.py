@@ -1,0 +1,151 @@
+"""Something of everything that routes are about, at one facility: ids by the names that paths and bodies have for them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from tests.flows.asked import route
+from tests.flows.beds import furnish
+from tests.flows.hospital import GLUCOSE, Hospital, Person, Reply
+from tests.flows.staff import Colleague, administers, engaged
+from tests.flows.till import pays_cash, something_of_everything
+from tests.flows.told import something_told
+
+DIAGNOSIS = "I10"
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """How one thing is made: what has to be said besides the ids that there are already and what the document requires."""
+
+    id: str
+    service: str
+    path: str
+    besides: dict[str, Any] = field(default_factory=dict)
+
+
+WRITTEN = (
+    Made("note_id", "ehr", "/notes"),
+    Made("problem_id", "ehr", "/problems", {"code": DIAGNOSIS}),
+    Made("document_id", "ehr", "/documents"),
+)
+"""In a health record."""
+
+DONE = (
+    Made("diagnosis_id", "clinical", "/patients/{patient_id}/diagnoses", {"code": DIAGNOSIS}),
+    Made("allergy_id", "clinical", "/patients/{patient_id}/allergies"),
+    Made("coupon_id", "billing", "/coupons", {"percent": "10"}),
+    Made("policy_id", "billing", "/insurance-policies"),
+    Made("claim_id", "billing", "/claims"),
+    Made("request_id", "billing", "/invoices/{invoice_id}/write-off-requests"),
+)
+"""By the facility's staff, each with what is made before it."""
+
+
+async def everything(hospital: Hospital) -> dict[str, str]:
+    """A facility in the middle of its work."""
+    person = await hospital.registers()
+    case = await _owes_for_long(hospital)
+    trainee = await engaged(hospital, "trainee")
+    ids = {
+        **await _lies_on_a_ward(hospital, person),
+        **await _is_measured(hospital, person),
+        **await _is_taken_for_another(hospital, person),
+        **await something_of_everything(hospital, await hospital.registers()),
+        **await something_told(hospital),
+        **await _pays_too_much(hospital),
+        "case_id": case,
+        **await _has_an_account(trainee),
+        "setting": "visiting_from",
+    }
+    await hospital.ask("clinical", "PUT", "/icd10-codes", {"codes": [{"code": DIAGNOSIS, "title": "…", "billable": True}]})
+    for made in DONE:
+        ids[made.id] = (await _make(hospital, made, ids))[made.id]
+    for made in WRITTEN:
+        ids[made.id] = (await _make(trainee, made, ids))[made.id]
+    # A trainee's note, once signed, waits for a cosignature.
+    await trainee.ask("ehr", "POST", f"/notes/{ids['note_id']}/sign")
+    return ids | {"version": "1", "grant_id": await _is_read_elsewhere(hospital, person)}
+
+
+async def _make(who: Hospital | Colleague, made: Made, ids: dict[str, str]) -> Reply:
+    asked = route(made.service, "POST", made.path)
+    return await who.ask(made.service, "POST", asked.filled(ids), asked.body(ids) | made.besides)
+
+
+async def _lies_on_a_ward(hospital: Hospital, person: Person) -> dict[str, str]:
+    floor = await furnish(hospital, 2, name="a ward")
+    return {
+        "facility_id": hospital.id,
+        "department_id": floor.department,
+        "ward_id": floor.ward,
+        "bed_id": floor.beds[0],
+        "to_bed_id": floor.beds[1],
+        "patient_id": person.id,
+        "encounter_id": await hospital.admits(person),
+    }
+
+
+async def _is_measured(hospital: Hospital, person: Person) -> dict[str, str]:
+    invoice = await hospital.invoices(person)
+    payment = await hospital.ask("payment", "POST", "/payments", hospital.card(invoice, None, "2.00"))
+    # 4.2 mg/dL: so critical that somebody has to be called.
+    order = await hospital.completes(person, GLUCOSE)
+    await hospital.controls(GLUCOSE)
+    [result] = (await hospital.ask("lab", "GET", f"/lab-orders/{order}/results")).items
+    return {
+        "order_id": order,
+        "sample_id": result["sample_id"],
+        "result_id": result["result_id"],
+        "invoice_id": invoice["invoice_id"],
+        "payment_id": payment["payment_id"],
+    }
+
+
+async def _is_taken_for_another(hospital: Hospital, person: Person) -> dict[str, str]:
+    """Somebody of the same name, born on the same day, is registered: the two may be one."""
+    _, asked = hospital.new_person()
+    other = await hospital.ask("clinical", "POST", "/patients", asked | {"full_name": person.name})
+    reviews = (await hospital.ask("clinical", "GET", "/duplicate-reviews")).items
+    [review] = [each for each in reviews if person.id in {each["patient_id"], each["other_id"]}]
+    return {"into_patient_id": other["patient_id"], "review_id": review["review_id"]}
+
+
+async def _owes_for_long(hospital: Hospital) -> str:
+    """An account that is in collections."""
+    person = await hospital.registers()
+    await hospital.invoices(person)
+    await hospital.running.move_clock(timedelta(days=31))
+    asked = {"patient_id": person.id, "facility_id": hospital.id, "currency": "USD"}
+    return str((await hospital.ask("billing", "POST", "/collections", asked))["case_id"])
+
+
+async def _has_an_account(colleague: Colleague) -> dict[str, str]:
+    """Somebody who is signed in, and a program."""
+    session = await colleague.signs_in()
+    program = {"name": "analyser", "roles": ["technician"], "facilities": [colleague.hospital.id]}
+    client = await administers(colleague.hospital, "POST", "/clients", program)
+    return {
+        "user_id": str(colleague.user_id),
+        "role": colleague.role,
+        "session_id": session["session_id"],
+        "client_id": client["client_id"],
+    }
+
+
+async def _pays_too_much(hospital: Hospital) -> dict[str, str]:
+    """What is left over is a credit."""
+    person = await hospital.registers()
+    await pays_cash(hospital, person, "20.00", await hospital.invoices(person))
+    [credit] = (await hospital.ask("billing", "GET", "/credits", params={"patient_id": person.id})).items
+    return {"credit_id": credit["credit_id"]}
+
+
+async def _is_read_elsewhere(hospital: Hospital, person: Person) -> str:
+    """A clinician of another facility opened the record in an emergency."""
+    elsewhere = Hospital(hospital.running)
+    grant = await elsewhere.ask("clinical", "POST", f"/patients/{person.id}/break-glass", {"reason": "unconscious"})
+    await elsewhere.close()
+    return str(grant["grant_id"])
