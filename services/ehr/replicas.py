@@ -80,7 +80,8 @@ class UserReference(Replica[UserChanged], Base):
 
     @classmethod
     async def writer(cls, session: AsyncSession, user_id: UUID, facility_id: UUID) -> Writer:
-        """Who they are at a facility. Raises NotYet, NotFound."""
-        user = await cls.require(session, user_id)
+        """Who they are at a facility, until the transaction ends. Raises NotYet, NotFound."""
+        await cls.require(session, user_id)
+        user = await cls.held(session, user_id)
         here = {grant["role"] for grant in user.grants if grant["facility_id"] in (None, str(facility_id))}
         return Writer(user_id=user_id, active=user.status == "active", roles=frozenset(here))

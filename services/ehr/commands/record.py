@@ -7,11 +7,11 @@ from uuid import UUID, uuid4
 from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from broker import clock
+from broker import NotYet, clock
 from contracts.auth import UserErased
 from contracts.lab import LabResultAvailable, LabResultCorrected
 from services.ehr import rules
-from services.ehr.replicas import PatientReference
+from services.ehr.replicas import PatientReference, UserReference
 from services.ehr.tables import (
     Addendum,
     Cosignature,
@@ -57,7 +57,12 @@ async def repoint_record(session: AsyncSession, patient_id: UUID, *, into_patien
 
 
 async def retain_what_was_written(session: AsyncSession, event: UserErased) -> None:
-    """Notes why an erased user's entries stay; drafts, which nobody can sign any more, are withdrawn."""
+    """Notes why an erased user's entries stay; drafts, which nobody can sign any more, are withdrawn.
+
+    Raises NotYet while they could still write.
+    """
+    if (await UserReference.require(session, event.user_id)).status != "deleted":
+        raise NotYet(UserReference, event.user_id)
     drafts = update(Note).where(Note.author_id == event.user_id, Note.status == "draft")
     withdrawn = {"status": rules.NOTE.moved("draft", "entered_in_error"), "reason": "its author is gone"}
     await session.execute(drafts.values(**withdrawn, marked_at=clock.now()))

@@ -7,13 +7,20 @@ from uuid import UUID
 from sqlalchemy import delete, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from broker import NotYet
 from services.notification import rules
 from services.notification.commands.dispatching import suppress
+from services.notification.replicas import UserReference
 from services.notification.tables import Address, ContactHours, Notification, Preference, Subscription
 
 
 async def erase_user(session: AsyncSession, user_id: UUID) -> None:
-    """Forgets a user: what they were told, where, and how they wanted it. That something was sent stays, without what."""
+    """Forgets a user: what they were told, where, and how they wanted it. That something was sent stays, without what.
+
+    Raises NotYet while they could still be told something.
+    """
+    if (await UserReference.require(session, user_id)).status != "deleted":
+        raise NotYet(UserReference, user_id)
     await _forget_notifications(session, user_id)
     for table in (Address, Preference, ContactHours):
         await session.execute(delete(table).where(table.recipient_kind == "user", table.recipient_id == user_id))

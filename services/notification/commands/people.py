@@ -83,8 +83,9 @@ async def _device(session: AsyncSession, person: Person) -> Address | None:
 
 
 async def _user(session: AsyncSession, id_: UUID) -> Person | None:
-    user = await UserReference.find(session, id_)
-    if user is None or user.status == "deleted":
+    # Held: what is written of them here is there when their erasure is heard, which forgets it.
+    user = await session.get(UserReference, id_, with_for_update={"read": True}, populate_existing=True)
+    if user is None or user.deleted or user.status == "deleted":
         return None
     return Person(
         kind="user",

@@ -346,6 +346,7 @@ async def test_an_erased_users_notes_stay(ehr: Workplace) -> None:
     """Under a bare id, with the reason; drafts, which nobody could sign, are withdrawn. Of a stranger nothing is noted."""
     note_id, draft = await signed(ehr), await drafted(ehr)
     for user_id in (CLINICIAN, uuid4()):
+        await ehr.deliver(user(user_id, version=2, status="deleted"))
         await ehr.deliver(UserErased(user_id=user_id, erased_at=clock.now()))
     assert (await note_of(ehr, note_id)).author_id == CLINICIAN
     assert (await note_of(ehr, draft)).status == "entered_in_error"
@@ -357,3 +358,14 @@ async def test_an_erased_users_notes_stay(ehr: Workplace) -> None:
             text("SELECT column_name FROM information_schema.columns WHERE table_name = 'user_reference'")
         )
         assert not {"full_name", "email", "phone"} & set(columns)
+
+
+async def test_an_erasure_is_heard_when_nothing_more_can_be_written(ehr: Workplace) -> None:
+    """What an erased user writes until then is counted, or withdrawn, like all that was written before."""
+    await ehr.arrive(UserErased(user_id=CLINICIAN, erased_at=clock.now()))
+    assert [state for state, _ in await ehr.kept()] == ["retrying"]
+    draft = await drafted(ehr)
+    await ehr.deliver(user(CLINICIAN, version=2, status="deleted"))
+    await ehr.retry()
+    assert (await note_of(ehr, draft)).status == "entered_in_error"
+    assert await ehr.kept() == []

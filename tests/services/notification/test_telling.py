@@ -210,6 +210,17 @@ async def test_an_erased_user_is_forgotten(desk: Desk) -> None:
     assert left == 0
 
 
+async def test_an_erasure_is_heard_when_nothing_more_can_be_told(desk: Desk) -> None:
+    """What somebody is told between their erasure and the end of their reference is forgotten too."""
+    await desk.work.arrive(UserErased(user_id=CLINICIAN, erased_at=NOON))
+    assert [state for state, _ in await desk.work.kept()] == ["retrying"]
+    await desk.hears(result())
+    await desk.hears(user(version=2, full_name="", email=None, phone=None, status="deleted", grants=()))
+    await desk.work.retry()
+    assert await desk.work.kept() == []
+    assert await desk.rows("SELECT address FROM addresses WHERE recipient_kind = 'user'") == []
+
+
 async def test_a_merged_patients_replica_is_all_that_is_needed(desk: Desk) -> None:
     """The merge itself is not listened to: the patient's state says it."""
     assert not [each for each in desk.work.service.subscriptions if PatientMerged in each.events]
