@@ -185,8 +185,10 @@ async def test_a_result_after_discharge_is_invoiced_by_itself(hospital: Hospital
     person = await hospital.registers()
     encounter = await hospital.admits(person)
     await hospital.completes(person, POTASSIUM, encounter=encounter)
+    order = await hospital.orders(person, GLUCOSE, encounter=encounter)
+    await hospital.accepts(order, person)
     await hospital.discharges(encounter)
-    await hospital.completes(person, GLUCOSE, encounter=encounter)
+    await hospital.releases(await hospital.measures(order, GLUCOSE, value=hospital.secret("85.2"), unit="mg/dL"))
     invoices = await hospital.owed(person)
     assert sorted(invoice["total"]["amount"] for invoice in invoices) == sorted([PRICES[POTASSIUM], PRICES[GLUCOSE]])
     numbers = [int(invoice["number"].rpartition("-")[2]) for invoice in invoices]
