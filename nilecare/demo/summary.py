@@ -14,6 +14,8 @@ from nilecare.demo.troubles import MEANING
 
 WIDTH = 100
 BAR = 24
+MOST_EVENTS = 16
+"""Types of events that are shown by themselves."""
 
 
 def summarise(console: Console, outcome: Outcome, *, servers_run: bool) -> None:
@@ -49,8 +51,11 @@ def _verdict(console: Console, outcome: Outcome) -> None:
 def _events(console: Console, outcome: Outcome) -> None:
     table = _table("event", ">how many", "")
     most = max(outcome.events.values(), default=1)
-    for name, count in sorted(outcome.events.items(), key=lambda item: (-item[1], item[0])):
+    ordered = sorted(outcome.events.items(), key=lambda item: (-item[1], item[0]))
+    for name, count in ordered[:MOST_EVENTS]:
         table.add_row(name, str(count), Text("█" * max(1, round(count / most * BAR)), style="blue"))
+    if rest := ordered[MOST_EVENTS:]:
+        table.add_row(f"and {len(rest)} other types", str(sum(count for _, count in rest)), "")
     console.print()
     console.print(table)
 
@@ -93,7 +98,7 @@ def _facts(console: Console, outcome: Outcome) -> None:
 def _story(console: Console, outcome: Outcome) -> None:
     lines = [f"{count} {what}" for what, count in outcome.seen.items()]
     lines.append(
-        f"{sum(outcome.cards.values())} card payments, of which {outcome.declined} were declined and tried with another card"
+        f"{sum(outcome.cards.values())} card payments were tried; {outcome.declined} were declined, and made with another card"
     )
     lines += outcome.incidents
     lines += [f"{count} × {MEANING[name]}" for name, count in sorted(outcome.troubles.items()) if name != "message.dead"]

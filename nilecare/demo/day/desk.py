@@ -153,9 +153,10 @@ def _is_not_yet(response: httpx.Response) -> bool:
 
 async def until(what: str, look: Callable[[], Awaitable[T | None]]) -> T:
     """What `look` finds, as soon as it does. Raises TimeoutError."""
-    deadline = time.monotonic() + PATIENCE
+    deadline, pause = time.monotonic() + PATIENCE, PAUSE
     while (found := await look()) is None:
         if time.monotonic() > deadline:
             raise TimeoutError(f"{what} has not come for {PATIENCE:.0f} seconds")
-        await asyncio.sleep(PAUSE)
+        await asyncio.sleep(pause)
+        pause = min(pause * 1.5, 1.0)
     return found
