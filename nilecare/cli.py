@@ -19,7 +19,7 @@ COMMANDS = {
     "provision": ("nilecare.provision:command", "Set up accounts, databases, tables and topology."),
     "run": ("nilecare.run:command", "Run services."),
     "service-pages": ("nilecare.service_pages:command", "Generate docs/services, or check that it is fresh."),
-    "simulator": ("nilecare.simulator:command", "Run a card provider that is none, for development."),
+    "simulator": ("nilecare.simulator:command", "Run the world outside, simulated, for development."),
     "status": ("nilecare.status:command", "See how every service and its messages are."),
     "token": ("nilecare.token:command", "Print a token for development."),
     "topology": ("nilecare.topology:group", "Show, apply and compare what RabbitMQ should hold."),

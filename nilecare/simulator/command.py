@@ -69,8 +69,9 @@ async def _serve(cards: CardSimulator, mails: MailSink, messages: MessageGateway
         asyncio.get_running_loop().add_signal_handler(number, asked.set)
     async with AsyncExitStack() as stack:
         smtp = await stack.enter_async_context(mails.serving(host=host, port=ports.mails))
-        gateway = await stack.enter_async_context(messages.serving(host=host, port=ports.messages))
         provider = await stack.enter_async_context(cards.serving(host=host, port=ports.cards))
+        # The last one, since it is who says that all are ready.
+        gateway = await stack.enter_async_context(messages.serving(host=host, port=ports.messages))
         click.echo(f"The card provider simulator listens on {provider}")
         click.echo(f"The mail server simulator listens on {smtp}")
         click.echo(f"The message gateway simulator listens on {gateway}")

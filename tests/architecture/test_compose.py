@@ -10,8 +10,10 @@ import yaml
 
 from broker import Service
 from nilecare.platform import services
+from nilecare.stack.development import Development
 
 FILE = Path(__file__).parents[2] / "docker-compose.yml"
+OUTSIDE = "NILECARE_OUTSIDE_"
 ADMINISTRATORS = {"NILECARE_POSTGRES_URL", "NILECARE_MANAGEMENT_URL", "NILECARE_SECRET"}
 
 every_service = pytest.mark.parametrize("service", services(), ids=lambda service: service.name)
@@ -58,3 +60,18 @@ def test_nothing_is_open_to_other_machines(deployed: dict[str, Any]) -> None:
     published = [port for container in deployed.values() for port in container.get("ports", [])]
     assert published
     assert [port for port in published if not port.startswith("127.0.0.1:")] == []
+
+
+def test_every_container_that_stays_says_whether_it_is_well(deployed: dict[str, Any]) -> None:
+    """Each container but the one that sets up and ends has a health check."""
+    assert {name for name, container in deployed.items() if "healthcheck" not in container} == {"provision"}
+
+
+def test_every_service_knows_the_world_outside(deployed: dict[str, Any], tmp_path: Path) -> None:
+    """What `make up` tells the services of the world outside without Docker, they are told in their containers too."""
+    development = Development(services(), tmp_path / ".env")
+    development.choose_ports()
+    development.use(development.local_servers)
+    development.save()
+    told = {name for service in services() for name in deployed[service.name]["environment"] if name.startswith(OUTSIDE)}
+    assert told == {name for name in development.values if name.startswith(OUTSIDE)}

@@ -169,7 +169,7 @@ async def test_what_is_special_is_described() -> None:
 
 
 async def test_they_run_in_the_simulators_process() -> None:
-    """It says where each of them listens, and its gateway shows both inboxes."""
+    """It says where each of them listens, and its gateway shows both inboxes; that it is ready it tells everybody."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-c",
@@ -184,6 +184,9 @@ async def test_they_run_in_the_simulators_process() -> None:
     async with httpx.AsyncClient(base_url=address, headers={"Authorization": f"Bearer {SECRET}"}) as client:
         await client.post("/messages", json=TEXT, headers={"Idempotency-Key": "k"})
         inboxes = [(await client.get(inbox)).json() for inbox in ("/mails", "/messages")]
+    async with httpx.AsyncClient(base_url=address) as anybody:
+        answers = [(await anybody.get(path)).status_code for path in ("/health/ready", "/mails")]
     process.send_signal(signal.SIGTERM)
     assert await process.wait() == 0
     assert [[each["to"] for each in inbox] for inbox in inboxes] == [["amal@example.org"], [TEXT["to"]]]
+    assert answers == [200, 401]
