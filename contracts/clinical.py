@@ -78,6 +78,8 @@ class EncounterDischarged(Event, name="encounter.discharged", version=1, key="en
     patient_id: UUID
     facility_id: UUID
     discharged_at: datetime
+    encounter_class: EncounterClass | None = None
+    """Null where it was said by who did not tell yet."""
 
 
 class EncounterCancelled(Event, name="encounter.cancelled", version=1, key="encounter_id"):
@@ -87,6 +89,8 @@ class EncounterCancelled(Event, name="encounter.cancelled", version=1, key="enco
     patient_id: UUID
     facility_id: UUID
     cancelled_at: datetime
+    encounter_class: EncounterClass | None = None
+    """Null where it was said by who did not tell yet."""
 
 
 class EncounterAdmitted(Event, name="encounter.admitted", version=1, key="encounter_id"):

@@ -32,16 +32,13 @@ async def show_paid_invoice_in_record(invoice: InvoicePaid, envelope: Envelope, 
     await commands.enter_paid_invoice(session, invoice, source_event_id=envelope.id)
 
 
-@on(BedAssigned)
-async def take_bed(assigned: BedAssigned, session: AsyncSession) -> None:
-    """The encounter shows where its patient lies."""
-    await commands.take_bed(session, assigned)
-
-
-@on(BedReleased)
-async def leave_bed(released: BedReleased, session: AsyncSession) -> None:
-    """The encounter no longer shows a bed that was left."""
-    await commands.leave_bed(session, released)
+@on(BedAssigned, BedReleased)
+async def follow_bed(said: BedAssigned | BedReleased, session: AsyncSession) -> None:
+    """The encounter shows where its patient lies; one queue for both, so that they are heard in their order."""
+    if isinstance(said, BedAssigned):
+        await commands.take_bed(session, said)
+    else:
+        await commands.leave_bed(session, said)
 
 
 @on(LabOrderPlaced)

@@ -19,7 +19,7 @@ async def follow_stay(event: EncounterAdmitted | EncounterDischarged | Encounter
         return
     reason: ReleaseReason = "discharged" if isinstance(event, EncounterDischarged) else "cancelled"
     given = event.model_dump(include={"encounter_id", "patient_id", "facility_id"})
-    await commands.end_stay(session, **given, reason=reason)
+    await commands.end_stay(session, **given, reason=reason, is_stay=event.encounter_class in (None, "inpatient"))
 
 
 @on(PatientMerged)

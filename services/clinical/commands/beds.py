@@ -20,7 +20,10 @@ async def take_bed(session: AsyncSession, assigned: BedAssigned) -> None:
 
 
 async def leave_bed(session: AsyncSession, released: BedReleased) -> None:
-    """An inpatient no longer has this bed; one taken since stays theirs. Raises NotFound."""
-    encounter = await Encounter.locked(session, released.encounter_id)
-    if encounter.bed_id == released.bed_id:
+    """An inpatient no longer has this bed; one taken since stays theirs.
+
+    A bed can have been kept for an encounter that was never planned here: then nobody leaves it.
+    """
+    encounter = await session.get(Encounter, released.encounter_id, with_for_update=True, populate_existing=True)
+    if encounter is not None and encounter.bed_id == released.bed_id:
         encounter.bed_id = None

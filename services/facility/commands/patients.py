@@ -17,7 +17,7 @@ from services.facility.tables import Bed, BedRequest, BedStay, Facility
 async def merge_patient(session: AsyncSession, patient_id: UUID, into_patient_id: UUID, facility_id: UUID) -> None:
     """What one patient has or waits for is the other's. Who lay in two beds lies in the one that they came to last.
 
-    Raises NotYet.
+    What is over stays with whom it was for. Raises NotYet.
     """
     if not await _is_concerned(session, patient_id):
         return
@@ -29,7 +29,8 @@ async def merge_patient(session: AsyncSession, patient_id: UUID, into_patient_id
         bed.patient_id = into
     still_open = [BedStay.patient_id == patient_id, BedStay.ended_at.is_(None)]
     await session.execute(update(BedStay).where(*still_open).values(patient_id=into))
-    await session.execute(update(BedRequest).where(BedRequest.patient_id == patient_id).values(patient_id=into))
+    needs = [BedRequest.patient_id == patient_id, BedRequest.status != "closed"]
+    await session.execute(update(BedRequest).where(*needs).values(patient_id=into))
     await serve_waiting(session, facility)
 
 
@@ -47,10 +48,10 @@ async def release_beds_of(session: AsyncSession, patient_id: UUID, facility_id: 
 
 
 async def _is_concerned(session: AsyncSession, patient_id: UUID) -> bool:
-    """Whether a patient has a bed or ever asked for one."""
-    asked = select(BedRequest.encounter_id).where(BedRequest.patient_id == patient_id)
+    """Whether a patient has a bed or needs one."""
+    needs = select(BedRequest.encounter_id).where(BedRequest.patient_id == patient_id, BedRequest.status != "closed")
     kept = select(Bed.bed_id).where(Bed.patient_id == patient_id)
-    return (await session.scalar(asked.union_all(kept).limit(1))) is not None
+    return (await session.scalar(needs.union_all(kept).limit(1))) is not None
 
 
 async def _encounters_in_bed(session: AsyncSession, patients: Collection[UUID]) -> list[UUID]:

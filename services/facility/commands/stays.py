@@ -53,10 +53,22 @@ async def request_bed(
 
 
 async def end_stay(
-    session: AsyncSession, *, encounter_id: UUID, patient_id: UUID, facility_id: UUID, reason: ReleaseReason
+    session: AsyncSession,
+    *,
+    encounter_id: UUID,
+    patient_id: UUID,
+    facility_id: UUID,
+    reason: ReleaseReason,
+    is_stay: bool = True,
 ) -> None:
-    """An encounter is over: it no longer waits, and what it had or was kept for it goes to the next."""
+    """An encounter is over: it no longer waits, and what it had or was kept for it goes to the next.
+
+    is_stay: whether it can still be heard of it that it began and needs a bed; if so, it is noted that it gets none.
+    """
     request = await session.get(BedRequest, encounter_id)
+    had_beds = await session.scalar(select(Bed.bed_id).where(Bed.encounter_id == encounter_id).limit(1))
+    if request is None and had_beds is None and not is_stay:
+        return
     if request is None:
         request = BedRequest(
             encounter_id=encounter_id,
@@ -67,7 +79,6 @@ async def end_stay(
             requested_at=clock.now(),
         )
         session.add(request)
-    had_beds = await session.scalar(select(Bed.bed_id).where(Bed.encounter_id == encounter_id).limit(1))
     if had_beds is None and request.status == "closed":
         return
     facility = await Facility.locked(session, facility_id)

@@ -22,6 +22,7 @@ from contracts.clinical import (
 from contracts.facility import BedAssigned, BedReleased, BedStatusChanged
 from contracts.lab import LabOrderCancelled, LabOrderCompleted, LabOrderPlaced, LabSampleRejected, Priority
 from services.clinical import commands, errors, rules
+from services.clinical.app import service
 from services.clinical.tables import AuditEntry, Encounter
 from tests.services.clinical.conftest import HERE, house
 from tests.services.clinical.test_commands import register
@@ -221,6 +222,18 @@ async def test_a_discharge_is_requested_once_of_an_inpatient(clinical: Workplace
         with pytest.raises(errors.DischargeIsRequestedForInpatients):
             async with clinical.transaction() as session:
                 await commands.request_discharge(session, encounter_id)
+
+
+def test_what_is_said_of_beds_comes_in_one_queue() -> None:
+    """Else a bed that was given and left would be shown for ever, where the news that it was left overtook the other."""
+    [follows] = [subscription for subscription in service.subscriptions if subscription.contract("bed.assigned")]
+    assert follows.contract("bed.released") is not None
+
+
+async def test_a_bed_kept_for_an_encounter_that_nobody_planned_is_nothing_to_clinical(clinical: Workplace) -> None:
+    """Facility keeps beds under ids that a person types; the end of such a reservation is no dead letter here."""
+    await clinical.arrive(released(uuid4(), uuid4()))
+    assert await clinical.kept() == []
 
 
 class Lab:

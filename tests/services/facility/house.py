@@ -10,7 +10,14 @@ from uuid import UUID, uuid4
 from sqlalchemy import text
 
 from broker import clock
-from contracts.clinical import EncounterAdmitted, EncounterCancelled, EncounterDischarged, PatientChanged, Sex
+from contracts.clinical import (
+    EncounterAdmitted,
+    EncounterCancelled,
+    EncounterClass,
+    EncounterDischarged,
+    PatientChanged,
+    Sex,
+)
 from contracts.facility import BedStatus
 from services.facility import commands
 from services.facility.rules import WardSex
@@ -102,14 +109,15 @@ class House:
         await self.admits(person, **asked)
         return person
 
-    async def discharges(self, person: Person) -> None:
-        """Clinical says that the stay is over."""
+    async def discharges(self, person: Person, *, encounter_class: EncounterClass | None = "inpatient") -> None:
+        """Clinical says that the stay, or another encounter, is over."""
         await self.at.deliver(
             EncounterDischarged(
                 encounter_id=person.encounter_id,
                 patient_id=person.patient_id,
                 facility_id=self.id,
                 discharged_at=clock.now(),
+                encounter_class=encounter_class,
             )
         )
 

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date
+from uuid import uuid4
 
 import pytest
+from sqlalchemy import select
 
+from broker import clock
 from contracts.clinical import PatientDeceased, PatientMerged
 from contracts.facility import BedAssigned, BedReleased, BedRequestWaiting, WardFull
 from services.facility import commands
+from services.facility.tables import BedRequest
 from tests.services.facility.house import House, Person
 
 
@@ -99,6 +104,32 @@ async def test_what_is_said_twice_or_in_another_order_leaves_no_bed_occupied(hou
     await house.admits(person)
     assert await house.status(bed_id) == "cleaning"
     assert len(await house.at.published(BedAssigned)) == len(await house.at.published(BedReleased)) == 1
+
+
+async def test_an_encounter_that_is_no_stay_leaves_nothing_behind(house: House) -> None:
+    """Only of who may still be heard to need a bed is it kept that they get none; a reservation ends with any encounter."""
+    visitor, unclear, planned = await house.person(), await house.person(), await house.person()
+    [bed_id] = await house.beds(1)
+    await house.reserves(bed_id, planned)
+    await house.discharges(visitor, encounter_class="ambulatory")
+    await house.discharges(planned, encounter_class="emergency")
+    await house.discharges(unclear, encounter_class=None)
+    async with house.at.transaction() as session:
+        kept = set(await session.scalars(select(BedRequest.encounter_id)))
+    assert kept == {planned.encounter_id, unclear.encounter_id}
+    assert await house.status(bed_id) == "available"
+
+
+async def test_a_merge_of_who_needs_nothing_more_is_nothing_to_facility(house: House) -> None:
+    """Also where their encounter was at a house that facility never heard of: no message is dead for it."""
+    stranger, survivor = await house.person(), await house.person()
+    unheard = replace(house, id=uuid4())
+    await unheard.discharges(stranger)
+    merged = PatientMerged(
+        patient_id=stranger.patient_id, into_patient_id=survivor.patient_id, facility_id=unheard.id, merged_at=clock.now()
+    )
+    await house.at.arrive(merged)
+    assert await house.at.kept() == []
 
 
 async def test_a_cancelled_encounter_no_longer_waits_and_frees_what_was_kept_for_it(house: House) -> None:
