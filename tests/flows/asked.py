@@ -39,15 +39,23 @@ NAMED = {"time_zone": "Africa/Khartoum", "currency": "USD", "locale": "en", "ema
 
 FORMATS = {"date": "2026-01-01", "date-time": "2026-01-01T10:00:00Z", "time": "10:00:00", "email": "somebody@example.org"}
 
+DIAGNOSIS = "I10"
+
 MORE: Mapping[tuple[str, str, str], dict[str, Any]] = {
+    ("billing", "POST", "/coupons"): {"percent": "10", "valid_to": "2999-12-31"},
+    ("clinical", "POST", "/encounters"): {"encounter_class": "inpatient"},
     ("clinical", "PATCH", "/patients/{patient_id}"): {"sex": "other"},
+    ("clinical", "POST", "/patients/{patient_id}/diagnoses"): {"code": DIAGNOSIS},
+    ("clinical", "PUT", "/icd10-codes"): {"codes": [{"code": DIAGNOSIS, "title": "Essential hypertension", "billable": True}]},
+    ("ehr", "POST", "/problems"): {"code": DIAGNOSIS},
+    ("notification", "POST", "/notifications"): {"topic": "result.ready"},
     ("clinical", "POST", "/patients/{patient_id}/vitals"): {"pulse_per_minute": 70},
     ("lab", "POST", "/lab-orders/{order_id}/samples"): {
         "label": {"full_name": "somebody", "birth_date": "1957-03-09", "medical_record_number": "1"}
     },
     ("lab", "POST", "/lab-orders/{order_id}/results"): {"value": "1", "unit": "mmol/L"},
     ("lab", "POST", "/lab-results/{result_id}/correct"): {"value": "1", "unit": "mmol/L"},
-    ("notification", "POST", "/subscriptions"): {"role": "nurse", "user_id": None},
+    ("notification", "POST", "/subscriptions"): {"topic": "ward.full", "role": "nurse", "user_id": None},
 }
 """Fields that a body needs although its document does not require each of them."""
 
@@ -103,6 +111,11 @@ class Route:
         operation = self.document["paths"][PREFIX + self.path][self.method.lower()]
         content = operation.get("requestBody", {}).get("content", {})
         return content["application/json"]["schema"] if "application/json" in content else None
+
+    @property
+    def makes_something(self) -> bool:
+        """Whether its success is that something is there which was not before."""
+        return self.method == "PUT" or self.declared.status_code == 201
 
     def filled(self, ids: Mapping[str, str] | None = None) -> str:
         """The path with these ids in their places, and ids that nobody has in the others."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from uuid import uuid4
 
 import httpx
 import pytest
@@ -41,7 +42,7 @@ async def anybody(running: Running) -> AsyncIterator[dict[str, httpx.AsyncClient
     """A client of each service whose token carries every role, everywhere."""
     clients = {}
     for name, roles in ROLES.items():
-        token = development_token(roles, subject="anybody", file=running.key_file)
+        token = development_token(roles, subject=str(uuid4()), file=running.key_file)
         headers = {"Authorization": f"Bearer {token}"}
         clients[name] = httpx.AsyncClient(base_url=running.address(name), headers=headers, timeout=30)
     yield clients

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any
 
 from tests.flows.asked import route
 from tests.flows.beds import furnish
@@ -13,34 +11,21 @@ from tests.flows.staff import Colleague, administers, engaged
 from tests.flows.till import pays_cash, something_of_everything
 from tests.flows.told import something_told
 
-DIAGNOSIS = "I10"
+WRITTEN = {
+    "note_id": ("ehr", "POST", "/notes"),
+    "problem_id": ("ehr", "POST", "/problems"),
+    "document_id": ("ehr", "POST", "/documents"),
+}
+"""In a health record, and how it is made: as its document says, with the ids that there are already."""
 
-
-@dataclass(frozen=True, slots=True)
-class Made:
-    """How one thing is made: what has to be said besides the ids that there are already and what the document requires."""
-
-    id: str
-    service: str
-    path: str
-    besides: dict[str, Any] = field(default_factory=dict)
-
-
-WRITTEN = (
-    Made("note_id", "ehr", "/notes"),
-    Made("problem_id", "ehr", "/problems", {"code": DIAGNOSIS}),
-    Made("document_id", "ehr", "/documents"),
-)
-"""In a health record."""
-
-DONE = (
-    Made("diagnosis_id", "clinical", "/patients/{patient_id}/diagnoses", {"code": DIAGNOSIS}),
-    Made("allergy_id", "clinical", "/patients/{patient_id}/allergies"),
-    Made("coupon_id", "billing", "/coupons", {"percent": "10"}),
-    Made("policy_id", "billing", "/insurance-policies"),
-    Made("claim_id", "billing", "/claims"),
-    Made("request_id", "billing", "/invoices/{invoice_id}/write-off-requests"),
-)
+DONE = {
+    "diagnosis_id": ("clinical", "POST", "/patients/{patient_id}/diagnoses"),
+    "allergy_id": ("clinical", "POST", "/patients/{patient_id}/allergies"),
+    "coupon_id": ("billing", "POST", "/coupons"),
+    "policy_id": ("billing", "POST", "/insurance-policies"),
+    "claim_id": ("billing", "POST", "/claims"),
+    "request_id": ("billing", "POST", "/invoices/{invoice_id}/write-off-requests"),
+}
 """By the facility's staff, each with what is made before it."""
 
 
@@ -60,19 +45,19 @@ async def everything(hospital: Hospital) -> dict[str, str]:
         **await _has_an_account(trainee),
         "setting": "visiting_from",
     }
-    await hospital.ask("clinical", "PUT", "/icd10-codes", {"codes": [{"code": DIAGNOSIS, "title": "…", "billable": True}]})
-    for made in DONE:
-        ids[made.id] = (await _make(hospital, made, ids))[made.id]
-    for made in WRITTEN:
-        ids[made.id] = (await _make(trainee, made, ids))[made.id]
+    await _make(hospital, ("clinical", "PUT", "/icd10-codes"), ids)
+    for made, asked in DONE.items():
+        ids[made] = (await _make(hospital, asked, ids))[made]
+    for made, asked in WRITTEN.items():
+        ids[made] = (await _make(trainee, asked, ids))[made]
     # A trainee's note, once signed, waits for a cosignature.
     await trainee.ask("ehr", "POST", f"/notes/{ids['note_id']}/sign")
     return ids | {"version": "1", "grant_id": await _is_read_elsewhere(hospital, person)}
 
 
-async def _make(who: Hospital | Colleague, made: Made, ids: dict[str, str]) -> Reply:
-    asked = route(made.service, "POST", made.path)
-    return await who.ask(made.service, "POST", asked.filled(ids), asked.body(ids) | made.besides)
+async def _make(who: Hospital | Colleague, asked: tuple[str, str, str], ids: dict[str, str]) -> Reply:
+    found = route(*asked)
+    return await who.ask(found.service.name, found.method, found.filled(ids), found.body(ids))
 
 
 async def _lies_on_a_ward(hospital: Hospital, person: Person) -> dict[str, str]:

@@ -44,8 +44,8 @@ def routes_of_facilities(service: str) -> list[Route]:
 
 
 def refused_by(route: Route) -> str:
-    """The rule that keeps out who has all roles, but elsewhere: what is asked for does not exist; auth is run from everywhere."""
-    if route.service.name != "auth" or not route.roles or route.method == "GET" and "facility_manager" in route.roles:
+    """The rule that keeps out who has all roles, but elsewhere: there is no such thing, or it is for who is everywhere."""
+    if route.service.name != "auth" or not route.roles or (route.method == "GET" and "facility_manager" in route.roles):
         return "NotFound"
     return "RoleMayNotBeGranted" if "facility_manager" in route.roles else "RoleMustCountEverywhere"
 

@@ -1,4 +1,4 @@
-"""What every service has heard of before it is asked anything: one of each aggregate that others keep copies of."""
+"""What every service has heard of before it is asked anything: one of each thing that others keep copies of, and some work."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from uuid import UUID
 
 from contracts.auth import Grant, UserChanged
 from contracts.billing import InvoiceChanged
-from contracts.clinical import EncounterChanged, PatientChanged
-from contracts.event import StateEvent
+from contracts.clinical import EncounterChanged, PatientChanged, PatientRegistered, ProcedurePerformed
+from contracts.event import Event
 from contracts.facility import BedStatusChanged, FacilityChanged
 from contracts.money import Money
 
@@ -19,8 +19,39 @@ ENCOUNTER = UUID("0190f5c0-0000-7000-8000-000000000004")
 BED = UUID("0190f5c0-0000-7000-8000-000000000005")
 WARD = UUID("0190f5c0-0000-7000-8000-000000000006")
 INVOICE = UUID("0190f5c0-0000-7000-8000-000000000007")
+COLLEAGUE = UUID("0190f5c0-0000-7000-8000-000000000008")
+PROCEDURES = [UUID(f"0190f5c0-0000-7000-8000-00000000010{number}") for number in range(4)]
 
-SEEDS: tuple[StateEvent, ...] = (
+
+def user(user_id: UUID, name: str) -> UserChanged:
+    """Somebody who may do a clinician's work anywhere."""
+    return UserChanged(
+        user_id=user_id,
+        full_name=name,
+        email=f"{name.replace(' ', '.').lower()}@example.org",
+        phone="+249123456789",
+        locale="en",
+        time_zone="Africa/Khartoum",
+        status="active",
+        grants=(Grant(role="clinician", facility_id=None),),
+        state_version=1,
+    )
+
+
+def performed(procedure_id: UUID) -> ProcedurePerformed:
+    """Something that is charged for."""
+    return ProcedurePerformed(
+        procedure_id=procedure_id,
+        patient_id=PATIENT,
+        facility_id=FACILITY,
+        encounter_id=None,
+        code="71046",
+        description="Chest X-ray",
+        performed_at=datetime(2026, 1, 1, tzinfo=UTC),
+    )
+
+
+SEEDS: tuple[Event, ...] = (
     FacilityChanged(
         facility_id=FACILITY,
         name="Nile Hospital",
@@ -30,17 +61,9 @@ SEEDS: tuple[StateEvent, ...] = (
         currency="USD",
         state_version=1,
     ),
-    UserChanged(
-        user_id=USER,
-        full_name="Salma Osman",
-        email="salma.osman@example.org",
-        phone="+249123456789",
-        locale="en",
-        time_zone="Africa/Khartoum",
-        status="active",
-        grants=(Grant(role="clinician", facility_id=None),),
-        state_version=1,
-    ),
+    user(USER, "Salma Osman"),
+    user(COLLEAGUE, "Samir Aziz"),
+    PatientRegistered(patient_id=PATIENT, facility_id=FACILITY, registered_at=datetime(2026, 1, 1, tzinfo=UTC)),
     PatientChanged(
         patient_id=PATIENT,
         facility_id=FACILITY,
@@ -83,4 +106,5 @@ SEEDS: tuple[StateEvent, ...] = (
         due_on=date(2026, 2, 1),
         state_version=1,
     ),
+    *map(performed, PROCEDURES),
 )

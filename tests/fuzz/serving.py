@@ -15,24 +15,31 @@ import requests
 
 from broker import Service
 from broker._access import gates_of
-from broker._http import routes_of
+from broker._http import PREFIX, routes_of
 from broker._listener import Listener
 from broker._tokens import issue_token
 from nilecare.stack import Servers
-from tests.fuzz.seeds import SEEDS, USER
+from tests.flows.asked import ROUTES
+from tests.fuzz.seeds import COLLEAGUE, SEEDS, USER
 from tests.scratch import Databases
 from tests.services.kit import KEY, Workplace
 
 T = TypeVar("T")
 
+OTHERWISE = {"patient_id": ("into_patient_id",), "bed_id": ("to_bed_id",), "user_id": ("recipient_id",), "code": ("test_code",)}
+"""What the same ids are called where they are asked for."""
+
 
 class Served:
-    """Inside the block the service answers at `url`. `known` has the values of ids by the names of their fields."""
+    """Inside the block the service answers at `url`, to either of two colleagues, and has something of what it can make.
+
+    `known` has the values of ids by the names of their fields.
+    """
 
     def __init__(self, service: Service, servers: Servers) -> None:
         self.service = service
         self.known: dict[str, list[str]] = defaultdict(list)
-        self.session = requests.Session()
+        self.colleagues = [requests.Session(), requests.Session()]
         self.url = ""
         self._databases = Databases(servers.postgres_url)
         self._loop = asyncio.new_event_loop()
@@ -43,12 +50,15 @@ class Served:
         self._thread.start()
         self._run(self._start())
         roles = {role for route in routes_of(self.service) for gate in gates_of(route.dependant) for role in gate.roles}
-        token = issue_token(KEY, subject=str(USER), roles=roles, facilities=None, lifetime=timedelta(hours=8))
-        self.session.headers["Authorization"] = f"Bearer {token}"
+        for session, user in zip(self.colleagues, (USER, COLLEAGUE), strict=True):
+            token = issue_token(KEY, subject=str(user), roles=roles, facilities=None, lifetime=timedelta(hours=8))
+            session.headers["Authorization"] = f"Bearer {token}"
+        self._begin_work()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self.session.close()
+        for session in self.colleagues:
+            session.close()
         self._run(self._stack.aclose())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
@@ -57,8 +67,19 @@ class Served:
     def learn(self, body: object) -> None:
         """Remembers the ids in a reply, to ask for them later."""
         for name, value in _fields(body):
-            if name.endswith(("_id", "code")) and isinstance(value, str) and value not in self.known[name]:
-                self.known[name].append(value)
+            if name.endswith(("_id", "code")) and isinstance(value, str):
+                for called in (name, *OTHERWISE.get(name, ())):
+                    if value not in self.known[called]:
+                        self.known[called].append(value)
+
+    def _begin_work(self) -> None:
+        """Makes something of everything that can be made from what is known, and then again from what is known by then."""
+        for route in [route for route in ROUTES if route.service is self.service and route.makes_something] * 3:
+            ids = {name: values[-1] for name, values in self.known.items()}
+            address = f"{self.url}{PREFIX}{route.filled(ids)}"
+            reply = self.colleagues[0].request(route.method, address, json=route.body(ids))
+            if reply.ok and reply.content:
+                self.learn(reply.json())
 
     async def _start(self) -> None:
         self._stack.push_async_callback(self._databases.drop)

@@ -26,6 +26,7 @@ from broker import Service, Settings
 from broker._database import Database, engine_for
 from broker._http import PREFIX, application
 from nilecare.platform import services
+from tests.flows.asked import Route, route
 from tests.fuzz.serving import Served
 
 Made = Case[Any]
@@ -34,6 +35,9 @@ Serve = Callable[[Service], Served]
 
 A_FEW = 5
 """Requests of each kind to each operation, unless `--fuzz` asks for more."""
+
+LATEST = 5
+"""From how many of a kind one is taken: what was there before has often come to its end."""
 
 CONTRACT = [
     not_a_server_error,
@@ -78,14 +82,15 @@ def each_of(asked: Iterable[tuple[Service, Operation]]) -> pytest.MarkDecorator:
 
 @each_of(OPERATIONS)
 def test_well_formed_requests(serve: Serve, service: Service, operation: Operation, request: pytest.FixtureRequest) -> None:
-    """A request that the document allows is answered as the document says, with ids that exist more often than not."""
+    """A request that the document allows is answered as the document says, also when much of it makes sense."""
     served = serve(service)
+    asked = route(service.name, operation.method.upper(), operation.path.removeprefix(PREFIX))
 
     @_as_often(request)
     @given(operation.as_strategy(), st.randoms(use_true_random=False))
     def ask(case: Made, chance: random.Random) -> None:
-        _use_known_ids(case, served.known, chance)
-        response = case.call(base_url=served.url, session=served.session)
+        _make_sense(case, asked, served.known, chance)
+        response = case.call(base_url=served.url, session=chance.choice(served.colleagues))
         case.validate_response(response, checks=CONTRACT)
         if response.status_code < 300 and response.content:
             served.learn(response.json())
@@ -101,7 +106,7 @@ def test_malformed_requests(serve: Serve, service: Service, operation: Operation
     @_as_often(request)
     @given(operation.as_strategy(GenerationMode.NEGATIVE))
     def ask(case: Made) -> None:
-        response = case.call(base_url=served.url, session=served.session)
+        response = case.call(base_url=served.url, session=served.colleagues[0])
         case.validate_response(response, checks=[*CONTRACT, negative_data_rejection])
 
     ask()
@@ -119,13 +124,13 @@ def _as_often(request: pytest.FixtureRequest) -> settings:
     )
 
 
-def _use_known_ids(case: Made, known: dict[str, list[str]], chance: random.Random) -> None:
-    """Puts ids that exist into the places of their names, most of the time."""
+def _make_sense(case: Made, asked: Route, known: dict[str, list[str]], chance: random.Random) -> None:
+    """Most of the time ids are of something that is there, and most of a body is what somebody would ask for."""
 
     def chosen(name: str, value: Any) -> Any:
         ids = known.get(name)
         if ids and isinstance(value, str) and chance.random() < 0.8:
-            return chance.choice(ids)
+            return chance.choice(ids[-LATEST:])
         return replaced(value)
 
     def replaced(value: Any) -> Any:
@@ -136,3 +141,6 @@ def _use_known_ids(case: Made, known: dict[str, list[str]], chance: random.Rando
     case.path_parameters = {name: chosen(name, value) for name, value in (case.path_parameters or {}).items()}
     case.query = {name: chosen(name, value) for name, value in (case.query or {}).items()}
     case.body = replaced(case.body)
+    if isinstance(case.body, dict) and chance.random() < 0.8:
+        sensible = asked.body({name: chance.choice(ids[-LATEST:]) for name, ids in known.items()})
+        case.body = sensible | {name: value for name, value in case.body.items() if chance.random() < 0.2}

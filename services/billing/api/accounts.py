@@ -11,7 +11,7 @@ from broker import Idempotent, NotFound, Page, PageRequest, Reading, Router, Tra
 from contracts.money import Money
 from services.billing import commands, rules, tables, views
 from services.billing.api.roles import Clerk, Manager, Reader, seen
-from services.billing.replicas import PatientReference
+from services.billing.replicas import FacilityReference, PatientReference
 
 router = Router()
 
@@ -51,7 +51,8 @@ async def show_account_aging(patient_id: UUID, who: Reader, session: Reading) ->
 @router.get("/facilities/{facility_id}/aging")
 async def show_facility_aging(facility_id: UUID, who: Reader, session: Reading) -> views.Aging:
     """What is owed at a facility, by days past due."""
-    who.at(facility_id)
+    if await FacilityReference.find(session, who.at(facility_id)) is None:
+        raise NotFound
     return await _aging(session, Invoice.facility_id == facility_id)
 
 

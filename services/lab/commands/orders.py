@@ -87,6 +87,7 @@ async def draft_order(
 async def send_order(session: AsyncSession, order_id: UUID) -> LabOrder:
     """Places an order that was a draft. Raises NotFound, OrderCannotBecome, and what `place_order` raises but about tests."""
     order = await working_on(session, order_id)
+    rules.ORDER.moved(order.status, "ordered")
     order.placed_at = clock.now()
     await check_orderable(session, order)
     await check_duplicates(session, order)
