@@ -22,6 +22,8 @@ class InvoiceIssued(Event, name="invoice.issued", version=1, key="invoice_id"):
     number: str
     total: Money
     due_on: date
+    issued_at: datetime | None = None
+    """Long ago for one that was taken over from another system; null where it was said by who did not tell yet."""
 
 
 class InvoicePartiallyPaid(Event, name="invoice.partially_paid", version=1, key="invoice_id"):

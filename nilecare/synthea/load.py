@@ -291,6 +291,7 @@ class Loader:
                 patient_id=claim.id("PATIENTID"),
                 facility_id=self._facility(claim, "PATIENTID"),
                 encounter_id=claim.id("APPOINTMENTID"),
+                issued_at=claim.time("SERVICEDATE"),
                 lines=tuple(
                     ImportedLine(
                         code=row.text("PROCEDURECODE"), description=row.text("NOTES"), amount=Money.of(row.number("AMOUNT"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from contracts.auth import AuthUserLocked, AuthVerificationRequested, UserSuspended
 from contracts.billing import (
@@ -28,6 +29,7 @@ from contracts.payment import (
     RefundFailed,
     RefundSucceeded,
 )
+from services.notification import rules
 from services.notification.topics import TOPICS
 
 
@@ -63,7 +65,8 @@ class Announcement:
     """How one event is told.
 
     says: variables, each with the field that it comes from. once_per: the fields that make the fact: whoever has been told
-    under this topic of the same fact is not told again. when: whether this event is told at all.
+    under this topic of the same fact is not told again. when: whether this event is told at all. at: the field with the time
+    at which it happened, of what may be written down long after; then it is history, and not told.
     """
 
     event: type[Event]
@@ -72,6 +75,12 @@ class Announcement:
     says: Mapping[str, str] = field(default_factory=dict)
     once_per: tuple[str, ...]
     when: Callable[[Event], bool] = lambda event: True
+    at: str | None = None
+
+    def is_history(self, event: Event, told_at: datetime) -> bool:
+        """Whether it had long happened when the event was published."""
+        happened_at = getattr(event, self.at) if self.at is not None else None
+        return happened_at is not None and rules.is_history(happened_at, told_at)
 
     def fact(self, event: Event) -> str:
         """What identifies the fact that the event states."""
@@ -119,8 +128,15 @@ ANNOUNCEMENTS = (
         once_per=("suspended_at",),
     ),
     # ── results: the patient and whoever ordered hear of an order once, however many results it has ──
-    Announcement(event=LabResultAvailable, topic="result.ready", to=(PATIENT,), once_per=("order_id",)),
-    Announcement(event=LabResultAvailable, topic="result.reported", to=(WHO_ORDERED,), says=RESULT, once_per=("order_id",)),
+    Announcement(event=LabResultAvailable, topic="result.ready", to=(PATIENT,), once_per=("order_id",), at="resulted_at"),
+    Announcement(
+        event=LabResultAvailable,
+        topic="result.reported",
+        to=(WHO_ORDERED,),
+        says=RESULT,
+        once_per=("order_id",),
+        at="resulted_at",
+    ),
     Announcement(
         event=LabResultAvailable,
         topic="result.critical",
@@ -128,6 +144,7 @@ ANNOUNCEMENTS = (
         says=RESULT,
         once_per=("result_id", "resulted_at"),
         when=is_critical,
+        at="resulted_at",
     ),
     Announcement(
         event=LabResultCorrected,
@@ -165,6 +182,7 @@ ANNOUNCEMENTS = (
         to=(PATIENT,),
         says={"time": "discharged_at"},
         once_per=("encounter_id",),
+        at="discharged_at",
     ),
     Announcement(
         event=BedRequestWaiting,
@@ -201,6 +219,7 @@ ANNOUNCEMENTS = (
         to=(PATIENT,),
         says={"invoice_number": "number", "amount": "total", "due_on": "due_on"},
         once_per=("invoice_id",),
+        at="issued_at",
     ),
     Announcement(
         event=InvoiceOverdue,
@@ -215,6 +234,7 @@ ANNOUNCEMENTS = (
         to=(PATIENT,),
         says=INVOICE | {"amount": "amount", "time": "paid_at"},
         once_per=("invoice_id", "paid_at"),
+        at="paid_at",
     ),
     Announcement(event=InvoiceVoided, topic="invoice.voided", to=(PATIENT,), says=INVOICE, once_per=("invoice_id",)),
     Announcement(
@@ -284,7 +304,7 @@ AT_ONCE = _events(at_once=True)
 IN_TURN = _events(at_once=False)
 
 
-def announcements_of(event: Event, *, at_once: bool) -> list[Announcement]:
-    """How an event is told, if at all, in one of the two ways."""
-    told = [each for each in ANNOUNCEMENTS if TOPICS[each.topic].at_once == at_once]
-    return [each for each in told if isinstance(event, each.event) and each.when(event)]
+def announcements_of(event: Event, told_at: datetime, *, at_once: bool) -> list[Announcement]:
+    """How an event that was published at `told_at` is told, if at all, in one of the two ways."""
+    told = [each for each in ANNOUNCEMENTS if TOPICS[each.topic].at_once == at_once and isinstance(event, each.event)]
+    return [each for each in told if each.when(event) and not each.is_history(event, told_at)]

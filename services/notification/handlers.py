@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from broker import on
+from broker import Envelope, on
 from contracts.auth import UserErased
 from contracts.event import Event
 from contracts.notification import DigestDue, NotificationDue
@@ -14,15 +14,15 @@ from services.notification.outside import Answer, Mail, ShortMessage, send_mail,
 
 
 @on(*AT_ONCE)
-async def tell_at_once(event: Event, session: AsyncSession) -> None:
+async def tell_at_once(event: Event, session: AsyncSession, envelope: Envelope) -> None:
     """What cannot wait has a queue of its own, where it stands behind nothing else."""
-    await commands.announce(session, event, at_once=True)
+    await commands.announce(session, event, envelope.time, at_once=True)
 
 
 @on(*IN_TURN)
-async def tell_in_turn(event: Event, session: AsyncSession) -> None:
+async def tell_in_turn(event: Event, session: AsyncSession, envelope: Envelope) -> None:
     """Everything else that people are told of."""
-    await commands.announce(session, event, at_once=False)
+    await commands.announce(session, event, envelope.time, at_once=False)
 
 
 @on(NotificationDue)

@@ -67,6 +67,12 @@ RFC 5321, 4.5.4.1, lets a mail transfer agent try for days; whoever has to know 
 CAPS: Mapping[timedelta, int] = {timedelta(hours=1): 20, timedelta(days=1): 60}
 """How many notifications one recipient gets within such a time, at most; what goes at once is neither counted nor held back."""
 
+HISTORY = timedelta(days=1)
+"""What had happened longer ago when it was published is taken over from elsewhere: whom it concerns has long been told.
+
+What only arrives late, behind an outage, is still news.
+"""
+
 LAST_RESORT = "en"
 """The locale in which every topic has a template."""
 
@@ -174,6 +180,11 @@ def next_digest(now: datetime, zone: ZoneInfo, hour: time) -> datetime:
     today = now.astimezone(zone).date()
     days = (today + timedelta(days=ahead) for ahead in range(3))
     return next(at for day in days if (at := _instant(datetime.combine(day, hour), zone)) > now)
+
+
+def is_history(happened_at: datetime, told_at: datetime) -> bool:
+    """Whether something had long happened when it was published."""
+    return told_at - happened_at > HISTORY
 
 
 def zone_named(name: str | None) -> ZoneInfo:

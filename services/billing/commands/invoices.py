@@ -74,7 +74,7 @@ async def import_invoice(session: AsyncSession, imported: rules.ImportedInvoice)
         return known
     invoice = Invoice.draft(account.patient_id, imported.facility_id, imported.encounter_id, total)
     invoice.external_reference = imported.external_reference
-    invoice.due_on = imported.due_on
+    invoice.due_on, invoice.issued_at = imported.due_on, imported.issued_at
     for line in imported.lines:
         invoice.add_line(line.code, line.description, line.amount, quantity=line.quantity, priority=line.priority)
     return await _issue(session, invoice)
@@ -108,7 +108,7 @@ async def check_facility(session: AsyncSession, facility_id: UUID) -> None:
 async def _issue(session: AsyncSession, invoice: Invoice) -> Invoice:
     now = clock.now()
     invoice.move("issued")
-    invoice.issued_at = now
+    invoice.issued_at = invoice.issued_at or now
     invoice.due_on = invoice.due_on or rules.due_after(now.date())
     invoice.number = rules.invoice_number(await InvoiceNumber.draw(session, invoice.facility_id))
     session.add(invoice)

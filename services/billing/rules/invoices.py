@@ -126,7 +126,7 @@ class ImportedLine:
 class ImportedInvoice:
     """An invoice that another system calculated; `external_reference` is what that system calls it.
 
-    due_on: the terms apply when it is not given.
+    due_on: the terms apply when it is not given. issued_at: now, when it is not given.
     """
 
     external_reference: str
@@ -135,6 +135,7 @@ class ImportedInvoice:
     lines: tuple[ImportedLine, ...]
     encounter_id: UUID | None = None
     due_on: date | None = None
+    issued_at: datetime | None = None
 
     def total(self) -> Money:
         """What it asks for. Raises InvoiceNeedsAtLeastOneLine."""

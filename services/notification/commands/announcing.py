@@ -35,9 +35,12 @@ log = structlog.get_logger("nilecare.notification")
 Recipient = tuple[RecipientKind, UUID]
 
 
-async def announce(session: AsyncSession, event: Event, *, at_once: bool) -> None:
-    """Tells everybody whom an event concerns. Raises NotYet while its facility, patient or account is not known here."""
-    for announcement in announcements_of(event, at_once=at_once):
+async def announce(session: AsyncSession, event: Event, told_at: datetime, *, at_once: bool) -> None:
+    """Tells everybody whom an event concerns that was published at `told_at`, unless it is history.
+
+    Raises NotYet while its facility, patient or account is not known here.
+    """
+    for announcement in announcements_of(event, told_at, at_once=at_once):
         facility_id: UUID | None = getattr(event, "facility_id", None)
         if facility_id is not None:
             await FacilityReference.require(session, facility_id)

@@ -9,7 +9,8 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import select
 
-from contracts.billing import AdjustmentPosted, InvoiceDue, InvoiceOverdue, InvoicePaid, InvoiceVoided
+from broker import clock
+from contracts.billing import AdjustmentPosted, InvoiceDue, InvoiceIssued, InvoiceOverdue, InvoicePaid, InvoiceVoided
 from services.billing import commands, rules
 from services.billing.errors import (
     InvoiceCannotBecome,
@@ -76,6 +77,22 @@ async def test_invoice_numbers_have_no_gap_and_no_double(billing: Workplace) -> 
     async with billing.transaction() as session:
         numbers = list(await session.scalars(select(Invoice.number).order_by(Invoice.number)))
     assert numbers == [f"INV-{number:06d}" for number in range(1, 9)]
+
+
+async def test_an_imported_invoice_is_as_old_as_it_is(billing: Workplace) -> None:
+    """It was issued when the other system issued it, which others hear; the terms run from today."""
+    issued_at = datetime(2019, 5, 6, 7, 8, tzinfo=UTC)
+    imported = rules.ImportedInvoice(
+        external_reference="claim 1",
+        patient_id=PATIENT,
+        facility_id=FACILITY,
+        lines=(rules.ImportedLine(code="a", description="", amount=usd("1.00")),),
+        issued_at=issued_at,
+    )
+    async with billing.transaction() as session:
+        await commands.import_invoice(session, imported)
+    [event] = await billing.published(InvoiceIssued)
+    assert (event.issued_at, event.due_on) == (issued_at, rules.due_after(clock.now().date()))
 
 
 async def test_an_invoice_becomes_overdue_after_its_due_date(billing: Workplace) -> None:

@@ -66,7 +66,9 @@ def user(
     return UserChanged(user_id=user_id, state_version=version, **(usual | said))
 
 
-def issued(invoice_id: UUID | None = None, *, patient_id: UUID = PATIENT, number: str = "2026-000007") -> InvoiceIssued:
+def issued(
+    invoice_id: UUID | None = None, *, patient_id: UUID = PATIENT, number: str = "2026-000007", at: datetime = NOON
+) -> InvoiceIssued:
     """An invoice that the patient is told of."""
     return InvoiceIssued(
         invoice_id=invoice_id or uuid4(),
@@ -75,11 +77,12 @@ def issued(invoice_id: UUID | None = None, *, patient_id: UUID = PATIENT, number
         number=number,
         total=Money.of("40.00"),
         due_on=date(2026, 4, 9),
+        issued_at=at,
     )
 
 
 def result(
-    *, is_critical: bool = False, ordered_by: UUID | None = CLINICIAN, order_id: UUID | None = None
+    *, is_critical: bool = False, ordered_by: UUID | None = CLINICIAN, order_id: UUID | None = None, at: datetime = NOON
 ) -> LabResultAvailable:
     """A result that whoever ordered it is told of."""
     return LabResultAvailable(
@@ -99,6 +102,6 @@ def result(
         is_abnormal=is_critical,
         is_critical=is_critical,
         status="final",
-        resulted_at=NOON,
+        resulted_at=at,
         ordered_by=ordered_by,
     )

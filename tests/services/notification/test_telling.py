@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from uuid import uuid4
 
 import pytest
 
 from contracts.auth import AuthVerificationRequested, UserErased
 from contracts.billing import InvoiceChanged, InvoicePaid
-from contracts.clinical import PatientMerged
+from contracts.clinical import EncounterDischarged, PatientMerged
 from contracts.facility import WardFull
 from contracts.lab import LabResultCriticalOverdue
 from contracts.money import Money
 from contracts.notification import NotificationDelivered, NotificationSent, NotificationSuppressed
 from contracts.payment import PaymentFailed
+from services.notification import commands
+from services.notification.rules import HISTORY
 from tests.services.notification.conftest import Desk
 from tests.services.notification.given import (
     CLINICIAN,
@@ -93,6 +96,25 @@ async def test_an_overdue_critical_result_is_escalated(desk: Desk) -> None:
         )
     )
     assert sorted(mail.to for mail in desk.mails.mails) == ["lab@example.org", CLINICIAN_MAIL]
+
+
+async def test_history_is_not_told(desk: Desk) -> None:
+    """Who takes over the records of years ago sends no mail, calls nobody to a critical result, and notes nothing."""
+    long_ago = NOON - HISTORY - timedelta(minutes=1)
+    of_patient = {"patient_id": PATIENT, "facility_id": FACILITY, "encounter_id": uuid4()}
+    paid = InvoicePaid(**of_patient, invoice_id=uuid4(), amount=Money.of("40.00"), paid_at=long_ago)
+    gone = EncounterDischarged(**of_patient, discharged_at=long_ago)
+    await desk.hears(issued(at=long_ago), paid, gone, result(at=long_ago), result(at=long_ago, is_critical=True))
+    assert await desk.states() == []
+
+
+async def test_what_arrives_late_is_still_news(desk: Desk) -> None:
+    """An outage of days keeps an invoice back; the patient is told of it when it is over."""
+    await desk.later(days=3)
+    async with desk.work.transaction() as session:
+        await commands.announce(session, issued(at=NOON), told_at=NOON, at_once=False)
+    await desk.settle()
+    assert desk.mail(PATIENT_MAIL).subject == "Invoice 2026-000007 of Nile Hospital"
 
 
 async def test_who_follows_is_told_too(desk: Desk) -> None:
