@@ -12,7 +12,7 @@ from uuid import UUID
 from contracts.event import Event, StateEvent
 from contracts.money import Money
 
-PaymentMethod = Literal["card", "cash", "bank_transfer", "insurance", "mobile_money"]
+PaymentMethod = Literal["card", "cash", "bank_transfer", "insurance", "mobile_money", "wallet", "digital_asset"]
 PaymentStatus = Literal[
     "requires_method",
     "requires_action",
@@ -187,6 +187,13 @@ class InstallmentCheckDue(Event, name="installment.check_due", version=1, key="p
 
     plan_id: UUID
     number: int
+
+
+class PaymentCheckDue(Event, name="payment.check_due", version=1, key="payment_id"):
+    """The payer should have agreed by now; payment tells itself, to ask the provider. `attempt` is 1, 2, 3, …"""
+
+    payment_id: UUID
+    attempt: int
 
 
 class PaymentReconciliationMismatched(Event, name="payment.reconciliation.mismatched", version=1, key="reconciliation_id"):

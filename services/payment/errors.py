@@ -6,6 +6,7 @@ RuleBroken
 ├── AmountIsMoreThanTheOpenBalance
 ├── AmountIsMoreThanIsHeld
 ├── AmountIsMoreThanCanBeRefunded
+├── MobileMoneyIsPaidInWholeShillings
 ├── InvoiceCannotBePaid
 ├── InvoiceIsOfAnotherFacility
 ├── InvoiceIsBeingPaid
@@ -43,7 +44,7 @@ from broker import NotFound, RuleBroken
 
 
 class WebhookIsNotGenuine(Exception):
-    """The signature is missing, malformed, too old, or not made with our secret. Says no more, on purpose."""
+    """The signature is missing, malformed, too old or not the provider's, or the address is not. Says no more, on purpose."""
 
 
 class PaymentNotFound(NotFound):
@@ -70,6 +71,12 @@ class AmountIsMoreThanIsHeld(RuleBroken):
 
 class AmountIsMoreThanCanBeRefunded(RuleBroken):
     """No more goes back than came in: refunds, with what is disputed, are at most what was captured."""
+
+
+class MobileMoneyIsPaidInWholeShillings(RuleBroken):
+    """M-Pesa moves whole Kenyan shillings, and nothing else."""
+
+    status = 422
 
 
 class InvoiceCannotBePaid(RuleBroken):

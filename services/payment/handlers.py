@@ -7,9 +7,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from broker import on
 from contracts.billing import AdjustmentPosted, InvoicePaid, InvoiceVoided
 from contracts.clinical import PatientMerged
-from contracts.payment import InstallmentCheckDue
+from contracts.payment import InstallmentCheckDue, PaymentCheckDue
 from services.payment import commands, outside
-from services.payment.providers import Authorisation, Capture, Evidence, Refund, Release
+from services.payment.providers import Authorisation, Capture, Evidence, LookUp, Prompt, Refund, Release
 from services.payment.rules import DisputeWord, RefundWord, Word
 
 
@@ -44,9 +44,27 @@ async def check_installment(event: InstallmentCheckDue, session: AsyncSession) -
     await commands.check_installment(session, event.plan_id, event.number)
 
 
+@on(PaymentCheckDue)
+async def check_payment(event: PaymentCheckDue, session: AsyncSession) -> None:
+    """What its payer has not been heard to agree to, the provider is asked about."""
+    await commands.check_payment(session, event.payment_id, event.attempt)
+
+
 @outside.authorise.then
 async def hear_of_authorisation(session: AsyncSession, request: Authorisation, word: Word) -> None:
     """The provider holds the money, or refused."""
+    await commands.hear_provider(session, request.payment_id, word)
+
+
+@outside.prompt.then
+async def hear_of_prompt(session: AsyncSession, request: Prompt, word: Word) -> None:
+    """The payer was asked on their phone, or could not be; or nobody knows."""
+    await commands.hear_provider(session, request.payment_id, word)
+
+
+@outside.look_up.then
+async def hear_of_look_up(session: AsyncSession, request: LookUp, word: Word) -> None:
+    """What the provider says, when asked, became of a payment."""
     await commands.hear_provider(session, request.payment_id, word)
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from broker import World, ask, outside
-from services.payment.providers import Authorisation, Capture, Evidence, Refund, Release, provider_of
+from broker import SEND_AGAIN, World, ask, outside
+from services.payment.providers import Authorisation, Capture, Evidence, LookUp, Prompt, Refund, Release, provider_of
 from services.payment.rules import DisputeWord, RefundWord, Word
 
 DEADLINE = timedelta(seconds=10)
@@ -54,3 +54,20 @@ async def refund(request: Refund, key: str, world: World) -> RefundWord:
 async def send_evidence(request: Evidence, key: str, world: World) -> DisputeWord:
     """Asks a provider to take our side of a dispute to the payer's bank."""
     return await provider_of(request.provider).send_evidence(request, key, world)
+
+
+async def nobody_knows(request: Prompt, key: str, world: World) -> Word:
+    """A prompt whose answer was lost has no id to be asked about, and a second one might be paid twice: it stays pending."""
+    return Word(outcome="pending")
+
+
+@outside(deadline=DEADLINE, if_unknown=ask(nobody_knows), forget=True)
+async def prompt(request: Prompt, key: str, world: World) -> Word:
+    """Asks a payer on their phone, whose number is forgotten after that."""
+    return await provider_of(request.provider).prompt(request, key, world)
+
+
+@outside(deadline=DEADLINE, if_unknown=SEND_AGAIN)
+async def look_up(request: LookUp, key: str, world: World) -> Word:
+    """Asks a provider what became of a payment that its payer has yet to agree to."""
+    return await provider_of(request.provider).look_up(request, key, world)

@@ -26,6 +26,15 @@ async def initiate_payment(asked: views.NewCardPayment, who: Cashier, session: T
     return views.Payment.model_validate(await commands.initiate_card_payment(session, **dict(asked)))
 
 
+@router.post("/payments/mobile", status_code=201)
+async def initiate_mobile_payment(
+    asked: views.NewMobilePayment, who: Cashier, session: Transaction, key: Idempotent
+) -> views.Payment:
+    """Asks a payer on their phone for what is open on an invoice. The number is not kept."""
+    who.at((await InvoiceReference.require(session, asked.invoice_id)).facility_id)
+    return views.Payment.model_validate(await commands.initiate_mobile_payment(session, **dict(asked)))
+
+
 @router.post("/payments/recorded", status_code=201)
 async def record_payment(asked: views.NewRecordedPayment, who: Cashier, session: Transaction, key: Idempotent) -> views.Payment:
     """Records money that has arrived, or cash that was taken: that waits for a second person to verify it."""

@@ -11,6 +11,7 @@ from broker import OutsideSettings, Router, Transaction, verified_by
 from services.payment import commands
 from services.payment.errors import WebhookIsNotGenuine
 from services.payment.providers.card_objects import CardEvent
+from services.payment.providers.mpesa import Callback, check_address
 from services.payment.providers.signatures import check_signature
 
 router = Router(tags=["webhooks"])
@@ -29,6 +30,20 @@ async def signed_by_provider(
         check_signature(secret, signature, await request.body(), now=time.time())
     except WebhookIsNotGenuine as refused:
         raise HTTPException(400, "The signature is not valid.") from refused
+
+
+async def called_by_mpesa(request: Request, outside: OutsideSettings) -> None:
+    """Lets Safaricom's addresses in, and nobody else: a callback is not signed. Raises a 400 problem."""
+    try:
+        check_address(outside.get("mpesa_addresses", ""), request.client.host if request.client else None)
+    except WebhookIsNotGenuine as refused:
+        raise HTTPException(400, "This address is not M-Pesa's.") from refused
+
+
+@router.post("/webhooks/mpesa", status_code=204, dependencies=[verified_by(called_by_mpesa)])
+async def take_callback(callback: Callback, session: Transaction) -> None:
+    """Takes a callback of M-Pesa as a reason to ask what became of the payment; what it says is not believed."""
+    await commands.take_webhook(session, callback.notice())
 
 
 @router.post("/webhooks/card", status_code=204, dependencies=[verified_by(signed_by_provider)])

@@ -9,6 +9,8 @@ from services.payment.commands.cards import (
 )
 from services.payment.commands.disputes import hear_dispute, hear_of_evidence, submit_evidence
 from services.payment.commands.installments import Terms, agree_plan, check_installment, end_plan, relieve
+from services.payment.commands.looks import check_payment
+from services.payment.commands.mobile import initiate_mobile_payment
 from services.payment.commands.outcomes import hear_answer, hear_provider
 from services.payment.commands.patients import merge_patient, surviving_patient
 from services.payment.commands.recording import record_payment, take_cash, verify_cash
@@ -24,6 +26,7 @@ __all__ = [
     "cancel_payments_of",
     "capture_payment",
     "check_installment",
+    "check_payment",
     "end_plan",
     "hear_answer",
     "hear_dispute",
@@ -31,6 +34,7 @@ __all__ = [
     "hear_provider",
     "hear_refund",
     "initiate_card_payment",
+    "initiate_mobile_payment",
     "merge_patient",
     "pay_refund_out",
     "provide_card",

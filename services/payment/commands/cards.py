@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from broker import call, publish
 from contracts.money import Money
-from contracts.payment import PaymentCancelled, PaymentInitiated
+from contracts.payment import PaymentCancelled
 from services.payment import outside, rules
-from services.payment.commands.patients import surviving_patient
-from services.payment.providers import CARD, Authorisation, Capture, Release
-from services.payment.replicas import InvoiceReference
+from services.payment.commands.beginning import authorise, begin_payment
+from services.payment.providers import CARD, Capture, Release
 from services.payment.tables import Payment
 
 
@@ -27,30 +25,18 @@ async def initiate_card_payment(
 ) -> Payment:
     """Begins to pay an invoice by card; without a card's `token`, it waits for one.
 
-    Raises NotYet while the invoice is not known here, and what `rules.check_payable` raises.
+    Raises as `begin_payment`.
     """
-    invoice = await InvoiceReference.locked(session, invoice_id)
-    rules.check_payable(invoice.state, invoice.balance, await under_way(session, invoice), amount)
-    payment = Payment.begun(
-        amount,
-        invoice_id=invoice_id,
-        patient_id=await surviving_patient(session, invoice.patient_id),
-        facility_id=invoice.facility_id,
-        method="card",
-        capture=capture,
-        provider=CARD,
-    )
-    session.add(payment)
-    publish(session, PaymentInitiated.of(payment))
+    payment = await begin_payment(session, invoice_id, amount, CARD, capture=capture)
     if token is not None:
-        await _authorise(session, payment, token)
+        await authorise(session, payment, token)
     return payment
 
 
 async def provide_card(session: AsyncSession, payment_id: UUID, token: str) -> Payment:
     """Gives a payment the card that it waits for. Raises PaymentCannotBecome, PaymentNotFound."""
     payment = await Payment.locked(session, payment_id)
-    await _authorise(session, payment, token)
+    await authorise(session, payment, token)
     return payment
 
 
@@ -98,13 +84,6 @@ async def cancel_payments_of(session: AsyncSession, invoice_id: UUID) -> None:
             await ask_to_release(session, payment)
 
 
-async def under_way(session: AsyncSession, invoice: InvoiceReference) -> Money:
-    """What is already being paid of an invoice."""
-    claims = [Payment.invoice_id == invoice.id, Payment.status.in_(rules.UNDER_WAY)]
-    claimed = await session.scalar(select(func.coalesce(func.sum(Payment.value), 0)).where(*claims))
-    return Money.of(claimed or 0, invoice.currency)
-
-
 async def ask_to_capture(session: AsyncSession, payment: Payment, amount: Money, *, is_final: bool) -> None:
     """Asks the provider to take what it holds."""
     payment.is_asked = True
@@ -126,10 +105,3 @@ def _held_by(payment: Payment) -> dict[str, object]:
 def _cancel(session: AsyncSession, payment: Payment) -> None:
     payment.move("cancelled")
     publish(session, PaymentCancelled.of(payment))
-
-
-async def _authorise(session: AsyncSession, payment: Payment, token: str) -> None:
-    payment.move("processing")
-    names = ("provider", "payment_id", "facility_id", "amount")
-    asked = Authorisation.model_validate({name: getattr(payment, name) for name in names} | {"token": token})
-    await call(session, outside.authorise, asked, key=payment.payment_id)

@@ -19,7 +19,7 @@ from contracts.payment import (
     InstallmentPlanDefaulted,
 )
 from services.payment import rules
-from services.payment.commands.cards import under_way
+from services.payment.commands.beginning import under_way
 from services.payment.commands.days import day_at, start_at
 from services.payment.commands.patients import surviving_patient
 from services.payment.errors import InvoiceHasAPlanAlready

@@ -14,7 +14,7 @@ from services.payment import outside, rules
 from services.payment.commands.analytics import count
 from services.payment.commands.installments import take_back
 from services.payment.commands.patients import surviving_patient
-from services.payment.providers import Refund
+from services.payment.providers import Refund, provider_of
 from services.payment.tables import Payment, PaymentDispute, PaymentRefund
 
 
@@ -35,7 +35,7 @@ async def request_refund(session: AsyncSession, payment_id: UUID, amount: Money,
         currency=amount.currency,
         status="requested",
         reason=reason,
-        provider=payment.provider,
+        provider=_payer_out(payment),
         requested_by=by,
         requested_at=clock.now(),
     )
@@ -88,6 +88,12 @@ async def refundable(session: AsyncSession, payment: Payment) -> Money:
     of_payment = [dispute.payment_id == payment.payment_id, dispute.status.in_(rules.NOT_OURS)]
     disputed = await session.scalar(select(func.sum(dispute.value)).where(*of_payment))
     return payment.captured - Money.of((refunded or 0) + (disputed or 0), payment.currency)
+
+
+def _payer_out(payment: Payment) -> str | None:
+    """The provider that a payment's money goes back through; None is a second person."""
+    pays = payment.provider is not None and provider_of(payment.provider).pays_refunds
+    return payment.provider if pays else None
 
 
 async def _become(session: AsyncSession, refund: PaymentRefund, status: rules.RefundStatus, failure_code: str | None) -> None:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from broker import Cause, caused_by, clock
 from services.payment import rules
 from services.payment.commands.disputes import hear_dispute
+from services.payment.commands.looks import look_up
 from services.payment.commands.outcomes import hear_provider
 from services.payment.commands.refunds import hear_refund
-from services.payment.providers import Notice
+from services.payment.providers import Notice, Rumour
 from services.payment.tables import Payment, PaymentRefund, PaymentWebhook
 
 
@@ -19,11 +21,12 @@ async def take_webhook(session: AsyncSession, notice: Notice) -> None:
 
     What is about no payment of ours is kept as ignored: the provider need not send it again.
     """
+    payment = await _payment_of(session, notice)
     row = {
         "provider": notice.provider,
         "provider_event_id": notice.event_id,
         "type": notice.type,
-        "payment_id": notice.payment_id,
+        "payment_id": payment.payment_id if payment else notice.payment_id,
         "status": "verified",
         "received_at": clock.now(),
     }
@@ -31,9 +34,15 @@ async def take_webhook(session: AsyncSession, notice: Notice) -> None:
     webhook = taken.one_or_none()
     if webhook is None:
         return
-    payment = await session.get(Payment, notice.payment_id)
-    is_known = payment is not None and payment.provider == notice.provider
-    webhook.move("applied" if payment and is_known and await _hear_in_its_flow(session, payment, notice) else "ignored")
+    webhook.move("applied" if payment and await _hear_in_its_flow(session, payment, notice) else "ignored")
+
+
+async def _payment_of(session: AsyncSession, notice: Notice) -> Payment | None:
+    """The payment that a provider speaks of, if it is one of ours and of that provider."""
+    named = Payment.payment_id == notice.payment_id
+    if notice.payment_id is None:
+        named = Payment.provider_payment_id == notice.provider_payment_id
+    return (await session.scalars(select(Payment).where(Payment.provider == notice.provider, named))).one_or_none()
 
 
 async def _hear_in_its_flow(session: AsyncSession, payment: Payment, notice: Notice) -> bool:
@@ -54,5 +63,7 @@ async def _hear(session: AsyncSession, payment: Payment, notice: Notice) -> bool
             if refund is None or refund.payment_id != payment.payment_id:
                 return False
             return await hear_refund(session, refund.refund_id, word)
+        case Rumour():
+            return await look_up(session, await Payment.locked(session, payment.payment_id))
         case None:
             return False

@@ -10,18 +10,23 @@ from collections.abc import Mapping
 
 from services.payment.errors import ProviderIsUnknown
 from services.payment.providers.card import CardProvider
+from services.payment.providers.mpesa import MpesaProvider
 from services.payment.providers.provider import (
     CARD,
+    MPESA,
     Authorisation,
     Capture,
     Evidence,
+    LookUp,
     Notice,
+    Prompt,
     Provider,
     Refund,
     Release,
+    Rumour,
 )
 
-PROVIDERS: Mapping[str, Provider] = {CARD: CardProvider()}
+PROVIDERS: Mapping[str, Provider] = {CARD: CardProvider(), MPESA: MpesaProvider()}
 
 
 def provider_of(code: str) -> Provider:
@@ -33,13 +38,17 @@ def provider_of(code: str) -> Provider:
 
 __all__ = [
     "CARD",
+    "MPESA",
     "PROVIDERS",
     "Authorisation",
     "Capture",
     "Evidence",
+    "LookUp",
     "Notice",
+    "Prompt",
     "Provider",
     "Refund",
     "Release",
+    "Rumour",
     "provider_of",
 ]

@@ -12,14 +12,17 @@ from pydantic import BaseModel
 
 from broker import Later, Permanent, World
 from services.payment.providers.card_objects import DisputeObject, PaymentObject, RefundObject
-from services.payment.providers.provider import Authorisation, Capture, Evidence, Refund, Release
+from services.payment.providers.provider import Authorisation, Capture, Evidence, Provider, Refund, Release
 from services.payment.rules import DisputeWord, RefundWord, Word
 
 Object = TypeVar("Object", bound=BaseModel)
 
 
-class CardProvider:
+class CardProvider(Provider):
     """The provider that cards are paid through."""
+
+    method = "card"
+    pays_refunds = True
 
     async def authorise(self, asked: Authorisation, key: str, world: World) -> Word:
         """Holds the amount on the card."""

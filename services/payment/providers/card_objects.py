@@ -10,7 +10,7 @@ from pydantic import AwareDatetime, BaseModel, Field
 
 from contracts.money import Money
 from services.payment.providers.provider import CARD, Notice
-from services.payment.rules import DisputeOutcome, DisputeWord, Outcome, RefundOutcome, RefundWord, Word
+from services.payment.rules import Decision, DisputeOutcome, DisputeWord, RefundOutcome, RefundWord, Word
 
 Id = Annotated[str, Field(min_length=1, max_length=200)]
 Code = Annotated[str, Field(max_length=100)]
@@ -24,7 +24,7 @@ class PaymentObject(BaseModel):
     object: Literal["payment"] = "payment"
     id: Id
     reference: UUID
-    status: Outcome
+    status: Decision
     captured_amount: Amount | None = None
     currency: Currency = "USD"
     decline_code: Code | None = None

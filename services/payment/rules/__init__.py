@@ -10,15 +10,18 @@ from services.payment.rules.disputes import (
     check_evidence,
     is_dispute_news,
 )
+from services.payment.rules.mobile import check_whole_shillings, pause_before_look
 from services.payment.rules.payments import (
     HELD,
     NOT_ASKED_FOR,
     PAYABLE,
     PAYMENT,
     STATUS_OF,
+    THE_PAYERS_TURN,
     UNDER_WAY,
     WEBHOOK,
     CaptureMode,
+    Decision,
     Outcome,
     RecordedPayment,
     WebhookStatus,
@@ -31,6 +34,7 @@ from services.payment.rules.payments import (
     check_payable,
     check_second_person,
     is_news,
+    is_payers_turn,
 )
 from services.payment.rules.plans import (
     GRACE_DAYS,
@@ -85,9 +89,11 @@ __all__ = [
     "REFUND_STATUS_OF",
     "REFUSED_BY_HAND",
     "STATUS_OF",
+    "THE_PAYERS_TURN",
     "UNDER_WAY",
     "WEBHOOK",
     "CaptureMode",
+    "Decision",
     "Difference",
     "DisputeOutcome",
     "DisputeStatus",
@@ -117,11 +123,14 @@ __all__ = [
     "check_refund",
     "check_second_person",
     "check_settlement",
+    "check_whole_shillings",
     "difference",
     "is_defaulted",
     "is_dispute_news",
     "is_news",
+    "is_payers_turn",
     "months_after",
+    "pause_before_look",
     "relieved",
     "settled",
 ]

@@ -62,16 +62,24 @@ PAYABLE: frozenset[InvoiceStatus] = frozenset({"issued", "partially_paid", "over
 CaptureMode = Literal["automatic", "manual"]
 """Whether what is authorised is captured at once, or when somebody asks for it: the final amount may be lower."""
 
-Outcome = Literal["authorised", "partially_captured", "captured", "declined", "cancelled"]
-"""What a provider says became of a payment."""
+Decision = Literal["authorised", "partially_captured", "captured", "declined", "cancelled"]
+"""What a provider says that takes a payment to another state."""
+
+Outcome = Literal["pending", "approved", Decision]
+"""What a provider says became of a payment. Pending: the payer has yet to agree, or nobody knows. Approved: the payer has."""
 
 STATUS_OF: Mapping[Outcome, PaymentStatus] = {
+    "pending": "processing",
+    "approved": "processing",
     "authorised": "requires_capture",
     "partially_captured": "partially_captured",
     "captured": "succeeded",
     "declined": "failed",
     "cancelled": "cancelled",
 }
+
+THE_PAYERS_TURN: frozenset[Outcome] = frozenset({"pending", "approved"})
+"""What is said before a payment is decided: it stays where it is, and is never taken for failed."""
 
 WebhookStatus = Literal["received", "verified", "applied", "ignored"]
 
@@ -84,13 +92,14 @@ WEBHOOK = LifeCycle[WebhookStatus](
 class Word(BaseModel):
     """What a provider says became of a payment, in the answer to a call or in a webhook.
 
-    captured: all that it has taken so far; None is everything, if it was captured.
+    provider_payment_id: theirs; None when it gave none. captured: all that it has taken so far; None is everything, if it was
+    captured.
     """
 
     model_config = ConfigDict(frozen=True)
 
     outcome: Outcome
-    provider_payment_id: str
+    provider_payment_id: str | None = None
     captured: Money | None = None
     decline_code: str | None = None
 
@@ -114,6 +123,11 @@ def is_news(status: PaymentStatus, captured: Money, word: Word) -> bool:
     if said == status == "partially_captured":
         return word.captured is not None and word.captured > captured
     return PAYMENT.allows(status, said)
+
+
+def is_payers_turn(status: PaymentStatus, word: Word, *, is_asked: bool) -> bool:
+    """Whether it is news that the payer has yet to agree, or has agreed, to what the provider was asked for."""
+    return word.outcome in THE_PAYERS_TURN and status == "processing" and not is_asked
 
 
 def check_amount(amount: Money) -> None:

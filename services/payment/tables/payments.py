@@ -117,7 +117,7 @@ class PaymentWebhook(Base):
     provider: Mapped[str] = mapped_column(ForeignKey("payment_providers.code"), primary_key=True)
     provider_event_id: Mapped[str] = mapped_column(primary_key=True)
     type: Mapped[str]
-    payment_id: Mapped[UUID] = mapped_column(index=True)
+    payment_id: Mapped[UUID | None] = mapped_column(index=True)
     status: Mapped[rules.WebhookStatus]
     received_at: Mapped[datetime]
 

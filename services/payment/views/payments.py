@@ -32,6 +32,14 @@ class Card(Asked):
     token: Token
 
 
+class NewMobilePayment(Asked):
+    """An invoice to be paid by M-Pesa."""
+
+    invoice_id: UUID
+    amount: Money
+    phone: Annotated[str, Field(pattern=r"^254[17]\d{8}$", description="in Kenya, without +")]
+
+
 class NewCapture(Asked):
     """How much to take of what is held: all of it, if nothing is said. What is final releases the rest."""
 
@@ -63,6 +71,8 @@ class Payment(Shown):
     status: PaymentStatus
     capture: CaptureMode
     reference: str | None
+    provider: str | None
+    provider_payment_id: str | None
     decline_code: str | None
     taken_by: str | None
     verified_by: str | None

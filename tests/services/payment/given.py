@@ -39,7 +39,14 @@ def patient(patient_id: UUID, *, version: int = 1, merged_into: UUID | None = No
     )
 
 
-def invoice(balance: str, *, invoice_id: UUID = INVOICE, status: InvoiceStatus = "issued", version: int = 1) -> InvoiceChanged:
+def invoice(
+    balance: str,
+    *,
+    invoice_id: UUID = INVOICE,
+    status: InvoiceStatus = "issued",
+    version: int = 1,
+    currency: str = "USD",
+) -> InvoiceChanged:
     return InvoiceChanged(
         invoice_id=invoice_id,
         patient_id=PATIENT,
@@ -47,8 +54,8 @@ def invoice(balance: str, *, invoice_id: UUID = INVOICE, status: InvoiceStatus =
         number="INV-000001",
         kind="patient",
         status=status,
-        total=usd("100.00"),
-        balance=usd(balance),
+        total=Money.of("100.00", currency),
+        balance=Money.of(balance, currency),
         due_on=date(2026, 4, 1),
         state_version=version,
     )
