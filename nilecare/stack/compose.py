@@ -29,6 +29,10 @@ class Compose:
 
     def up(self) -> None:
         """Builds the image and starts everything; provisioning is over when this returns."""
+        if self.development.is_new and (volumes := self._volumes()):
+            raise StackError(
+                f"{self.development.file} is gone, and with it the passwords of what is stored: docker volume rm {volumes}"
+            )
         running = self.development.file.exists() and bool(self._run("ps", "--quiet", capture=True))
         self.development.choose_ports(keep=running)
         self.development.use(self.development.local_servers)
@@ -42,6 +46,11 @@ class Compose:
         running = len(self._run("ps", "--all", "--quiet", capture=True).splitlines())
         self._run("down", "--remove-orphans", capture=True)
         return running
+
+    def _volumes(self) -> str:
+        project = self.development.values["COMPOSE_PROJECT_NAME"]
+        question = ["docker", "volume", "ls", "--quiet", "--filter", f"label=com.docker.compose.project={project}"]
+        return " ".join(subprocess.run(question, capture_output=True, text=True, check=True).stdout.split())
 
     def _run(self, *arguments: str, capture: bool = False) -> str:
         command = [*self._command, "--env-file", str(self.development.file), *arguments]
