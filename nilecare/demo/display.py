@@ -17,7 +17,7 @@ from rich.text import Text
 from nilecare.demo.board import WIDTH, Board, Phase
 
 BARS = " ▁▂▃▄▅▆▇█"
-PHASES, NOTES = 8, 6
+PHASES, NOTES = 5, 4
 """Lines of each, the last ones: all of it has to fit on a small terminal."""
 
 
@@ -56,7 +56,7 @@ class _Picture:
             parts += [Text(), self._notes()]
         down = "".join(f"  [bold red]{name} is down[/]" for name in sorted(board.down))
         title = f"[bold]NileCare[/]  {board.seconds:5.1f} s{down}"
-        return Panel(Group(*parts), title=title, title_align="left", border_style="blue", width=84, padding=(1, 2))
+        return Panel(Group(*parts), title=title, title_align="left", border_style="blue", width=84, padding=(0, 2))
 
     def _phases(self) -> Table:
         table = Table.grid(padding=(0, 1))

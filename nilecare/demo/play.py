@@ -110,7 +110,7 @@ class Play:
         by_name = {service.name: database for service, database in databases.items()}
         house = House(site.urls, http)
         letters = LetterBox(http, site.urls[MESSAGES], site.secrets["message_gateway_secret"])
-        with self._board.phase("a hospital opens, and its staff sign in"):
+        with self._board.phase("a hospital opens, staff sign in"):
             hospital = await Opening(house, letters, await self._administrator(house)).open(self._staff)
         day = Day(hospital, seed=self._seed, today=datetime.now(UTC).date(), say=self._say)
         async with asyncio.TaskGroup() as everybody:
@@ -124,7 +124,7 @@ class Play:
             await flows.move_clock(MONTH)
             await day.a_month_later()
             await flows.settled(seconds=PATIENCE)
-        with self._board.phase("a session is revoked, and auth killed"):
+        with self._board.phase("a session is revoked, auth killed"):
             refused_after = await self._revoke(flows, hospital)
         with self._board.phase("a message that is broken"):
             account = site.platform.account("clinical")
@@ -210,8 +210,8 @@ class Play:
         auth.start()
         await auth.ready()
         self._outages.append(Outage(AUTH, down, datetime.now(UTC)))
-        told = "and is without auth" if stays else "but no longer without auth"
-        self._note(f"a session was revoked: {len(CLOSED)} services refused it {seconds:.2f} s later, {told}")
+        told = "also while auth was down" if stays else "but not while auth was down"
+        self._note(f"{len(CLOSED)} services refused a revoked session after {seconds:.2f} s, {told}")
         return seconds if stays else float("inf")
 
     async def _outage(
