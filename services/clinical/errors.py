@@ -5,7 +5,7 @@ Failure
 │   ├── about the house: FacilityIsNotActive
 │   ├── about patients: MedicalRecordNumberIsTaken, PatientCannotBecome, PatientsMergeWithinOneFacility,
 │   │   PatientCannotMergeIntoThemselves, MergeTargetIsItselfMerged, MergedPatientIsReadOnly, OnlyAMergedPatientCanBeUnmerged,
-│   │   BothPatientsAreInpatients, DeathIsBeforeBirth, DuplicateReviewCannotBecome, SurvivorIsNotOfThisPair
+│   │   BothPatientsAreInpatients, PatientIsInactive, DeathIsBeforeBirth, DuplicateReviewCannotBecome, SurvivorIsNotOfThisPair
 │   ├── about encounters: EncounterCannotBecome, DischargeIsBeforeTheStart, EncounterIsAfterDeath, PatientIsAlreadyAnInpatient,
 │   │   OnlyAnInpatientNeedsABed, DischargeIsRequestedForInpatients, DischargeIsAlreadyRequested, OpenStatOrdersBlockDischarge,
 │   │   EncounterIsOfAnotherPatient
@@ -57,6 +57,10 @@ class OnlyAMergedPatientCanBeUnmerged(RuleBroken):
 
 class BothPatientsAreInpatients(RuleBroken):
     """Two records that are both admitted cannot become one: nobody lies in two beds."""
+
+
+class PatientIsInactive(RuleBroken):
+    """The facility no longer treats this patient: reactivate the record before an encounter is planned."""
 
 
 class DuplicateReviewCannotBecome(RuleBroken):

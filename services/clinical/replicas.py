@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import UTC, date, datetime
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import Mapped
+from sqlalchemy.orm import Mapped, mapped_column
 
 from broker import Replica
 from contracts.facility import BedStatusChanged, FacilityChanged, FacilityStatus
@@ -19,11 +21,18 @@ class FacilityReference(Replica[FacilityChanged], Base):
     __tablename__ = "facility_reference"
 
     status: Mapped[FacilityStatus]
+    time_zone: Mapped[str] = mapped_column(comment="IANA")
 
     @classmethod
     async def require_active(cls, session: AsyncSession, facility_id: UUID) -> None:
         """Raises FacilityIsNotActive, and NotYet for a facility that is not known here."""
         rules.check_open_for_patients((await cls.require(session, facility_id)).status)
+
+    @classmethod
+    async def day_at(cls, session: AsyncSession, facility_id: UUID, moment: datetime) -> date:
+        """The calendar day at a facility, by which births and deaths are dated; that of UTC for one that is not known here."""
+        facility = await cls.find(session, facility_id)
+        return moment.astimezone(UTC if facility is None else ZoneInfo(facility.time_zone)).date()
 
 
 class BedReference(Replica[BedStatusChanged], Base):

@@ -12,7 +12,7 @@ from typing import TypeVar
 from uuid import UUID, uuid4
 
 import httpx
-from sqlalchemy import select
+from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from broker import Envelope, Service, Settings, clock
@@ -29,6 +29,7 @@ from broker._tables import failed_message, outbox
 from broker._tokens import issue_token, key_set_of, new_key
 from contracts.event import Event, StateEvent
 from tests.scratch import Databases
+from tests.waiting import until
 
 KEY = new_key()
 SETTINGS = Settings(database_url="", amqp_url="", key_set=key_set_of(KEY))
@@ -99,6 +100,16 @@ class Workplace:
         loop = RetryLoop(self.database, self.service, Failures(self.service))
         while await loop.run_once():
             pass
+
+    async def somebody_waits(self) -> None:
+        """Returns when a transaction waits for a row that another has locked."""
+        waiting = text("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'")
+
+        async def does_wait() -> bool:
+            async with self.database.engine.connect() as connection:
+                return bool(await connection.scalar(waiting))
+
+        await until(does_wait)
 
     def client(self, *roles: str, at: UUID | None, subject: str = "tester") -> httpx.AsyncClient:
         """A client with a token for these roles at one facility; at every one, when `at` is None."""

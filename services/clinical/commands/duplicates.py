@@ -38,7 +38,7 @@ async def confirm_duplicate(session: AsyncSession, review_id: UUID, *, survivor_
     Gives the record that lives on. Raises NotFound, DuplicateReviewCannotBecome, SurvivorIsNotOfThisPair, and what
     `merge_patients` raises.
     """
-    review = await DuplicateReview.seen(session, review_id)
+    review = await DuplicateReview.locked(session, review_id)
     rules.DUPLICATE_REVIEW.moved(review.status, "confirmed")
     survivor = rules.check_survivor(survivor_id or review.other_id, review.pair)
     [merged] = review.pair - {survivor}

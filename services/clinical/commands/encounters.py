@@ -32,17 +32,23 @@ async def plan_encounter(
     ward_id: UUID | None = None,
     isolation: bool = False,
 ) -> Encounter:
-    """A patient is going to be seen. Raises NotFound, FacilityIsNotActive, EncounterIsAfterDeath, OnlyAnInpatientNeedsABed."""
+    """A patient is going to be seen.
+
+    Raises NotFound, NotYet, FacilityIsNotActive, PatientIsInactive, EncounterIsAfterDeath, OnlyAnInpatientNeedsABed.
+    """
     patient = await Patient.current_held(session, patient_id)
     await FacilityReference.require_active(session, patient.facility_id)
+    rules.check_treated(patient)
     rules.check_bed_wanted(encounter_class, ward_id, isolation)
+    at = planned_at or clock.now()
+    rules.check_alive(await FacilityReference.day_at(session, patient.facility_id, at), patient.deceased_on)
     encounter = Encounter.belonging_to(
         patient,
         recorded_for=patient_id,
         encounter_id=encounter_id or uuid4(),
         encounter_class=encounter_class,
         status="planned",
-        planned_at=rules.check_alive(planned_at or clock.now(), patient.deceased_on),
+        planned_at=at,
         ward_id=ward_id,
         isolation=isolation,
     )
@@ -73,12 +79,14 @@ async def start_encounter(
     Raises NotFound, EncounterCannotBecome, TimeIsInTheFuture, EncounterIsAfterDeath, OnlyAnInpatientNeedsABed,
     PatientIsAlreadyAnInpatient, FacilityIsNotActive.
     """
+    # The patient before the encounter, as a merge takes them: nobody dies or becomes another one meanwhile.
+    patient = await Patient.current_held(session, (await Encounter.seen(session, encounter_id)).recorded_for)
     encounter = await Encounter.locked(session, encounter_id)
-    patient = await Patient.seen(session, encounter.patient_id)
     stays = await Encounter.open_stays(session, patient.patient_id)
     encounter.become("in_progress")
     started_at = rules.check_happened(at or clock.now(), clock.now())
-    encounter.started_at = rules.check_alive(started_at, patient.deceased_on)
+    rules.check_alive(await FacilityReference.day_at(session, patient.facility_id, started_at), patient.deceased_on)
+    encounter.started_at = started_at
     encounter.ward_id = ward_id or encounter.ward_id
     encounter.isolation = encounter.isolation if isolation is None else isolation
     rules.check_bed_wanted(encounter.encounter_class, encounter.ward_id, encounter.isolation)

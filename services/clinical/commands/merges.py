@@ -21,13 +21,15 @@ async def merge_patients(session: AsyncSession, patient_id: UUID, *, into_patien
     Gives the record that lives on. Raises NotFound, PatientCannotBecome, BothPatientsAreInpatients, and what
     `rules.check_merge` raises.
     """
+    review = await DuplicateReview.open_of(session, patient_id, into_patient_id)
     patient, into = await _both_locked(session, patient_id, into_patient_id)
     rules.check_merge(patient, into)
     rules.check_one_bed(await Encounter.open_stays(session, patient_id, into_patient_id))
     patient.become("merged")
     patient.merged_into = into.patient_id
     await _move_children(session, await Patient.merged_through(session, patient_id), to=into.patient_id)
-    await _confirm_review(session, patient, into, by=by)
+    if review is not None:
+        review.decide("confirmed", by=by, at=clock.now())
     audit(session, "patient_merged", patient, into.patient_id, by=by)
     publish(session, PatientMerged.of(patient, into_patient_id=into.patient_id, merged_at=clock.now()))
     return into
@@ -55,9 +57,3 @@ async def _move_children(session: AsyncSession, recorded_for: Sequence[UUID], *,
         encounter.patient_id = to
     for kind in MOVED_IN_BULK:
         await session.execute(update(kind).where(kind.recorded_for.in_(recorded_for)).values(patient_id=to))
-
-
-async def _confirm_review(session: AsyncSession, one: Patient, other: Patient, *, by: str) -> None:
-    review = await DuplicateReview.open_of(session, one.patient_id, other.patient_id)
-    if review is not None:
-        review.decide("confirmed", by=by, at=clock.now())

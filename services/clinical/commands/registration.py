@@ -55,7 +55,7 @@ async def register_patient(
         facility_id=facility_id,
         medical_record_number=medical_record_number,
         full_name=full_name,
-        birth_date=rules.check_birth(birth_date, now.date()),
+        birth_date=rules.check_birth(birth_date, await FacilityReference.day_at(session, facility_id, now)),
         sex=sex,
         status="active",
         registered_at=now,
@@ -82,8 +82,9 @@ async def update_demographics(
     """
     patient = await Patient.locked(session, patient_id)
     rules.check_writable(patient)
+    today = await FacilityReference.day_at(session, patient.facility_id, clock.now())
     patient.full_name = full_name or patient.full_name
-    patient.birth_date = rules.check_birth(birth_date or patient.birth_date, clock.now().date())
+    patient.birth_date = rules.check_birth(birth_date or patient.birth_date, today)
     patient.sex = sex or patient.sex
     for name, value in contact.items():
         setattr(patient, name, value)
@@ -95,7 +96,8 @@ async def record_death(session: AsyncSession, patient_id: UUID, deceased_on: dat
     patient = await Patient.locked(session, patient_id)
     rules.check_writable(patient)
     patient.become("deceased")
-    patient.deceased_on = rules.check_death(deceased_on, patient.birth_date, clock.now().date())
+    today = await FacilityReference.day_at(session, patient.facility_id, clock.now())
+    patient.deceased_on = rules.check_death(deceased_on, patient.birth_date, today)
     publish(session, PatientDeceased.of(patient))
     return patient
 

@@ -25,6 +25,7 @@ from services.clinical.rules.patients import (
     check_one_bed,
     check_open_for_patients,
     check_survivor,
+    check_treated,
     check_writable,
     status_after_unmerge,
 )
@@ -64,6 +65,7 @@ __all__ = [
     "check_open_for_patients",
     "check_reviewer",
     "check_survivor",
+    "check_treated",
     "check_vitals",
     "check_writable",
     "codes_like",

@@ -59,11 +59,10 @@ def check_happened(when: datetime, now: datetime) -> datetime:
     return when
 
 
-def check_alive(when: datetime, deceased_on: date | None) -> datetime:
-    """Gives the time of an encounter back; on the day of death there may still be one. Raises EncounterIsAfterDeath."""
-    if deceased_on is not None and when.date() > deceased_on:
+def check_alive(day: date, deceased_on: date | None) -> None:
+    """Whether there can be an encounter; on the day of death there may still be one. Raises EncounterIsAfterDeath."""
+    if deceased_on is not None and day > deceased_on:
         raise EncounterIsAfterDeath
-    return when
 
 
 def check_bed_wanted(encounter_class: EncounterClass, ward_id: UUID | None, isolation: bool) -> None:

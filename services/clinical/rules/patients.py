@@ -19,6 +19,7 @@ from services.clinical.errors import (
     OnlyAMergedPatientCanBeUnmerged,
     PatientCannotBecome,
     PatientCannotMergeIntoThemselves,
+    PatientIsInactive,
     PatientsMergeWithinOneFacility,
     SurvivorIsNotOfThisPair,
     TimeIsInTheFuture,
@@ -73,6 +74,12 @@ def check_open_for_patients(status: FacilityStatus) -> None:
     """Raises FacilityIsNotActive."""
     if status != "active":
         raise FacilityIsNotActive(state=status)
+
+
+def check_treated(patient: Person) -> None:
+    """Raises PatientIsInactive for one whom the facility no longer treats."""
+    if patient.status == "inactive":
+        raise PatientIsInactive
 
 
 def check_writable(patient: Person) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
@@ -88,6 +89,27 @@ async def test_a_death_is_announced(clinical: Workplace) -> None:
     with pytest.raises(errors.PatientCannotBecome):
         async with clinical.transaction() as session:
             await commands.record_death(session, patient_id, date(2020, 1, 2))
+
+
+async def test_births_and_deaths_are_dated_by_the_day_at_the_house(
+    clinical: Workplace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who is born in Khartoum after midnight, when it is still yesterday in UTC, is registered at once; tomorrow is refused."""
+    now = datetime.now(UTC)
+    monkeypatch.setattr(clock, "shift", now.replace(hour=22, minute=30) - now)
+    today = now.date() + timedelta(days=1)
+    async with clinical.transaction() as session:
+        who: dict[str, Any] = {"facility_id": HERE, "full_name": "Amal Haddad", "sex": "female"}
+        child = await commands.register_patient(session, medical_record_number="M-1", birth_date=today, **who)
+        await commands.update_demographics(session, child.patient_id, birth_date=today)
+        tomorrow = today + timedelta(days=1)
+        with pytest.raises(errors.TimeIsInTheFuture):
+            await commands.register_patient(session, medical_record_number="M-2", birth_date=tomorrow, **who)
+    with pytest.raises(errors.TimeIsInTheFuture):
+        async with clinical.transaction() as session:
+            await commands.record_death(session, child.patient_id, tomorrow)
+    async with clinical.transaction() as session:
+        assert (await commands.record_death(session, child.patient_id, today)).deceased_on == today
 
 
 async def test_a_patient_rests_and_returns(clinical: Workplace) -> None:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import httpx
 import pytest
 
 from contracts.clinical import PatientMerged, Sex
-from services.clinical import errors, rules
+from services.clinical import commands, errors, rules
 from services.clinical.rules.names import jaro_winkler, normalised
 from tests.services.clinical.conftest import ELSEWHERE, HERE
 from tests.services.clinical.test_api import person, rule_of
@@ -134,6 +135,19 @@ async def test_two_people_stay_two(clinical: Workplace, registrar: httpx.AsyncCl
     assert await clinical.published(PatientMerged) == []
     log = await clinical.client("privacy_officer", at=HERE).get("/audit-log")
     assert [(line["action"], line["actor"]) for line in log.json()["items"]] == [("duplicate_dismissed", "registrar-1")]
+
+
+async def test_a_pair_that_is_being_dismissed_is_not_merged(clinical: Workplace, registrar: httpx.AsyncClient) -> None:
+    """Who confirms at the same time waits for the other's word, and then is refused."""
+    await registered(registrar, "M-1")
+    await registered(registrar, "M-2")
+    [review] = await queue(registrar)
+    async with clinical.transaction() as session:
+        await commands.dismiss_duplicate(session, UUID(review["review_id"]), reason="twins", by="registrar-2")
+        confirming = asyncio.create_task(registrar.post(f"/duplicate-reviews/{review['review_id']}/confirm", json={}))
+        await clinical.somebody_waits()
+    assert rule_of(await confirming, 409) == "rule:DuplicateReviewCannotBecome"
+    assert await clinical.published(PatientMerged) == []
 
 
 async def test_a_merge_closes_the_review_of_the_pair(registrar: httpx.AsyncClient) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, timedelta
+import asyncio
+from datetime import date, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
+from zoneinfo import ZoneInfo
 
 import pytest
 from sqlalchemy import select
@@ -138,13 +140,44 @@ async def test_the_dead_are_not_seen_again(clinical: Workplace) -> None:
     waiting = await planned(clinical, patient_id)
     async with clinical.transaction() as session:
         await commands.record_death(session, patient_id, date(2020, 1, 1))
-    for late in (clock.now(), datetime(2020, 1, 2, tzinfo=UTC)):
+    midnight = datetime(2020, 1, 2, tzinfo=ZoneInfo("Africa/Khartoum"))
+    for late in (clock.now(), midnight):
         with pytest.raises(errors.EncounterIsAfterDeath):
             await planned(clinical, patient_id, planned_at=late)
     with pytest.raises(errors.EncounterIsAfterDeath):
         async with clinical.transaction() as session:
             await commands.start_encounter(session, waiting)
-    await planned(clinical, patient_id, planned_at=datetime(2020, 1, 1, 23, tzinfo=UTC))
+    await planned(clinical, patient_id, planned_at=midnight - timedelta(minutes=1))
+
+
+async def test_nobody_is_admitted_while_their_death_is_written_down(clinical: Workplace) -> None:
+    """EncounterIsAfterDeath: who starts the encounter waits for the other's word."""
+    patient_id = await register(clinical)
+    waiting = await planned(clinical, patient_id)
+
+    async def start() -> None:
+        async with clinical.transaction() as session:
+            await commands.start_encounter(session, waiting)
+
+    async with clinical.transaction() as session:
+        await commands.record_death(session, patient_id, date(2020, 1, 1))
+        await session.flush()
+        starting = asyncio.create_task(start())
+        await clinical.somebody_waits()
+    with pytest.raises(errors.EncounterIsAfterDeath):
+        await starting
+
+
+async def test_whom_the_house_no_longer_treats_gets_no_appointment(clinical: Workplace) -> None:
+    """PatientIsInactive, until the record is active again."""
+    patient_id = await register(clinical)
+    async with clinical.transaction() as session:
+        await commands.deactivate_patient(session, patient_id)
+    with pytest.raises(errors.PatientIsInactive):
+        await planned(clinical, patient_id)
+    async with clinical.transaction() as session:
+        await commands.reactivate_patient(session, patient_id)
+    await planned(clinical, patient_id)
 
 
 async def test_a_house_that_is_not_active_takes_nobody(clinical: Workplace) -> None:

@@ -7,8 +7,6 @@ from datetime import date
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import text
-
 from broker import clock
 from contracts.clinical import (
     EncounterAdmitted,
@@ -23,7 +21,6 @@ from services.facility import commands
 from services.facility.rules import WardSex
 from services.facility.tables import Bed, BedRequest
 from tests.services.kit import Workplace
-from tests.waiting import until
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,16 +156,6 @@ class House:
         """A bed's state."""
         async with self.at.transaction() as session:
             return (await Bed.seen(session, bed_id)).status
-
-    async def somebody_waits(self) -> None:
-        """Returns when a transaction waits for a row that another has locked."""
-        waiting = text("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'")
-
-        async def does_wait() -> bool:
-            async with self.at.database.engine.connect() as connection:
-                return bool(await connection.scalar(waiting))
-
-        await until(does_wait)
 
     async def request(self, person: Person) -> str:
         """What became of somebody's need of a bed."""

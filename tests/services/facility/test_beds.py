@@ -301,7 +301,7 @@ async def test_two_reservations_race_for_one_room(house: House) -> None:
             session, beds[0], encounter_id=isolated.encounter_id, patient_id=isolated.patient_id, isolation=True
         )
         second = asyncio.create_task(house.reserves(beds[1], other))
-        await house.somebody_waits()
+        await house.at.somebody_waits()
     with pytest.raises(NobodyLiesBesideAnIsolatedPatient):
         await second
 

@@ -87,7 +87,7 @@ async def test_a_deactivation_waits_for_an_admission_under_way(house: House) -> 
         given = house.admission(person).model_dump(exclude={"admitted_at"})
         await commands.request_bed(session, **given, at=clock.now())
         deactivation = asyncio.create_task(deactivated(house))
-        await house.somebody_waits()
+        await house.at.somebody_waits()
     with pytest.raises(FacilityHasPatients):
         await deactivation
 

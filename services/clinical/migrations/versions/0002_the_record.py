@@ -119,6 +119,7 @@ def upgrade() -> None:
         """
         CREATE TABLE facility_reference (
             status text NOT NULL,
+            time_zone text NOT NULL,
             state_version bigint NOT NULL,
             deleted boolean NOT NULL,
             changed_at timestamptz NOT NULL,
@@ -128,6 +129,7 @@ def upgrade() -> None:
         )
         """
     )
+    op.execute("COMMENT ON COLUMN facility_reference.time_zone IS 'IANA'")
     op.execute(
         """
         CREATE TABLE icd10_codes (
