@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 ISSUER = "nilecare"
 AUDIENCE = "nilecare"
 ALGORITHM = "Ed25519"
+KIND = "at+jwt"
+"""The `typ` of an access token (RFC 9068; RFC 8725, 3.11): no other signed statement is taken for one."""
+
 EVERYWHERE = "*"
 LEEWAY = 30
 """Seconds that two machines' clocks may differ."""
@@ -102,6 +105,8 @@ def principal_of(token: str, key: OKPKey | None) -> Principal:
         if key is None:
             raise ValueError("no such key")
         read = jwt.decode(token, key, algorithms=[ALGORITHM])
+        if read.header.get("typ") != KIND:
+            raise ValueError("this is no access token")
         CLAIMS.validate(read.claims)
         return _principal(read.claims)
 
@@ -170,4 +175,4 @@ def issue_token(
         "jti": str(uuid4()),
         **session,
     }
-    return jwt.encode({"alg": ALGORITHM, "kid": key.kid}, claims, key, algorithms=[ALGORITHM])
+    return jwt.encode({"alg": ALGORITHM, "kid": key.kid, "typ": KIND}, claims, key, algorithms=[ALGORITHM])

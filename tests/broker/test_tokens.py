@@ -13,7 +13,7 @@ from joserfc import jwt
 from joserfc.jwk import OctKey
 
 from broker import NotFound
-from broker._tokens import ALGORITHM, Principal, TokenRefused, Verifier, issue_token, key_set_of, new_key
+from broker._tokens import ALGORITHM, KIND, Principal, TokenRefused, Verifier, issue_token, key_set_of, new_key
 
 KEY, NEXT_KEY = new_key(), new_key()
 HERE = uuid4()
@@ -29,7 +29,7 @@ GOOD: dict[str, Any] = {
 
 def signed(header: dict[str, Any] | None = None, **claims: Any) -> str:
     present = {name: value for name, value in (GOOD | claims).items() if value is not None}
-    return jwt.encode({"alg": ALGORITHM, "kid": KEY.kid} | (header or {}), present, KEY, algorithms=[ALGORITHM])
+    return jwt.encode({"alg": ALGORITHM, "kid": KEY.kid, "typ": KIND} | (header or {}), present, KEY, algorithms=[ALGORITHM])
 
 
 def test_what_was_issued_is_read() -> None:
@@ -61,6 +61,7 @@ def test_what_was_issued_is_read() -> None:
         signed(facilities={"*": 1}),
         signed({"kid": NEXT_KEY.kid}),
         signed({"kid": "unknown"}),
+        signed({"typ": "JWT"}),
         signed(sid="mine"),
         signed(sid=[str(HERE)]),
         signed()[:-4] + "AAAA",
@@ -87,6 +88,7 @@ def test_the_session_that_a_token_belongs_to() -> None:
 
 def test_a_key_that_is_withdrawn() -> None:
     """When a key leaves the key set its tokens are refused."""
+    assert Verifier(key_set_of(KEY)).principal(signed()).subject == "n1"
     with pytest.raises(TokenRefused):
         Verifier(key_set_of(NEXT_KEY)).principal(signed())
 
