@@ -24,7 +24,7 @@ from broker import _tables
 from broker._clock import clock
 from broker._loop import Loop
 from broker._replicas import Replica
-from broker._tokens import LEEWAY, Principal, TokenRefused, Verifier, key_id, principal_of
+from broker._tokens import Principal, TokenRefused, Verifier, key_id, principal_of
 from contracts.auth import AuthKeyChanged, SessionRevoked
 
 FRESH = 1.0
@@ -116,13 +116,21 @@ async def _keys(engine: AsyncEngine) -> Mapping[str, _Known]:
 
 
 async def _check_not_revoked(engine: AsyncEngine, session_id: UUID) -> None:
+    """What auth has forgotten (a tombstone) had expired: to refuse it all the same costs nothing and trusts no clock."""
     async with engine.connect() as connection:
-        if await connection.scalar(select(exists().where(RevokedSession.id == session_id, ~RevokedSession.deleted))):
+        if await connection.scalar(select(exists().where(RevokedSession.id == session_id))):
             raise TokenRefused("the session was revoked")
 
 
+KEPT = timedelta(days=7)
+"""After a session's last token has expired: long enough for auth to forget it first, so that owner and replicas agree."""
+
+
 class RevokedSessionPurge(Loop):
-    """Forgets revoked sessions whose last token has expired, some at a time; by the wall clock, as tokens do."""
+    """Forgets revoked sessions that are long over, some at a time; by the wall clock, as tokens expire.
+
+    Auth's own tombstones go with them. Where auth has said nothing for so long, its word is not waited for: nothing grows.
+    """
 
     def __init__(self, engine: AsyncEngine, *, interval: float = 600.0, at_once: int = 10_000) -> None:
         super().__init__("revoked session purge", interval=interval)
@@ -130,7 +138,7 @@ class RevokedSessionPurge(Loop):
         self._at_once = at_once
 
     async def run_once(self) -> bool:
-        over = datetime.now(UTC) - timedelta(seconds=LEEWAY)
+        over = datetime.now(UTC) - KEPT
         old = select(RevokedSession.id).where(RevokedSession.expires_at < over).limit(self._at_once)
         async with self._engine.begin() as connection:
             gone: CursorResult[Any] = await connection.execute(delete(RevokedSession).where(RevokedSession.id.in_(old)))

@@ -90,6 +90,12 @@ class AuthLockExpired(Event, name="auth.lock.expired", version=1, key="user_id")
     user_id: UUID
 
 
+class AuthCleanUpDue(Event, name="auth.clean_up.due", version=1, key="due_at"):
+    """What no longer counts is to be forgotten; auth tells itself."""
+
+    due_at: datetime
+
+
 class AuthLoginSucceeded(Event, name="auth.login.succeeded", version=1, key="session_id"):
     """A user signed in."""
 

@@ -1,11 +1,11 @@
-"""How auth reacts: to the end of a lock, of which it tells itself."""
+"""How auth reacts to its own clock: a lock ends, and what is over is forgotten."""
 
 from __future__ import annotations
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from broker import on
-from contracts.auth import AuthLockExpired
+from contracts.auth import AuthCleanUpDue, AuthLockExpired
 from services.auth import commands
 
 
@@ -13,3 +13,9 @@ from services.auth import commands
 async def lift_lock(event: AuthLockExpired, session: AsyncSession) -> None:
     """Who was locked out may try again."""
     await commands.lift_lock(session, event.user_id)
+
+
+@on(AuthCleanUpDue)
+async def clean_up(event: AuthCleanUpDue, session: AsyncSession) -> None:
+    """What no longer counts goes."""
+    await commands.clean_up(session)

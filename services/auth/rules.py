@@ -4,7 +4,7 @@ Roles are granted at one facility, or everywhere. In auth itself they permit:
 
     role              everywhere                                  at one facility
     administrator     all; appoints and dismisses administrators  grants and withdraws any other role there
-    facility_manager  grants and withdraws roles                  grants and withdraws roles there
+    facility_manager  grants and withdraws all but these two      grants and withdraws roles there
     privacy_officer   reads and verifies the audit log, erases    nothing
     any other         nothing                                     nothing
 
@@ -32,10 +32,18 @@ from services.auth.errors import RoleMayNotBeGranted, SessionCannotBecome, UserC
 ACCESS_TOKEN_LIFETIME = timedelta(minutes=10)
 """How long a revocation has to be remembered."""
 
-REFRESH_TOKEN_LIFETIME = timedelta(days=30)
+REFRESH_TOKEN_LIFETIME = timedelta(days=7)
 """Since its last use, which gives a new one. The old one has no grace: who lost a reply signs in again (RFC 9700, 4.14.2)."""
 
+SESSION_LIFETIME = timedelta(days=30)
+"""Since the sign-in, however much it is used (NIST SP 800-63B-4, 2.1.3; OWASP ASVS 5.0, 7.3.2)."""
+
 VERIFICATION_LIFETIME = timedelta(hours=24)
+OPEN_VERIFICATIONS = 10
+"""How many codes may be on their way to one address: whoever registers it over and over does not fill its mailbox."""
+
+UNPROVEN_KEPT = timedelta(days=30)
+"""How long an account is kept whose address nobody proves."""
 
 CLOCK_SKEW = timedelta(minutes=1)
 """What services' clocks may differ by, at most, when they look whether a token has expired."""
@@ -46,6 +54,13 @@ FAILURES_PER_ADDRESS = 50
 
 FAILURE_WINDOW = timedelta(minutes=15)
 LOCK_LASTS = timedelta(minutes=15)
+FAMILIAR_FOR = timedelta(days=30)
+"""Since the last sign-in from an address. There a lock that others brought about does not count: nobody can be kept out by
+somebody else's guesses (OWASP, Slow Down Online Guessing Attacks with Device Cookies)."""
+
+CLEAN_UP_EVERY = timedelta(days=1)
+CLEANED_AT_ONCE = 500
+"""Rows of a kind, in one transaction."""
 
 KEY_ANNOUNCED_FOR = timedelta(minutes=5)
 """How long every service has had a new key before it signs."""
@@ -56,6 +71,8 @@ SHORTEST_PASSWORD, LONGEST_PASSWORD = 15, 256
 
 ADMINISTRATOR = "administrator"
 ADMINISTRATOR_EVERYWHERE = Grant(role=ADMINISTRATOR, facility_id=None)
+PRIVACY_OFFICER_EVERYWHERE = Grant(role="privacy_officer", facility_id=None)
+"""Erases anybody, administrators too: only these say who may."""
 
 ABLE_TO_RETURN: frozenset[UserStatus] = frozenset({"active", "locked"})
 """The states of a user who can act, at the latest when a lock has expired."""
@@ -83,15 +100,20 @@ COUNTED: frozenset[LoginFailure] = frozenset({"unknown", "wrong_password", "wron
 """Failures that are somebody's guess; to try again while locked is none."""
 
 
-def refused_because(status: UserStatus | None, *, is_password_right: bool, is_address_locked: bool) -> LoginFailure | None:
-    """Why somebody does not get in by password, for us alone to know; None when they do. `status` None: no such user."""
+def refused_because(
+    status: UserStatus | None, *, is_password_right: bool, is_address_locked: bool, is_familiar: bool
+) -> LoginFailure | None:
+    """Why somebody does not get in by password, for us alone to know; None when they do. `status` None: no such user.
+
+    is_familiar: whether the account's lock does not count where they come from.
+    """
     if status is None:
         return "unknown"
-    if status == "locked" or is_address_locked:
+    if is_address_locked or (status == "locked" and not is_familiar):
         return "locked"
     if not is_password_right:
         return "wrong_password"
-    return None if status == "active" else "not_active"
+    return None if status in ABLE_TO_RETURN else "not_active"
 
 
 def is_to_be_locked(status: UserStatus | None, failures: int) -> bool:
@@ -99,9 +121,20 @@ def is_to_be_locked(status: UserStatus | None, failures: int) -> bool:
     return status == "active" and failures >= FAILURES_PER_ACCOUNT
 
 
+def is_familiar(successes: int, failures: int) -> bool:
+    """Whether an address is one that a user signs in from, and not one that their account is now guessed at from."""
+    return successes > 0 and failures < FAILURES_PER_ACCOUNT
+
+
 def failures_count_since(now: datetime, forgiven: datetime) -> datetime:
     """From when on an account's failures count: within the window, and after the last success or the end of a lock."""
     return max(now - FAILURE_WINDOW, forgiven)
+
+
+def next_clean_up(now: datetime) -> datetime:
+    """The next of the times at which auth forgets what is over: the same for whoever asks until then."""
+    since_the_last = timedelta(seconds=now.timestamp() % CLEAN_UP_EVERY.total_seconds())
+    return now - since_the_last + CLEAN_UP_EVERY
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +143,11 @@ class Scope:
 
     roles: frozenset[str]
     facilities: frozenset[UUID] | None
+
+
+def refresh_token_expires(began_at: datetime, now: datetime) -> datetime:
+    """When a refresh token given now expires: never after its session does."""
+    return min(now + REFRESH_TOKEN_LIFETIME, began_at + SESSION_LIFETIME)
 
 
 def scope_of(grants: Iterable[Grant], facility_id: UUID | None) -> Scope:
@@ -138,7 +176,8 @@ def _roles_at(grants: Iterable[Grant], facility_id: UUID) -> frozenset[str]:
 def check_may_grant(grant: Grant, permissions: Iterable[str], facilities: frozenset[UUID] | None) -> None:
     """Whether who has these permissions at these facilities may give or take this. Raises RoleMayNotBeGranted."""
     permissions = frozenset(permissions)
-    needed = "administrators.appoint" if grant.role == ADMINISTRATOR else "roles.assign"
+    is_over_people = grant.role == ADMINISTRATOR or grant == PRIVACY_OFFICER_EVERYWHERE
+    needed = "administrators.appoint" if is_over_people else "roles.assign"
     is_there = facilities is None or (grant.facility_id in facilities and grant.role != ADMINISTRATOR)
     if needed not in permissions or not is_there:
         raise RoleMayNotBeGranted(role=grant.role)

@@ -27,7 +27,7 @@ from broker._replica_processor import ReplicaProcessor, replica_fed_by
 from broker._runtime import Runtime
 from broker._service import check_platform
 from broker._tokens import issue_token, key_set_of, new_key
-from broker._trust import RevokedSession, RevokedSessionPurge, SigningKey
+from broker._trust import KEPT, RevokedSession, RevokedSessionPurge, SigningKey
 from contracts.auth import AuthKeyChanged, SessionRevoked
 from contracts.event import StateEvent
 from tests.broker.ward import HERE, Booking, ward, ward_database
@@ -183,6 +183,17 @@ async def test_a_request_costs_one_look(bedside: Bedside) -> None:
     assert len(sent) == 3, "beside it the reading transaction, and what it reads"
 
 
+async def test_what_auth_has_forgotten_stays_refused(bedside: Bedside) -> None:
+    """A tombstone says that no token of the session can be left; if one is, by whatever clock, it does not count."""
+    await bedside.hear(announced(AUTHS))
+    session_id = uuid4()
+    signed, said = token(AUTHS, session_id), revoked(session_id)
+    assert await bedside.status(signed) == 200
+    await bedside.hear(said)
+    await bedside.hear(said.model_copy(update={"state_version": 2, "deleted": True}))
+    assert await bedside.status(signed) == 401
+
+
 async def test_more_requests_than_connections(bedside: Bedside) -> None:
     """A request whose token is being looked at holds no connection, even if its route asks for the session first."""
     await bedside.hear(announced(AUTHS))
@@ -192,11 +203,11 @@ async def test_more_requests_than_connections(bedside: Bedside) -> None:
 
 
 async def test_what_is_over_is_forgotten(bedside: Bedside) -> None:
-    """A revocation goes when the last token of its session has expired, however many there are; others stay."""
+    """A revocation goes when auth has had time to forget it first, however many there are; others stay."""
     now, kept = datetime.now(UTC), uuid4()
     for _ in range(3):
-        await bedside.hear(revoked(uuid4(), expires_at=now - timedelta(minutes=2)))
-    await bedside.hear(revoked(kept, expires_at=now + timedelta(minutes=2)))
+        await bedside.hear(revoked(uuid4(), expires_at=now - KEPT - timedelta(minutes=2)))
+    await bedside.hear(revoked(kept, expires_at=now - KEPT + timedelta(minutes=2)))
     purge = RevokedSessionPurge(bedside.database.engine, at_once=2)
     assert [await purge.run_once(), await purge.run_once()] == [True, False]
     async with bedside.database.transaction() as session:

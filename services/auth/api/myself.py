@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from uuid import UUID
 
+from fastapi import Response
 from sqlalchemy import select
 
-from broker import Page, PageRequest, Reading, Router, Transaction
+from broker import Page, PageRequest, Reading, Router, Transaction, refusal
 from services.auth import commands
-from services.auth.api.access import Anybody, Myself, Sealed
+from services.auth.api.access import Address, Anybody, Myself, Sealed
+from services.auth.errors import PasswordIsWrong
 from services.auth.tables import Session
 from services.auth.views import (
     AskedPasswordChange,
@@ -43,17 +45,28 @@ async def revoke_session(session_id: UUID, user_id: Myself, session: Transaction
     await commands.revoke_session(session, session_id, "signed_out", of=user_id, by=user_id)
 
 
-@router.put("/password", status_code=204)
-async def change_password(asked: AskedPasswordChange, user_id: Myself, session: Transaction) -> None:
+@router.put("/password", status_code=204, response_model=None)
+async def change_password(
+    asked: AskedPasswordChange, user_id: Myself, session: Transaction, address: Address
+) -> Response | None:
     """Sets a new password; all sessions end."""
-    await commands.change_password(session, user_id, present=asked.present_password, new=asked.new_password)
+    user = await commands.proven(session, user_id, asked.present_password, address)
+    if user is None:
+        return refusal(PasswordIsWrong())
+    await commands.change_password(session, user, asked.new_password)
+    return None
 
 
-@router.post("/mfa", status_code=201)
-async def enrol_factor(user_id: Myself, session: Transaction, vault: Sealed) -> FactorView:
+@router.post("/mfa", status_code=201, response_model=FactorView)
+async def enrol_factor(
+    shown: ShownPassword, user_id: Myself, session: Transaction, vault: Sealed, address: Address
+) -> FactorView | Response:
     """Begins to use an authenticator app; asked again before it is confirmed, another secret replaces the first."""
-    secret, address = await commands.enrol_factor(session, user_id, vault)
-    return FactorView(secret=secret, address=address)
+    user = await commands.proven(session, user_id, shown.password, address)
+    if user is None:
+        return refusal(PasswordIsWrong())
+    secret, app = await commands.enrol_factor(session, user, vault)
+    return FactorView(secret=secret, address=app)
 
 
 @router.post("/mfa/confirmation")
@@ -62,8 +75,10 @@ async def confirm_factor(shown: ShownCode, user_id: Myself, session: Transaction
     return RecoveryCodes(codes=await commands.confirm_factor(session, user_id, shown.code, vault))
 
 
-@router.post("/mfa/removal", status_code=204)
-async def remove_factor(shown: ShownPassword, user_id: Myself, session: Transaction) -> None:
+@router.post("/mfa/removal", status_code=204, response_model=None)
+async def remove_factor(shown: ShownPassword, user_id: Myself, session: Transaction, address: Address) -> Response | None:
     """Ends that."""
-    await commands.check_password(session, user_id, shown.password)
+    if await commands.proven(session, user_id, shown.password, address) is None:
+        return refusal(PasswordIsWrong())
     await commands.remove_factor(session, user_id, by=user_id)
+    return None

@@ -3,9 +3,9 @@
 from services.auth.commands.accounts import (
     Registration,
     change_password,
-    check_password,
     erase,
     lift_lock,
+    proven,
     register,
     reinstate,
     suspend,
@@ -14,6 +14,7 @@ from services.auth.commands.accounts import (
 )
 from services.auth.commands.audit import verify as verify_audit
 from services.auth.commands.bootstrap import appoint_first_administrator
+from services.auth.commands.clean_up import clean_up
 from services.auth.commands.clients import client_token, register_client, revoke_client
 from services.auth.commands.keys import announce_keys, public_keys, rotate_key
 from services.auth.commands.mfa import confirm_factor, enrol_factor, remove_factor
@@ -29,12 +30,13 @@ __all__ = [
     "appoint_first_administrator",
     "assign_role",
     "change_password",
-    "check_password",
+    "clean_up",
     "client_token",
     "confirm_factor",
     "enrol_factor",
     "erase",
     "lift_lock",
+    "proven",
     "public_keys",
     "refresh",
     "register",

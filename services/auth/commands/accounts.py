@@ -5,18 +5,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 from uuid import UUID, uuid4
 
-from sqlalchemy import delete, select, text, update
+from sqlalchemy import delete, func, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from broker import clock, publish, unschedule
 from contracts.auth import AuthVerificationRequested, UserErased, UserRegistered, UserStatus, UserSuspended, UserVerified
 from services.auth import passwords, rules, totp
 from services.auth.commands.administrators import check_another_remains
+from services.auth.commands.attempts import lock_name, look, note
 from services.auth.commands.audit import record
 from services.auth.commands.sessions import revoke_sessions
-from services.auth.commands.sign_in import lock_name
-from services.auth.errors import CodeIsNotValid, PasswordIsWrong, UserCannotBecome
+from services.auth.errors import CodeIsNotValid, UserCannotBecome
 from services.auth.tables import Device, LoginAttempt, MfaFactor, RecoveryCode, Session, User, Verification
+
+PROFILE = ("full_name", "phone", "locale", "time_zone")
+"""What is said at registration, and counts once the address is proven."""
 
 ONE_BY_ONE = text("SELECT pg_advisory_xact_lock(hashtextextended('auth email ' || :email, 0))")
 
@@ -36,15 +39,18 @@ class Registration:
 async def register(session: AsyncSession, asked: Registration) -> None:
     """Begins an account and sends a code to its address; for an address that has one, the same as far as anybody can tell.
 
-    Until the address is proven anybody may register it again: the password counts whose code is used.
+    Until the address is proven anybody may register it again: of password, name and phone those count whose code is used.
     """
     password_hash = await passwords.hashed(asked.password)
     user = await _pending(session, asked)
-    if user is None or user.status != "pending":
+    if user is None or user.status != "pending" or await _open_verifications(session, user) >= rules.OPEN_VERIFICATIONS:
         return
     code, expires_at = totp.new_code(), clock.now() + rules.VERIFICATION_LIFETIME
+    said = {name: getattr(asked, name) for name in PROFILE}
     digest = totp.digest(code)
-    session.add(Verification(code_hash=digest, user_id=user.user_id, password_hash=password_hash, expires_at=expires_at))
+    session.add(
+        Verification(code_hash=digest, user_id=user.user_id, password_hash=password_hash, expires_at=expires_at, **said)
+    )
     publish(session, AuthVerificationRequested(user_id=user.user_id, code=code, expires_at=expires_at))
 
 
@@ -56,27 +62,27 @@ async def verify(session: AsyncSession, code: str) -> User:
     if shown is None or user is None or user.status != "pending":
         raise CodeIsNotValid
     user.move("active")
-    user.password_hash = shown.password_hash
+    for name in ("password_hash", *PROFILE):
+        setattr(user, name, getattr(shown, name))
     await session.execute(delete(Verification).where(Verification.user_id == user.user_id))
     publish(session, UserVerified(user_id=user.user_id, verified_at=clock.now()))
     await record(session, "user.verified", by=user.user_id, user_id=user.user_id)
     return user
 
 
-async def change_password(session: AsyncSession, user_id: UUID, *, present: str, new: str) -> None:
-    """Sets a new password and ends all sessions. Raises PasswordIsWrong."""
-    user = await check_password(session, user_id, present)
+async def proven(session: AsyncSession, user_id: UUID, password: str, address: str) -> User | None:
+    """The user, locked, if this is their password; None if not, which counts as a failed sign-in does."""
+    user, failure = await look(session, User.user_id == user_id, password, address)
+    if failure is not None:
+        await note(session, user, address, failure)
+    return user if failure is None else None
+
+
+async def change_password(session: AsyncSession, user: User, new: str) -> None:
+    """Sets a new password and ends all sessions."""
     user.password_hash = await passwords.hashed(new)
-    await revoke_sessions(session, user_id, "password_changed", by=user_id)
-    await record(session, "password.changed", by=user_id, user_id=user_id)
-
-
-async def check_password(session: AsyncSession, user_id: UUID, present: str) -> User:
-    """The user, locked, if this is their password. Raises PasswordIsWrong."""
-    user = await User.locked(session, user_id)
-    if not await passwords.is_right(present, user.password_hash):
-        raise PasswordIsWrong
-    return user
+    await revoke_sessions(session, user.user_id, "password_changed", by=user.user_id)
+    await record(session, "password.changed", by=user.user_id, user_id=user.user_id)
 
 
 async def suspend(session: AsyncSession, user_id: UUID, *, by: object) -> User:
@@ -142,6 +148,11 @@ async def _pending(session: AsyncSession, asked: Registration) -> User | None:
     await session.execute(ONE_BY_ONE, {"email": asked.email})
     known = await User.by_email(session, asked.email)
     return known or await add_user(session, asked, status="pending")
+
+
+async def _open_verifications(session: AsyncSession, user: User) -> int:
+    is_open = (Verification.user_id == user.user_id, Verification.expires_at > clock.now())
+    return await session.scalar(select(func.count()).select_from(Verification).where(*is_open)) or 0
 
 
 async def add_user(session: AsyncSession, asked: Registration, *, status: UserStatus) -> User:

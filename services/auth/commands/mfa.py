@@ -15,17 +15,16 @@ from services.auth.tables import MfaFactor, RecoveryCode, User
 from services.auth.vault import Vault
 
 
-async def enrol_factor(session: AsyncSession, user_id: UUID, vault: Vault) -> tuple[str, str]:
+async def enrol_factor(session: AsyncSession, user: User, vault: Vault) -> tuple[str, str]:
     """A new secret for the user's app, and the address for its QR code. It counts once a code confirms it.
 
     Raises FactorIsEnrolledAlready.
     """
-    user = await User.locked(session, user_id)
-    factor = await session.get(MfaFactor, user_id)
+    factor = await session.get(MfaFactor, user.user_id)
     if factor is not None and factor.confirmed_at is not None:
         raise FactorIsEnrolledAlready
     secret = totp.new_secret()
-    await session.merge(MfaFactor(user_id=user_id, sealed_secret=vault.seal(secret), confirmed_at=None, last_step=0))
+    await session.merge(MfaFactor(user_id=user.user_id, sealed_secret=vault.seal(secret), confirmed_at=None, last_step=0))
     return secret, totp.address(secret, user.email or "")
 
 

@@ -55,11 +55,13 @@ async def refresh(session: AsyncSession, token: str, vault: Vault, *, facility_i
     One that was used before is in two hands: the whole family is revoked, whoever comes second.
     Raises UserHasNoRoleThere when another facility is chosen.
     """
-    query = select(RefreshToken).where(RefreshToken.token_hash == totp.digest(token)).with_for_update()
-    shown = (await session.scalars(query)).one_or_none()
-    if shown is None:
+    digest = totp.digest(token)
+    session_id = await session.scalar(select(RefreshToken.session_id).where(RefreshToken.token_hash == digest))
+    if session_id is None:
         return None
-    begun = await Session.locked(session, shown.session_id)
+    # The session first, as whoever revokes it locks them.
+    begun = await Session.locked(session, session_id)
+    shown = await RefreshToken.locked(session, digest)
     if shown.status == "rotated" and begun.status == "active":
         await _revoke(session, begun, "refresh_token_reused", by=begun.user_id)
     if shown.status != "active" or begun.status != "active" or shown.expires_at <= clock.now():
@@ -105,7 +107,7 @@ async def _revoke(session: AsyncSession, begun: Session, reason: RevocationReaso
 async def _tokens(session: AsyncSession, begun: Session, user: User, vault: Vault) -> SignedIn:
     scope = rules.scope_of(user.grants, begun.facility_id)
     token = secrets.token_urlsafe(32)
-    expires_at = clock.now() + rules.REFRESH_TOKEN_LIFETIME
+    expires_at = rules.refresh_token_expires(begun.began_at, clock.now())
     digest = totp.digest(token)
     session.add(RefreshToken(token_hash=digest, session_id=begun.session_id, status="active", expires_at=expires_at))
     signed = await access_token(session, vault, str(user.user_id), scope.roles, scope.facilities, begun.session_id)
@@ -133,7 +135,7 @@ async def access_token(
 
 async def _device(session: AsyncSession, user_id: UUID, name: str) -> UUID:
     now = clock.now()
-    known = await session.scalar(select(Device).where(Device.user_id == user_id, Device.name == name))
+    known = await session.scalar(select(Device).where(Device.user_id == user_id, Device.name == name).with_for_update())
     if known is None:
         known = Device(device_id=uuid4(), user_id=user_id, name=name, first_seen_at=now)
         session.add(known)

@@ -75,11 +75,15 @@ class AdminUser(Base):
 
 
 class Verification(Base):
-    """A code that proves an address, and the password that counts once it has."""
+    """A code that proves an address, and what counts of the account once it has."""
 
     __tablename__ = "auth_verifications"
 
     code_hash: Mapped[bytes] = mapped_column(LargeBinary, primary_key=True)
     user_id: Mapped[UUID] = mapped_column(ForeignKey("auth_users.user_id"), index=True)
     password_hash: Mapped[str] = mapped_column(comment="of the registration that the code was sent for")
+    full_name: Mapped[str]
+    phone: Mapped[str | None]
+    locale: Mapped[str]
+    time_zone: Mapped[str]
     expires_at: Mapped[datetime]

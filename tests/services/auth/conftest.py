@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from datetime import timedelta
 
 import httpx
 import pytest
 from argon2 import PasswordHasher
 
 from broker import _trust as trust
-from broker import clock
 from services.auth import passwords
 from services.auth.app import service
 from tests.scratch import Databases
@@ -34,5 +32,4 @@ async def desk(database: Databases, monkeypatch: pytest.MonkeyPatch) -> AsyncIte
         transport = httpx.ASGITransport(at.app, raise_app_exceptions=False)
         async with httpx.AsyncClient(transport=transport, base_url="http://auth/api/v1") as client:
             yield Desk(at, client)
-    clock.shift = timedelta()
     passwords.nobodys_hash.cache_clear()

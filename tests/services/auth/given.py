@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -11,7 +13,7 @@ from sqlalchemy import text
 
 from broker import Principal
 from broker._schedule import Scheduler
-from contracts.auth import AuthKeyChanged, AuthLockExpired, AuthVerificationRequested, Grant, SessionRevoked
+from contracts.auth import AuthCleanUpDue, AuthKeyChanged, AuthLockExpired, AuthVerificationRequested, Grant, SessionRevoked
 from contracts.event import Event
 from contracts.facility import FacilityChanged
 from services.auth import commands
@@ -44,6 +46,13 @@ class Desk:
     @property
     def vault(self) -> Vault:
         return Vault(self.at.app.state.outside["auth_key_secret"])
+
+    @asynccontextmanager
+    async def elsewhere(self, address: str) -> AsyncIterator[Desk]:
+        """The same for who comes from another address."""
+        transport = httpx.ASGITransport(self.at.app, raise_app_exceptions=False, client=(address, 4711))
+        async with httpx.AsyncClient(transport=transport, base_url=self.client.base_url) as client:
+            yield replace(self, client=client)
 
     async def registers(self, email: str, password: str = PASSWORD, **more: Any) -> httpx.Response:
         body = {"email": email, "password": password, "full_name": "Amina Osman", **more}
@@ -103,10 +112,12 @@ class Desk:
 
     async def tell_time(self) -> None:
         """What is due by now happens."""
-        before = len(await self.at.published(AuthLockExpired))
+        kinds = (AuthLockExpired, AuthCleanUpDue)
+        before = {kind: len(await self.at.published(kind)) for kind in kinds}
         await Scheduler(self.at.database).run_once()
-        for event in (await self.at.published(AuthLockExpired))[before:]:
-            await self.at.deliver(event)
+        for kind in kinds:
+            for event in (await self.at.published(kind))[before[kind] :]:
+                await self.at.deliver(event)
 
     async def user(self, person: Person) -> User:
         async with self.at.transaction() as session:

@@ -74,7 +74,7 @@ async def test_a_program_gets_tokens(desk: Desk, administrator: dict[str, Any]) 
     assert (token["roles"], token["facilities"], token["expires_in"]) == (["technician"], [str(HERE)], 600)
     assert (await desk.asks(token, "GET", "/users")).status_code == 403, "the token counts; its role is for something else"
     assert (await desk.asks(token, "GET", "/sessions")).json()["items"] == []
-    assert (await desk.asks(token, "POST", "/mfa")).status_code == 404, "a program has no account"
+    assert (await desk.asks(token, "POST", "/mfa", {"password": "x"})).status_code == 404, "a program has no account"
     assert (await desk.client.post("/oauth/token", json=shown | {"client_secret": "x"})).status_code == 401
     assert client["client_secret"] not in str((await desk.asks(administrator, "GET", "/clients")).json())
     for _ in range(2):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import pytest
+
 from broker import clock
 from contracts.auth import AuthVerificationRequested, UserChanged, UserRegistered, UserVerified
 from services.auth import rules
@@ -46,13 +48,26 @@ async def test_a_known_address_gets_the_same_reply(desk: Desk) -> None:
 
 
 async def test_who_registers_an_address_of_somebody_else_gains_nothing(desk: Desk) -> None:
-    """The password counts whose code the owner of the address used, not that of whoever came first."""
-    await desk.registers("amina@example.org", password="the password of mallory")
-    await desk.registers("amina@example.org")
+    """Password, name and phone count of whose code the owner of the address used, not of whoever came first."""
+    await desk.registers("amina@example.org", password="the password of mallory", full_name="Mallory", phone="+249900000666")
+    await desk.registers("amina@example.org", full_name="Amina Osman")
     await desk.client.post("/verify", json={"code": (await desk.codes())[1]})
     assert (await desk.tries("amina@example.org", "the password of mallory")).status_code == 401
     assert (await desk.tries("amina@example.org")).status_code == 200
     assert (await desk.client.post("/verify", json={"code": (await desk.codes())[0]})).status_code == 422
+    last = (await desk.at.published(UserChanged))[-1]
+    assert (last.full_name, last.phone) == ("Amina Osman", None)
+
+
+async def test_nobody_fills_a_mailbox_with_codes(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So many codes are on their way to an address; whoever asks for more is told the same, until some are over."""
+    monkeypatch.setattr(rules, "OPEN_VERIFICATIONS", 2)
+    replies = [await desk.registers("amina@example.org") for _ in range(4)]
+    assert {(reply.status_code, reply.text) for reply in replies} == {(202, replies[0].text)}
+    assert len(await desk.codes()) == 2
+    clock.shift = rules.VERIFICATION_LIFETIME + timedelta(seconds=1)
+    await desk.registers("amina@example.org")
+    assert len(await desk.codes()) == 3
 
 
 async def test_a_short_password_is_none(desk: Desk) -> None:

@@ -108,7 +108,32 @@ def test_why_somebody_does_not_get_in(
     status: UserStatus | None, is_right: bool, is_address_locked: bool, because: str | None
 ) -> None:
     """Only an active account with the right password, from an address that did not guess, gets in."""
-    assert rules.refused_because(status, is_password_right=is_right, is_address_locked=is_address_locked) == because
+    refused = rules.refused_because(status, is_password_right=is_right, is_address_locked=is_address_locked, is_familiar=False)
+    assert refused == because
+
+
+@pytest.mark.parametrize(
+    ("is_right", "is_address_locked", "because"),
+    [(True, False, None), (False, False, "wrong_password"), (True, True, "locked")],
+)
+def test_a_lock_does_not_count_where_one_signs_in(is_right: bool, is_address_locked: bool, because: str | None) -> None:
+    """There the password decides, as ever, unless the address is locked out itself."""
+    refused = rules.refused_because("locked", is_password_right=is_right, is_address_locked=is_address_locked, is_familiar=True)
+    assert refused == because
+
+
+def test_what_is_familiar() -> None:
+    """A place that somebody has signed in from, and does not guess from."""
+    most = rules.FAILURES_PER_ACCOUNT
+    assert [rules.is_familiar(*each) for each in ((0, 0), (1, 0), (1, most - 1), (1, most))] == [False, True, True, False]
+
+
+def test_clean_ups_are_a_day_apart() -> None:
+    """Whoever asks within a day gets the same time."""
+    first = rules.next_clean_up(NOW)
+    assert NOW < first <= NOW + rules.CLEAN_UP_EVERY
+    assert rules.next_clean_up(first - timedelta(seconds=1)) == first
+    assert rules.next_clean_up(first) == first + rules.CLEAN_UP_EVERY
 
 
 def test_failures_are_forgiven_in_time() -> None:

@@ -55,6 +55,26 @@ async def test_a_refresh_token_expires(desk: Desk) -> None:
     assert (await desk.client.post("/refresh", json={"refresh_token": "made up"})).status_code == 401
 
 
+async def test_a_session_ends_however_much_it_is_used(desk: Desk) -> None:
+    """A month after the sign-in one signs in again."""
+    signed = await desk.signs_in(await desk.person())
+    for _ in range(4):
+        clock.shift += rules.REFRESH_TOKEN_LIFETIME - timedelta(minutes=1)
+        signed = (await desk.refreshes(signed)).json()
+    clock.shift = rules.SESSION_LIFETIME - timedelta(minutes=1)
+    signed = (await desk.refreshes(signed)).json()
+    clock.shift = rules.SESSION_LIFETIME + timedelta(minutes=1)
+    assert (await desk.refreshes(signed)).status_code == 401
+
+
+async def test_a_use_and_a_revocation_at_once(desk: Desk) -> None:
+    """Whoever comes first, both end, and the session is over."""
+    signed = await desk.signs_in(await desk.person())
+    replies = await asyncio.gather(*(desk.refreshes(signed) for _ in range(4)), desk.asks(signed, "POST", "/logout"))
+    assert {reply.status_code for reply in replies} <= {200, 204, 401}
+    assert await desk.is_refused(signed)
+
+
 async def test_one_chooses_a_facility(desk: Desk) -> None:
     """At sign-in or later; the session stays there, and where the user has no role there is no token for."""
     person = await desk.person(("nurse", HERE), ("facility_manager", ELSEWHERE))

@@ -13,7 +13,7 @@ from broker import clock
 from contracts.auth import AuthLoginFailed, AuthLoginSucceeded, AuthUserLocked, UserChanged
 from services.auth import passwords, rules
 from services.auth.tables import User
-from tests.services.auth.given import HERE, Desk, Person
+from tests.services.auth.given import HERE, PASSWORD, Desk, Person
 
 WRONG = "not the password at all"
 
@@ -132,6 +132,51 @@ async def test_too_many_failures_lock_an_address_out(desk: Desk, monkeypatch: py
     assert (await desk.tries(person)).status_code == 200
 
 
+async def test_guesses_from_elsewhere_keep_nobody_out(desk: Desk) -> None:
+    """Where a user has signed in lately, a lock that others brought about does not count; their own guesses still do."""
+    person = await desk.person()
+    await desk.signs_in(person)
+    async with desk.elsewhere("203.0.113.7") as mallory:
+        for _ in range(rules.FAILURES_PER_ACCOUNT):
+            await mallory.tries(person, WRONG)
+        assert (await desk.user(person)).status == "locked"
+        assert (await mallory.tries(person)).status_code == 401
+        await desk.signs_in(person)
+        assert (await desk.user(person)).status == "locked"
+        await fail(desk, person, rules.FAILURES_PER_ACCOUNT)
+        assert (await desk.tries(person)).status_code == 401
+
+
+async def test_a_place_becomes_unfamiliar(desk: Desk) -> None:
+    """Who has not signed in from there for long is locked out there too."""
+    person = await desk.person()
+    await desk.signs_in(person)
+    clock.shift = rules.FAMILIAR_FOR
+    async with desk.elsewhere("203.0.113.7") as mallory:
+        for _ in range(rules.FAILURES_PER_ACCOUNT):
+            await mallory.tries(person, WRONG)
+    assert (await desk.tries(person)).status_code == 401
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("PUT", "/password", {"present_password": WRONG, "new_password": "a new and longer password"}),
+        ("POST", "/mfa", {"password": WRONG}),
+        ("POST", "/mfa/removal", {"password": WRONG}),
+    ],
+)
+async def test_a_stolen_token_is_no_way_to_guess(desk: Desk, method: str, path: str, body: dict[str, str]) -> None:
+    """Wherever the present password is asked for, a wrong one counts like a failed sign-in."""
+    person = await desk.person()
+    signed = await desk.signs_in(person)
+    for _ in range(rules.FAILURES_PER_ACCOUNT):
+        assert (await desk.asks(signed, method, path, body)).status_code == 403
+    assert (await desk.user(person)).status == "locked"
+    right = {name: value.replace(WRONG, PASSWORD) for name, value in body.items()}
+    assert (await desk.asks(signed, method, path, right)).status_code == 403
+
+
 async def test_a_password_is_hashed_anew_when_parameters_change(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     """At the next sign-in, which is the only time that the password is at hand."""
     person = await desk.person()
@@ -148,13 +193,15 @@ async def test_a_password_is_hashed_anew_when_parameters_change(desk: Desk, monk
 async def enrolled(desk: Desk, person: Person) -> tuple[pyotp.TOTP, list[str]]:
     """The app of somebody who uses one, and the recovery codes."""
     signed = await desk.signs_in(person)
-    begun = (await desk.asks(signed, "POST", "/mfa")).json()
+    assert (await desk.asks(signed, "POST", "/mfa", {"password": WRONG})).status_code == 403
+    begun = (await desk.asks(signed, "POST", "/mfa", {"password": PASSWORD})).json()
     app = pyotp.TOTP(begun["secret"])
     assert begun["secret"] in begun["address"]
     assert (await desk.asks(signed, "POST", "/mfa/confirmation", {"code": "000000x"})).status_code == 422
     assert (await desk.tries(person)).status_code == 200, "an app that was never confirmed locks nobody out"
     confirmed = await desk.asks(signed, "POST", "/mfa/confirmation", {"code": app.at(clock.now())})
-    assert (await desk.asks(signed, "POST", "/mfa")).json()["type"] == "urn:nilecare:rule:FactorIsEnrolledAlready"
+    again = await desk.asks(signed, "POST", "/mfa", {"password": PASSWORD})
+    assert again.json()["type"] == "urn:nilecare:rule:FactorIsEnrolledAlready"
     return app, confirmed.json()["codes"]
 
 
@@ -201,5 +248,5 @@ async def test_an_app_is_removed_by_its_owner(desk: Desk) -> None:
     _, codes = await enrolled(desk, person)
     signed = await desk.signs_in(person, code=codes[0])
     assert (await desk.asks(signed, "POST", "/mfa/removal", {"password": WRONG})).status_code == 403
-    assert (await desk.asks(signed, "POST", "/mfa/removal", {"password": "correct horse battery"})).status_code == 204
+    assert (await desk.asks(signed, "POST", "/mfa/removal", {"password": PASSWORD})).status_code == 204
     assert (await desk.tries(person)).status_code == 200

@@ -121,7 +121,7 @@ async def test_an_administrator_ends_sessions_and_removes_apps(desk: Desk, admin
     """For who lost a phone."""
     person = await desk.person()
     signed = await desk.signs_in(person)
-    await desk.asks(signed, "POST", "/mfa")
+    await desk.asks(signed, "POST", "/mfa", {"password": PASSWORD})
     assert (await desk.asks(administrator, "DELETE", f"/users/{person.user_id}/mfa")).status_code == 204
     assert await desk.rows("SELECT * FROM mfa_factors") == []
     assert (await desk.asks(administrator, "DELETE", f"/users/{person.user_id}/sessions")).status_code == 204
@@ -174,7 +174,7 @@ async def test_an_erased_user_is_an_id(desk: Desk) -> None:
     officer = await desk.signs_in(await desk.person(("privacy_officer", None)))
     person = await desk.person(("nurse", HERE), email="erased@example.org")
     signed = await desk.signs_in(person, device="the phone of Amina")
-    await desk.asks(signed, "POST", "/mfa")
+    await desk.asks(signed, "POST", "/mfa", {"password": PASSWORD})
     assert (await desk.asks(officer, "DELETE", f"/users/{person.user_id}")).json()["status"] == "deleted"
     assert await desk.is_refused(signed)
     assert (await desk.tries("erased@example.org")).status_code == 401

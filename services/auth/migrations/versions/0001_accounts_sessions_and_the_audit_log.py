@@ -238,6 +238,10 @@ def upgrade() -> None:
             code_hash bytea NOT NULL,
             user_id uuid NOT NULL,
             password_hash text NOT NULL,
+            full_name text NOT NULL,
+            phone text,
+            locale text NOT NULL,
+            time_zone text NOT NULL,
             expires_at timestamptz NOT NULL,
             CONSTRAINT auth_verifications_pkey PRIMARY KEY (code_hash),
             CONSTRAINT auth_verifications_user_id_fkey FOREIGN KEY(user_id) REFERENCES auth_users (user_id)

@@ -1,0 +1,86 @@
+"""Forgetting what no longer counts: once a day, some at a time, until nothing is left."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, cast
+from uuid import uuid4
+
+from sqlalchemy import ColumnElement, CursorResult, delete, exists, select
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import InstrumentedAttribute
+
+from broker import Cause, caused_by, clock, schedule
+from contracts.auth import AuthCleanUpDue
+from services.auth import rules
+from services.auth.commands.accounts import erase
+from services.auth.tables import Device, LoginAttempt, RefreshToken, RevokedSession, Session, User, Verification
+
+
+async def plan_clean_up(session: AsyncSession) -> None:
+    """Has auth clean up within a day; planned again, it is still once."""
+    await _plan(session, rules.next_clean_up(clock.now()), "clean-up")
+
+
+async def clean_up(session: AsyncSession) -> None:
+    """Forgets what is over, and plans to look again: at once where there was more.
+
+    Of a revoked session every service hears that auth has forgotten it, so that their copies agree.
+    """
+    now = clock.now()
+    await plan_clean_up(session)
+    is_more = [
+        await _delete(session, LoginAttempt.attempt_id, LoginAttempt.attempted_at <= now - rules.FAMILIAR_FOR),
+        await _delete(session, Verification.code_hash, Verification.expires_at <= now),
+        await _delete(session, RefreshToken.token_hash, RefreshToken.expires_at <= now),
+        await _delete(session, Session.session_id, _is_over(now)),
+        await _delete(session, Device.device_id, _is_unused(now)),
+        await _forget_revocations(session, now),
+        await _erase_unproven(session, now),
+    ]
+    if any(is_more):
+        await _plan(session, now, "the rest of a clean-up")
+
+
+async def _plan(session: AsyncSession, at: datetime, name: str) -> None:
+    """In a flow of its own: it does not follow from what somebody asked for."""
+    with caused_by(Cause(flow=uuid4())):
+        await schedule(session, AuthCleanUpDue(due_at=at), at=at, name=name)
+
+
+async def _delete(session: AsyncSession, key: InstrumentedAttribute[Any], is_over: ColumnElement[bool]) -> bool:
+    some = select(key).where(is_over).limit(rules.CLEANED_AT_ONCE).with_for_update(skip_locked=True)
+    gone = await session.execute(delete(key.class_).where(key.in_(some)).execution_options(synchronize_session=False))
+    return cast("CursorResult[Any]", gone).rowcount == rules.CLEANED_AT_ONCE
+
+
+def _is_over(now: datetime) -> ColumnElement[bool]:
+    """A session of which no token is left, and none can be made."""
+    has_tokens = exists().where(RefreshToken.session_id == Session.session_id)
+    return (Session.last_used_at <= now - rules.REFRESH_TOKEN_LIFETIME) & ~has_tokens
+
+
+def _is_unused(now: datetime) -> ColumnElement[bool]:
+    has_sessions = exists().where(Session.device_id == Device.device_id)
+    return (Device.last_seen_at <= now - rules.FAMILIAR_FOR) & ~has_sessions
+
+
+async def _forget_revocations(session: AsyncSession, now: datetime) -> bool:
+    over = select(RevokedSession).where(RevokedSession.expires_at <= now).limit(rules.CLEANED_AT_ONCE)
+    gone = (await session.scalars(over)).all()
+    for each in gone:
+        await session.delete(each)
+    await session.flush()
+    return len(gone) == rules.CLEANED_AT_ONCE
+
+
+async def _erase_unproven(session: AsyncSession, now: datetime) -> bool:
+    """Accounts that somebody began in the name of an address, whose owner never said that they wanted one."""
+    is_open = exists().where(Verification.user_id == User.user_id)
+    old = (User.status == "pending") & (User.registered_at <= now - rules.UNPROVEN_KEPT) & ~is_open
+    some = select(User).where(old).order_by(User.user_id).limit(rules.CLEANED_AT_ONCE)
+    # All of them first: an erasure holds the audit log, for which who holds one of them may wait.
+    unproven = (await session.scalars(some.with_for_update(skip_locked=True))).all()
+    for user in unproven:
+        await erase(session, user.user_id, by="auth")
+    return len(unproven) == rules.CLEANED_AT_ONCE
