@@ -85,7 +85,7 @@ def _payments(paid: Iterable[Any], settled: Iterable[Any]) -> Check:
         receipts[payment].append((amount, amount - returned == used))
     wrong = sum(amounts.get(payment) != receipts.get(payment) for payment in amounts.keys() | receipts.keys())
     total = sum((amount for [(amount, _)] in amounts.values()), Decimal(0))
-    return Check("payments = their allocations, credits and returns", len(amounts), wrong, total)
+    return Check("payments = allocations, credits, returns", len(amounts), wrong, total)
 
 
 def _given_back(given: Iterable[Any], returned: Iterable[Any]) -> Check:
@@ -93,7 +93,7 @@ def _given_back(given: Iterable[Any], returned: Iterable[Any]) -> Check:
     theirs, ours = Counter(map(tuple, given)), Counter(map(tuple, returned))
     total = sum((amount for _, amount in theirs.elements()), Decimal(0))
     return Check(
-        "refunds and lost disputes = returns in billing", theirs.total(), ((theirs - ours) + (ours - theirs)).total(), total
+        "refunds, lost disputes = billing's returns", theirs.total(), ((theirs - ours) + (ours - theirs)).total(), total
     )
 
 

@@ -80,13 +80,14 @@ def _facts(console: Console, outcome: Outcome) -> None:
     table.add_row(*_answer("disclosed", not outcome.disclosed, f"{sum(outcome.disclosed.values())} names, numbers, addresses"))
     for service, replicas in groupby(outcome.replicas.items(), key=lambda item: item[0].partition(".")[0]):
         kept = {name.partition(".")[2]: replica for name, replica in replicas}
-        rows = ", ".join(f"{replica.rows} {kind}" for kind, replica in kept.items())
+        rows = sum(replica.rows for replica in kept.values())
         wrong = ", ".join(
             f"{kind}: {replica.missing} missing, {replica.surplus} too many, {replica.different} different"
             for kind, replica in kept.items()
             if not replica.in_step
         )
-        table.add_row(*_answer(f"replicas of {service}", not wrong, wrong or rows))
+        words = wrong or f"{rows} rows in {len(kept)}, each as its owner has it"
+        table.add_row(*_answer(f"replicas of {service}", not wrong, words))
     for check in outcome.money:
         wrong = "" if check.holds else f", {check.wrong} wrong"
         table.add_row(*_answer(check.what, check.holds, f"{check.looked_at}, {check.amount:,.2f} in all{wrong}"))
