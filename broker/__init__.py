@@ -9,12 +9,13 @@ from broker._context import Cause, caused_by, current_cause
 from broker._envelope import Envelope
 from broker._idempotency import Idempotent, Router
 from broker._life_cycle import LifeCycle
+from broker._merging import MergingReplica
 from broker._outside import LEAVE, SEND_AGAIN, StoppedBeforeCall, World, ask, call, outside
 from broker._pages import Page, PageRequest
 from broker._problems import refusal
 from broker._publishing import publish
 from broker._replicas import Replica
-from broker._rows import Tables
+from broker._rows import Tables, visible
 from broker._schedule import schedule, unschedule
 from broker._service import Service
 from broker._settings import Settings
@@ -54,6 +55,7 @@ __all__ = [
     "Idempotent",
     "Later",
     "LifeCycle",
+    "MergingReplica",
     "Newer",
     "NotFound",
     "NotYet",
@@ -97,4 +99,5 @@ __all__ = [
     "touch",
     "unschedule",
     "verified_by",
+    "visible",
 ]

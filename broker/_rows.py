@@ -1,4 +1,4 @@
-"""The base of a service's tables: names of constraints, types of columns, and rows that are locked, held or seen.
+"""The base of a service's tables: names of constraints, types of columns, and rows that are locked, held, seen or visible.
 
     class Base(Tables, DeclarativeBase):
         type_annotation_map = {Decimal: Numeric(14, 2)}
@@ -12,7 +12,8 @@ from __future__ import annotations
 import typing
 from datetime import datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, TypeVar
+from uuid import UUID
 
 from sqlalchemy import DateTime, MetaData, Numeric, Text, event
 from sqlalchemy.dialects.postgresql import JSONB
@@ -24,6 +25,8 @@ from broker.errors import NotFound
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import registry
+
+    from broker._tokens import Principal
 
 NAMES = {
     "pk": "%(table_name)s_pkey",
@@ -73,6 +76,25 @@ class Tables:
     async def seen(cls, session: AsyncSession, key: Any, /) -> Self:
         """The row, to look at. Raises NotFound."""
         return _found(await session.get(cls, key))
+
+
+class OfFacility(Protocol):
+    """A row that belongs to a facility."""
+
+    @property
+    def facility_id(self) -> UUID: ...
+    @classmethod
+    async def seen(cls, session: AsyncSession, key: Any, /) -> Self: ...
+
+
+Visible = TypeVar("Visible", bound=OfFacility)
+
+
+async def visible(session: AsyncSession, who: Principal, kind: type[Visible], key: Any) -> Visible:
+    """The row, to look at, if the token may see its facility. Raises NotFound, as for one that is not there."""
+    row = await kind.seen(session, key)
+    who.at(row.facility_id)
+    return row
 
 
 def _found(row: Row | None) -> Row:

@@ -13,7 +13,7 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.schema import CreateTable
 
-from broker import NotFound, Tables
+from broker import NotFound, Principal, Tables, visible
 from broker._database import Database, engine_for
 from tests.scratch import Databases
 
@@ -39,6 +39,13 @@ class Flower(Base):
     words: Mapped[list[str]]
 
 
+class Bench(Base):
+    __tablename__ = "benches"
+
+    bench_id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
+    facility_id: Mapped[UUID]
+
+
 class Other(Tables, DeclarativeBase):
     """Every table of somebody else."""
 
@@ -61,7 +68,7 @@ def test_types_and_names() -> None:
 
 def test_each_service_has_tables_of_its_own() -> None:
     """Nothing of one base is in the other's metadata."""
-    assert list(Base.metadata.tables) == ["flowers"]
+    assert list(Base.metadata.tables) == ["flowers", "benches"]
     assert list(Other.metadata.tables) == []
 
 
@@ -78,4 +85,22 @@ async def test_rows(database: Databases) -> None:
             assert (await way(session, flower.flower_id)).words == ["thorn"]
             with pytest.raises(NotFound):
                 await way(session, uuid4())
+    await work.close()
+
+
+async def test_what_a_token_may_see(database: Databases) -> None:
+    """The rows of its facilities, or of every one; another facility's is as little there as one that does not exist."""
+    work = Database(engine_for(await database()), publisher=None)
+    async with work.engine.begin() as connection:
+        await connection.run_sync(Base.metadata.create_all)
+    bench = Bench(facility_id=uuid4())
+    here, elsewhere = [Principal("nurse", frozenset(), frozenset({id_})) for id_ in (bench.facility_id, uuid4())]
+    async with work.transaction() as session:
+        session.add(bench)
+    async with work.transaction() as session:
+        for who in (here, Principal("nurse", frozenset(), None)):
+            assert (await visible(session, who, Bench, bench.bench_id)).bench_id == bench.bench_id
+        for who, key in ((elsewhere, bench.bench_id), (here, uuid4())):
+            with pytest.raises(NotFound):
+                await visible(session, who, Bench, key)
     await work.close()

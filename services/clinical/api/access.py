@@ -5,13 +5,13 @@ Unless it breaks the glass: then one record is open to it for a time.
 
 from __future__ import annotations
 
-from typing import Annotated, TypeVar
+from typing import Annotated
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from broker import NotFound, Principal, allow, clock
-from services.clinical.tables import BreakGlass, DuplicateReview, Encounter, Patient
+from services.clinical.tables import BreakGlass, Patient
 
 Registrar = Annotated[Principal, allow("registrar")]
 Clinician = Annotated[Principal, allow("clinician")]
@@ -19,15 +19,6 @@ Bedside = Annotated[Principal, allow("clinician", "nurse")]
 Staff = Annotated[Principal, allow("registrar", "clinician", "nurse")]
 PrivacyOfficer = Annotated[Principal, allow("privacy_officer")]
 Administrator = Annotated[Principal, allow("administrator")]
-
-Seen = TypeVar("Seen", Patient, Encounter, DuplicateReview, BreakGlass)
-
-
-async def visible(session: AsyncSession, who: Principal, kind: type[Seen], key: UUID) -> Seen:
-    """The row, if the token may see its facility. Raises NotFound."""
-    row = await kind.seen(session, key)
-    who.at(row.facility_id)
-    return row
 
 
 async def record_of(session: AsyncSession, who: Principal, patient_id: UUID) -> Patient:

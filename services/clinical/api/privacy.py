@@ -6,9 +6,9 @@ from uuid import UUID
 
 from sqlalchemy import select
 
-from broker import Idempotent, Page, PageRequest, Reading, Router, Transaction
+from broker import Idempotent, Page, PageRequest, Reading, Router, Transaction, visible
 from services.clinical import commands, views
-from services.clinical.api.access import Clinician, PrivacyOfficer, is_own, visible
+from services.clinical.api.access import Clinician, PrivacyOfficer, is_own
 from services.clinical.rules import BreakGlassStatus
 from services.clinical.tables import AuditEntry, BreakGlass, Patient
 

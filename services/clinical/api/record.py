@@ -6,9 +6,9 @@ from uuid import UUID
 
 from sqlalchemy import select
 
-from broker import Idempotent, Page, PageRequest, Reading, Router, Transaction
+from broker import Idempotent, Page, PageRequest, Reading, Router, Transaction, visible
 from services.clinical import commands, views
-from services.clinical.api.access import Bedside, Clinician, Staff, record_of, visible
+from services.clinical.api.access import Bedside, Clinician, Staff, record_of
 from services.clinical.tables import Allergy, Diagnosis, PaidInvoiceEntry, Patient, ResultEntry
 
 router = Router()

@@ -8,9 +8,9 @@ from uuid import UUID
 from fastapi import Path
 from sqlalchemy import select
 
-from broker import Idempotent, Page, PageRequest, Reading, Router, Transaction
+from broker import Idempotent, Page, PageRequest, Reading, Router, Transaction, visible
 from services.ehr import commands
-from services.ehr.api.seen import Author, Reader, of_patient, user, visible
+from services.ehr.api.seen import Author, Reader, of_patient, user
 from services.ehr.replicas import PatientReference
 from services.ehr.tables import Document, DocumentVersion
 from services.ehr.views import AskedDocument, AskedVersion, DocumentView, VersionView

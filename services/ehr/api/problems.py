@@ -6,9 +6,9 @@ from uuid import UUID
 
 from sqlalchemy import select
 
-from broker import Idempotent, Page, PageRequest, Reading, Router, Transaction
+from broker import Idempotent, Page, PageRequest, Reading, Router, Transaction, visible
 from services.ehr import commands
-from services.ehr.api.seen import Author, Reader, of_patient, user, visible
+from services.ehr.api.seen import Author, Reader, of_patient, user
 from services.ehr.replicas import PatientReference
 from services.ehr.rules import ProblemStatus
 from services.ehr.tables import DiagnosisEntry, Problem

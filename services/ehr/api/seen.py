@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, TypeVar
+from typing import Annotated
 from uuid import UUID
 
 from sqlalchemy import ColumnElement
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from broker import NotFound, Principal, allow
+from broker import NotFound, Principal, allow, visible
 from services.ehr.errors import OnlyUsersWrite
 from services.ehr.replicas import PatientReference
-from services.ehr.tables import Document, Note, OfPatient, Problem
+from services.ehr.tables import Note, OfPatient
 
 Reader = Annotated[Principal, allow("clinician", "trainee", "nurse")]
 """Who treats patients."""
@@ -23,21 +23,12 @@ Clinician = Annotated[Principal, allow("clinician")]
 PrivacyOfficer = Annotated[Principal, allow("privacy_officer")]
 Auditor = Annotated[Principal, allow("clinician", "privacy_officer")]
 
-Seen = TypeVar("Seen", Note, Problem, Document)
-
 
 def user(who: Principal) -> UUID:
     """The user who asks. Raises OnlyUsersWrite."""
     if who.user_id is None:
         raise OnlyUsersWrite
     return who.user_id
-
-
-async def visible(session: AsyncSession, who: Principal, kind: type[Seen], key: UUID) -> Seen:
-    """The row, if the token may see its facility. Raises NotFound."""
-    row = await kind.seen(session, key)
-    who.at(row.facility_id)
-    return row
 
 
 async def visible_note(session: AsyncSession, who: Principal, note_id: UUID) -> Note:

@@ -6,10 +6,10 @@ from uuid import UUID
 
 from sqlalchemy import select
 
-from broker import Idempotent, Page, PageRequest, Reading, Router, Transaction
+from broker import Idempotent, Page, PageRequest, Reading, Router, Transaction, visible
 from contracts.facility import BedStatus
 from services.facility import commands
-from services.facility.api.seen import BedManager, Staff, visible
+from services.facility.api.seen import BedManager, Staff
 from services.facility.rules import RequestStatus
 from services.facility.tables import Bed, BedRequest, BedStay, Facility
 from services.facility.views import (

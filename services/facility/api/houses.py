@@ -8,9 +8,9 @@ from uuid import UUID
 from fastapi import Path
 from sqlalchemy import select
 
-from broker import Idempotent, Page, PageRequest, Reading, Router, Transaction
+from broker import Idempotent, Page, PageRequest, Reading, Router, Transaction, visible
 from services.facility import commands
-from services.facility.api.seen import FacilityManager, Staff, visible
+from services.facility.api.seen import FacilityManager, Staff
 from services.facility.settings import SETTINGS, named
 from services.facility.tables import Facility
 from services.facility.views import AskedFacility, AskedSetting, FacilityView, SettingName, SettingsView, SettingView

@@ -6,9 +6,9 @@ from uuid import UUID
 
 from sqlalchemy import select
 
-from broker import Idempotent, Page, PageRequest, Reading, Router, Transaction
+from broker import Idempotent, Page, PageRequest, Reading, Router, Transaction, visible
 from services.facility import commands
-from services.facility.api.seen import FacilityManager, Staff, visible
+from services.facility.api.seen import FacilityManager, Staff
 from services.facility.tables import Bed, Department, Facility, Ward
 from services.facility.views import AskedBed, AskedDepartment, AskedWard, BedView, DepartmentView, WardView
 

@@ -6,9 +6,9 @@ from uuid import UUID
 
 from sqlalchemy import select
 
-from broker import Idempotent, Page, PageRequest, Reading, Router, Transaction
+from broker import Idempotent, Page, PageRequest, Reading, Router, Transaction, visible
 from services.lab import commands
-from services.lab.api.access import LabStaff, Staff, visible
+from services.lab.api.access import LabStaff, Staff
 from services.lab.rules import CallBackStatus
 from services.lab.tables import CriticalCall, CriticalCallBack, LabResult
 from services.lab.views import AskedCall, CallBackView, CallView

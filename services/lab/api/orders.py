@@ -6,9 +6,9 @@ from uuid import UUID
 
 from sqlalchemy import select
 
-from broker import Idempotent, Page, PageRequest, Reading, Router, Transaction
+from broker import Idempotent, Page, PageRequest, Reading, Router, Transaction, visible
 from services.lab import commands
-from services.lab.api.access import Clinician, Staff, visible
+from services.lab.api.access import Clinician, Staff
 from services.lab.replicas import PatientReference
 from services.lab.rules import OrderStatus
 from services.lab.tables import LabOrder

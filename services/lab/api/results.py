@@ -6,9 +6,9 @@ from uuid import UUID
 
 from sqlalchemy import select
 
-from broker import Idempotent, Page, PageRequest, Reading, Router, Transaction
+from broker import Idempotent, Page, PageRequest, Reading, Router, Transaction, visible
 from services.lab import commands
-from services.lab.api.access import Pathologist, Staff, Technician, visible
+from services.lab.api.access import Pathologist, Staff, Technician
 from services.lab.tables import LabOrder, LabResult, ResultCorrection
 from services.lab.views import AskedCorrection, AskedResult, CorrectionView, Moment, ResultView
 
