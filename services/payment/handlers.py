@@ -90,3 +90,9 @@ async def hear_of_refund(session: AsyncSession, request: Refund, word: RefundWor
 async def hear_of_evidence(session: AsyncSession, request: Evidence, word: DisputeWord) -> None:
     """The provider has taken our side of a dispute to the payer's bank."""
     await commands.hear_of_evidence(session, request.dispute_id, word)
+
+
+@outside.fetch_certificate.then
+async def keep_certificate(session: AsyncSession, request: outside.CertificateAsked, got: outside.CertificateGot) -> None:
+    """The next webhook that names it can be verified."""
+    await commands.keep_certificate(session, request.url, got.pem)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import httpx
+from pydantic import BaseModel
+
 from broker import SEND_AGAIN, World, ask, outside
 from services.payment.providers import Authorisation, Capture, Evidence, LookUp, Prompt, Refund, Release, provider_of
 from services.payment.rules import DisputeWord, RefundWord, Word
@@ -71,3 +74,24 @@ async def prompt(request: Prompt, key: str, world: World) -> Word:
 async def look_up(request: LookUp, key: str, world: World) -> Word:
     """Asks a provider what became of a payment that its payer has yet to agree to."""
     return await provider_of(request.provider).look_up(request, key, world)
+
+
+class CertificateAsked(BaseModel):
+    """Where a provider's certificate is. Only an address that was checked comes here."""
+
+    url: str
+
+
+class CertificateGot(BaseModel):
+    """The certificate (PEM); None when there is none."""
+
+    pem: str | None
+
+
+@outside(deadline=DEADLINE, if_unknown=SEND_AGAIN)
+async def fetch_certificate(request: CertificateAsked, key: str, world: World) -> CertificateGot:
+    """Gets the certificate of the key that a provider signs with."""
+    reply = await world.http.get(request.url)
+    if reply.status_code == httpx.codes.NOT_FOUND:
+        return CertificateGot(pem=None)
+    return CertificateGot(pem=reply.raise_for_status().text)

@@ -26,6 +26,15 @@ async def initiate_payment(asked: views.NewCardPayment, who: Cashier, session: T
     return views.Payment.model_validate(await commands.initiate_card_payment(session, **dict(asked)))
 
 
+@router.post("/payments/wallet", status_code=201)
+async def initiate_wallet_payment(
+    asked: views.NewWalletPayment, who: Cashier, session: Transaction, key: Idempotent
+) -> views.Payment:
+    """Opens an order at PayPal. Once it is there, `provider_payment_id` is what the payer approves on PayPal's page."""
+    who.at((await InvoiceReference.require(session, asked.invoice_id)).facility_id)
+    return views.Payment.model_validate(await commands.initiate_wallet_payment(session, **dict(asked)))
+
+
 @router.post("/payments/mobile", status_code=201)
 async def initiate_mobile_payment(
     asked: views.NewMobilePayment, who: Cashier, session: Transaction, key: Idempotent

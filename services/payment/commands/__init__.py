@@ -7,6 +7,7 @@ from services.payment.commands.cards import (
     initiate_card_payment,
     provide_card,
 )
+from services.payment.commands.certificates import certificate_at, fetch_certificate, keep_certificate
 from services.payment.commands.disputes import hear_dispute, hear_of_evidence, submit_evidence
 from services.payment.commands.installments import Terms, agree_plan, check_installment, end_plan, relieve
 from services.payment.commands.looks import check_payment
@@ -16,6 +17,7 @@ from services.payment.commands.patients import merge_patient, surviving_patient
 from services.payment.commands.recording import record_payment, take_cash, verify_cash
 from services.payment.commands.refunds import hear_refund, pay_refund_out, refuse_refund, request_refund
 from services.payment.commands.settlements import Settlement, resolve, take_settlement
+from services.payment.commands.wallet import initiate_wallet_payment
 from services.payment.commands.webhooks import take_webhook
 
 __all__ = [
@@ -25,9 +27,11 @@ __all__ = [
     "cancel_payment",
     "cancel_payments_of",
     "capture_payment",
+    "certificate_at",
     "check_installment",
     "check_payment",
     "end_plan",
+    "fetch_certificate",
     "hear_answer",
     "hear_dispute",
     "hear_of_evidence",
@@ -35,6 +39,8 @@ __all__ = [
     "hear_refund",
     "initiate_card_payment",
     "initiate_mobile_payment",
+    "initiate_wallet_payment",
+    "keep_certificate",
     "merge_patient",
     "pay_refund_out",
     "provide_card",

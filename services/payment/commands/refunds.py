@@ -73,7 +73,7 @@ async def refuse_refund(session: AsyncSession, refund_id: UUID, by: str) -> Paym
 async def hear_refund(session: AsyncSession, refund_id: UUID, word: rules.RefundWord) -> bool:
     """Takes a refund as far as the provider says it is; False when that is no news. Raises NotFound."""
     refund = await PaymentRefund.locked(session, refund_id)
-    refund.provider_refund_id = word.provider_refund_id
+    refund.provider_refund_id = word.provider_refund_id or refund.provider_refund_id
     if not rules.REFUND.allows(refund.status, rules.REFUND_STATUS_OF[word.outcome]):
         return False
     await _become(session, refund, rules.REFUND_STATUS_OF[word.outcome], word.failure_code)

@@ -11,9 +11,11 @@ from collections.abc import Mapping
 from services.payment.errors import ProviderIsUnknown
 from services.payment.providers.card import CardProvider
 from services.payment.providers.mpesa import MpesaProvider
+from services.payment.providers.paypal import PaypalProvider
 from services.payment.providers.provider import (
     CARD,
     MPESA,
+    PAYPAL,
     Authorisation,
     Capture,
     Evidence,
@@ -26,7 +28,7 @@ from services.payment.providers.provider import (
     Rumour,
 )
 
-PROVIDERS: Mapping[str, Provider] = {CARD: CardProvider(), MPESA: MpesaProvider()}
+PROVIDERS: Mapping[str, Provider] = {CARD: CardProvider(), PAYPAL: PaypalProvider(), MPESA: MpesaProvider()}
 
 
 def provider_of(code: str) -> Provider:
@@ -39,6 +41,7 @@ def provider_of(code: str) -> Provider:
 __all__ = [
     "CARD",
     "MPESA",
+    "PAYPAL",
     "PROVIDERS",
     "Authorisation",
     "Capture",

@@ -16,6 +16,9 @@ from services.payment.rules import DisputeWord, RefundWord, Word
 CARD = "card"
 """The code of the provider that cards are paid through."""
 
+PAYPAL = "paypal"
+"""The code of PayPal."""
+
 MPESA = "mpesa"
 """The code of M-Pesa."""
 

@@ -50,7 +50,7 @@ class RefundWord(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     outcome: RefundOutcome
-    provider_refund_id: str
+    provider_refund_id: str | None = None
     failure_code: str | None = None
 
 

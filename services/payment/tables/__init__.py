@@ -2,6 +2,7 @@
 
 from services.payment.tables.analytics import PaymentAnalyticsDaily
 from services.payment.tables.base import Base
+from services.payment.tables.certificates import ProviderCertificate
 from services.payment.tables.disputes import PaymentDispute
 from services.payment.tables.payments import Payment, PaymentProvider, PaymentWebhook
 from services.payment.tables.plans import InstallmentPlan, ScheduledInstallment
@@ -18,5 +19,6 @@ __all__ = [
     "PaymentReconciliation",
     "PaymentRefund",
     "PaymentWebhook",
+    "ProviderCertificate",
     "ScheduledInstallment",
 ]

@@ -32,6 +32,13 @@ class Card(Asked):
     token: Token
 
 
+class NewWalletPayment(Asked):
+    """An invoice to be paid by PayPal."""
+
+    invoice_id: UUID
+    amount: Money
+
+
 class NewMobilePayment(Asked):
     """An invoice to be paid by M-Pesa."""
 

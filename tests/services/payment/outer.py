@@ -39,7 +39,7 @@ class Outer:
         self.calls.append(request)
         return self.answers[request.url.path](request)
 
-    def will(self, path: str, status: int = 200, **body: object) -> None:
+    def will(self, path: str, status: int = 200, /, **body: object) -> None:
         """From now on answers what is asked at `path` so."""
         self.answers[path] = lambda request: httpx.Response(status, json=body)
 

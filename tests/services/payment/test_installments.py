@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from datetime import date, timedelta
 from uuid import uuid4
 
@@ -43,13 +42,6 @@ from tests.services.payment.given import (
 )
 
 VOIDED = InvoiceVoided(invoice_id=INVOICE, patient_id=PATIENT, facility_id=FACILITY, reason="wrong")
-
-
-@pytest.fixture(autouse=True)
-async def time_goes_back() -> AsyncIterator[None]:
-    """What a test did to the process's clock is over with it."""
-    yield
-    clock.shift = timedelta()
 
 
 async def agreed(payment: Workplace, count: int = 3, **terms: int) -> InstallmentPlan:
