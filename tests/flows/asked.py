@@ -34,12 +34,23 @@ TEXTS = (
 )
 """What texts with a pattern are filled with: the first that fits."""
 
-NAMED = {"time_zone": "Africa/Khartoum", "currency": "USD", "locale": "en", "email": "somebody@example.org"}
+NAMED = {
+    "time_zone": "Africa/Khartoum",
+    "currency": "USD",
+    "locale": "en",
+    "email": "somebody@example.org",
+    "topic": "result.ready",
+    "unit": "mmol/L",
+    "roles": "nurse",
+}
 """What texts of these names are filled with."""
 
 FORMATS = {"date": "2026-01-01", "date-time": "2026-01-01T10:00:00Z", "time": "10:00:00", "email": "somebody@example.org"}
 
 DIAGNOSIS = "I10"
+
+LABEL = {"full_name": "somebody", "birth_date": "1957-03-09", "medical_record_number": "1"}
+"""What stands on a sample: it is of the patient who is called so."""
 
 MORE: Mapping[tuple[str, str, str], dict[str, Any]] = {
     ("billing", "POST", "/coupons"): {"percent": "10", "valid_to": "2999-12-31"},
@@ -48,13 +59,15 @@ MORE: Mapping[tuple[str, str, str], dict[str, Any]] = {
     ("clinical", "POST", "/patients/{patient_id}/diagnoses"): {"code": DIAGNOSIS},
     ("clinical", "PUT", "/icd10-codes"): {"codes": [{"code": DIAGNOSIS, "title": "Essential hypertension", "billable": True}]},
     ("ehr", "POST", "/problems"): {"code": DIAGNOSIS},
-    ("notification", "POST", "/notifications"): {"topic": "result.ready"},
     ("clinical", "POST", "/patients/{patient_id}/vitals"): {"pulse_per_minute": 70},
-    ("lab", "POST", "/lab-orders/{order_id}/samples"): {
-        "label": {"full_name": "somebody", "birth_date": "1957-03-09", "medical_record_number": "1"}
-    },
+    ("ehr", "POST", "/documents/{document_id}/versions"): {"content": "something else"},
+    ("facility", "POST", "/departments/{department_id}/wards"): {"capacity": 10},
+    ("facility", "PUT", "/facilities/{facility_id}/settings/{setting}"): {"value": "10:00"},
+    ("facility", "PUT", "/wards/{ward_id}"): {"capacity": 10},
+    ("lab", "POST", "/lab-orders/{order_id}/samples"): {"label": LABEL},
     ("lab", "POST", "/lab-orders/{order_id}/results"): {"value": "1", "unit": "mmol/L"},
     ("lab", "POST", "/lab-results/{result_id}/correct"): {"value": "1", "unit": "mmol/L"},
+    ("notification", "POST", "/templates"): {"subject": "Something"},
     ("notification", "POST", "/subscriptions"): {"topic": "ward.full", "role": "nurse", "user_id": None},
 }
 """Fields that a body needs although its document does not require each of them."""

@@ -11,6 +11,7 @@ from contracts.clinical import EncounterChanged, PatientChanged, PatientRegister
 from contracts.event import Event
 from contracts.facility import BedStatusChanged, FacilityChanged
 from contracts.money import Money
+from tests.flows.asked import LABEL
 
 FACILITY = UUID("0190f5c0-0000-7000-8000-000000000001")
 USER = UUID("0190f5c0-0000-7000-8000-000000000002")
@@ -67,9 +68,9 @@ SEEDS: tuple[Event, ...] = (
     PatientChanged(
         patient_id=PATIENT,
         facility_id=FACILITY,
-        medical_record_number="MRN-1",
-        full_name="Amal Idris",
-        birth_date=date(1957, 3, 9),
+        medical_record_number=LABEL["medical_record_number"],
+        full_name=LABEL["full_name"],
+        birth_date=date.fromisoformat(LABEL["birth_date"]),
         sex="female",
         status="active",
         state_version=1,
@@ -108,3 +109,23 @@ SEEDS: tuple[Event, ...] = (
     ),
     *map(performed, PROCEDURES),
 )
+
+NAMES = {"role": "nurse", "setting": "visiting_from"}
+"""What is told apart by a name that everybody knows."""
+
+GOES_ON = {
+    "clinical": ("/encounters/{encounter_id}/arrive", "/encounters/{encounter_id}/start"),
+    "ehr": ("/notes/{note_id}/sign",),
+    "lab": (
+        "/lab-orders/{order_id}/send",
+        "/samples/{sample_id}/send",
+        "/samples/{sample_id}/receive",
+        "/samples/{sample_id}/accept",
+        "/lab-results/{result_id}/verify",
+    ),
+    "payment": ("/payments/{payment_id}/verify",),
+}
+"""What has to be asked for before more can be made of what is there: POST, in the order of the services' own documents."""
+
+BY_ANOTHER = {"/payments/{payment_id}/verify"}
+"""What nobody does after themselves."""

@@ -20,13 +20,19 @@ from broker._listener import Listener
 from broker._tokens import issue_token
 from nilecare.stack import Servers
 from tests.flows.asked import ROUTES
-from tests.fuzz.seeds import COLLEAGUE, SEEDS, USER
+from tests.fuzz.seeds import BY_ANOTHER, COLLEAGUE, GOES_ON, NAMES, SEEDS, USER
 from tests.scratch import Databases
 from tests.services.kit import KEY, Workplace
 
 T = TypeVar("T")
 
-OTHERWISE = {"patient_id": ("into_patient_id",), "bed_id": ("to_bed_id",), "user_id": ("recipient_id",), "code": ("test_code",)}
+OTHERWISE = {
+    "bed_id": ("to_bed_id",),
+    "code": ("test_code",),
+    "facility_id": ("facilities",),
+    "patient_id": ("into_patient_id",),
+    "user_id": ("recipient_id",),
+}
 """What the same ids are called where they are asked for."""
 
 
@@ -38,7 +44,7 @@ class Served:
 
     def __init__(self, service: Service, servers: Servers) -> None:
         self.service = service
-        self.known: dict[str, list[str]] = defaultdict(list)
+        self.known: dict[str, list[str]] = defaultdict(list, {name: [value] for name, value in NAMES.items()})
         self.colleagues = [requests.Session(), requests.Session()]
         self.url = ""
         self._databases = Databases(servers.postgres_url)
@@ -73,13 +79,15 @@ class Served:
                         self.known[called].append(value)
 
     def _begin_work(self) -> None:
-        """Makes something of everything that can be made from what is known, and then again from what is known by then."""
-        for route in [route for route in ROUTES if route.service is self.service and route.makes_something] * 3:
-            ids = {name: values[-1] for name, values in self.known.items()}
-            address = f"{self.url}{PREFIX}{route.filled(ids)}"
-            reply = self.colleagues[0].request(route.method, address, json=route.body(ids))
-            if reply.ok and reply.content:
-                self.learn(reply.json())
+        """Makes something of everything that can be made of what is known, and then again of what is known by then."""
+        for route in [route for route in ROUTES if route.service is self.service] * 3:
+            goes_on = route.method == "POST" and route.path in GOES_ON.get(self.service.name, ())
+            if goes_on or route.makes_something or route.is_list:
+                ids = {name: values[-1] for name, values in self.known.items()}
+                address = f"{self.url}{PREFIX}{route.filled(ids)}"
+                reply = self.colleagues[route.path in BY_ANOTHER].request(route.method, address, json=route.body(ids))
+                if reply.ok and reply.content:
+                    self.learn(reply.json())
 
     async def _start(self) -> None:
         self._stack.push_async_callback(self._databases.drop)
