@@ -6,34 +6,24 @@ from datetime import datetime
 from typing import Any, Self
 from uuid import UUID
 
-from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
-from broker import NotFound, Replica
+from broker import MergingReplica, NotFound, Replica
 from contracts.auth import UserChanged, UserStatus
 from contracts.clinical import EncounterChanged, EncounterClass, EncounterStatus, PatientChanged, PatientStatus
 from services.ehr.rules import Writer
 from services.ehr.tables import Base
 
 
-class PatientReference(Replica[PatientChanged], Base):
+class PatientReference(MergingReplica[PatientChanged], Base):
     """A patient of clinical: whose record it is, and where."""
 
     __tablename__ = "patient_reference"
 
     facility_id: Mapped[UUID]
     status: Mapped[PatientStatus]
-    merged_into: Mapped[UUID | None] = mapped_column(index=True)
-
-    @classmethod
-    async def current(cls, session: AsyncSession, patient_id: UUID) -> Self:
-        """The patient that `patient_id` stands for now: merges are followed. Raises NotYet, NotFound."""
-        patient = await cls.require(session, patient_id)
-        while patient.merged_into is not None:
-            patient = await cls.require(session, patient.merged_into)
-        return patient
 
     @classmethod
     async def shown(cls, session: AsyncSession, patient_id: UUID) -> Self:
@@ -41,16 +31,6 @@ class PatientReference(Replica[PatientChanged], Base):
         if await cls.find(session, patient_id) is None:
             raise NotFound
         return await cls.current(session, patient_id)
-
-    async def everyone(self, session: AsyncSession) -> list[UUID]:
-        """The records that redirect to this one, directly or through others, and itself.
-
-        What was written while a merge was on its way may still stand under one of them.
-        """
-        cls = type(self)
-        found = select(cls.id).where(cls.id == self.id).cte(recursive=True)
-        found = found.union(select(cls.id).join(found, cls.merged_into == found.c.id))
-        return list(await session.scalars(select(found.c.id)))
 
 
 class EncounterReference(Replica[EncounterChanged], Base):

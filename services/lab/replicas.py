@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from datetime import date
-from typing import Self
 from uuid import UUID
 
-from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.orm import Mapped
 
-from broker import Replica
+from broker import MergingReplica, Replica
 from contracts.clinical import EncounterChanged, EncounterStatus, PatientChanged, PatientStatus, Sex
 from contracts.facility import FacilityChanged, FacilityStatus
 from services.lab.tables import Base
@@ -33,7 +31,7 @@ class EncounterReference(Replica[EncounterChanged], Base):
     status: Mapped[EncounterStatus]
 
 
-class PatientReference(Replica[PatientChanged], Base):
+class PatientReference(MergingReplica[PatientChanged], Base):
     """A patient of clinical: whose sample it is, and which reference ranges apply."""
 
     __tablename__ = "patient_reference"
@@ -44,7 +42,6 @@ class PatientReference(Replica[PatientChanged], Base):
     birth_date: Mapped[date]
     sex: Mapped[Sex]
     status: Mapped[PatientStatus]
-    merged_into: Mapped[UUID | None] = mapped_column(index=True)
 
     @property
     def identifiers(self) -> dict[str, str]:
@@ -56,19 +53,7 @@ class PatientReference(Replica[PatientChanged], Base):
         }
 
     @classmethod
-    async def current(cls, session: AsyncSession, patient_id: UUID) -> Self:
-        """The patient that `patient_id` stands for now: merges are followed. Raises NotYet, NotFound."""
-        patient = await cls.require(session, patient_id)
-        while patient.merged_into is not None:
-            patient = await cls.require(session, patient.merged_into)
-        return patient
-
-    @classmethod
-    async def identities(cls, session: AsyncSession, patient_id: UUID) -> set[UUID]:
-        """Every id under which something of this patient may be kept: their own, and those that were merged into it."""
-        known, found = {patient_id}, {patient_id}
-        while found:
-            merged = await session.scalars(select(cls.id).where(cls.merged_into.in_(found)))
-            found = set(merged) - known
-            known |= found
-        return known
+    async def shown_under(cls, session: AsyncSession, patient_id: UUID) -> list[UUID]:
+        """The ids under which orders of whom `patient_id` stands for may be kept; one that is not known stands for itself."""
+        known = await cls.find(session, patient_id) is not None
+        return await cls.identities(session, (await cls.current(session, patient_id)).id if known else patient_id)

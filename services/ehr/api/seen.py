@@ -48,4 +48,4 @@ async def records_of(session: AsyncSession, who: Principal, patient_id: UUID) ->
     """Every record of a patient, merged ones too, if the token may see their facility. Raises NotFound."""
     patient = await PatientReference.shown(session, patient_id)
     who.at(patient.facility_id)
-    return await patient.everyone(session)
+    return await PatientReference.identities(session, patient.id)

@@ -82,7 +82,7 @@ async def _end_with_diagnosis(session: AsyncSession, entry: DiagnosisEntry) -> N
 async def _active(session: AsyncSession, patient: PatientReference, code: str) -> Problem | None:
     # Two who put the same problem on the list at the same time take turns.
     await session.refresh(patient, with_for_update=True)
-    of_patient = Problem.patient_id.in_(await patient.everyone(session))
+    of_patient = Problem.patient_id.in_(await PatientReference.identities(session, patient.id))
     query = select(Problem).where(of_patient, Problem.code == code, Problem.status == "active")
     return await session.scalar(query.order_by(Problem.added_at, Problem.problem_id).limit(1))
 

@@ -49,7 +49,7 @@ async def enter_result(
 async def repoint_record(session: AsyncSession, patient_id: UUID, *, into_patient_id: UUID) -> None:
     """The record of a merged patient becomes part of that of the one that lives on. Raises NotYet.
 
-    What is being written meanwhile is found all the same: see `PatientReference.everyone`.
+    What is being written meanwhile is found all the same: see `PatientReference.identities`.
     """
     survivor = await PatientReference.current(session, into_patient_id)
     for child in CHILDREN:

@@ -35,10 +35,10 @@ async def draft_order(asked: AskedOrder, session: Transaction, who: Clinician, k
 async def list_orders(
     session: Reading, who: Staff, page: PageRequest, patient_id: UUID | None = None, status: OrderStatus | None = None
 ) -> Page[OrderView]:
-    """The orders of the token's facilities, the newest first; of one patient, or in one state, where asked for."""
+    """The orders of the token's facilities, the newest first; of one patient (merges are followed), or in one state."""
     query = select(LabOrder).where(who.within(LabOrder.facility_id))
     if patient_id is not None:
-        query = query.where(LabOrder.patient_id == patient_id)
+        query = query.where(LabOrder.patient_id.in_(await PatientReference.shown_under(session, patient_id)))
     if status is not None:
         query = query.where(LabOrder.status == status)
     by = [LabOrder.placed_at.desc(), LabOrder.order_id.desc()]

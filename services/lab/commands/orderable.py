@@ -15,7 +15,10 @@ from services.lab.tables import LabOrder, LabTest, OrderLine
 
 async def check_orderable(session: AsyncSession, order: LabOrder) -> None:
     """Raises NotYet, FacilityIsNotActive, PatientIsDeceased, EncounterIsOver, EncounterIsOfAnotherPatient."""
-    patient = await PatientReference.require(session, order.patient_id)
+    await PatientReference.require(session, order.patient_id)
+    # Locked: two orders for one patient come one after the other, so that the later one sees the earlier; and a death is heard
+    # either here, or by `cancel_orders_without_sample` after this order is there.
+    patient = await PatientReference.locked(session, order.patient_id)
     rules.check_facility((await FacilityReference.require(session, patient.facility_id)).status)
     rules.check_alive(patient.status)
     if order.encounter_id is not None:
@@ -28,13 +31,10 @@ async def check_orderable(session: AsyncSession, order: LabOrder) -> None:
 
 
 async def check_duplicates(session: AsyncSession, order: LabOrder) -> None:
-    """Whether each test was last ordered long enough ago, or there is a reason. Raises DuplicateOrder."""
+    """Whether each test of an orderable order was last ordered long enough ago, or there is a reason. Raises DuplicateOrder."""
     if order.duplicate_reason is not None:
         return
     windows = await _duplicate_windows(session, [line.test_code for line in order.lines])
-    if windows:
-        # Two orders for one patient come one after the other: the later one sees the earlier.
-        await PatientReference.locked(session, order.patient_id)
     for code, hours in windows.items():
         await _check_duplicate(session, order, code, hours)
 

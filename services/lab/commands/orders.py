@@ -137,7 +137,13 @@ async def cancel_orders_of_encounter(session: AsyncSession, encounter_id: UUID, 
 
 
 async def cancel_orders_without_sample(session: AsyncSession, patient_id: UUID, *, reason: str) -> None:
-    """Gives up the orders of a patient of whom no sample can be taken any more; those that have one go on."""
+    """Gives up the orders of a patient of whom no sample can be taken any more; those that have one go on.
+
+    Raises NotYet while the patient's reference would still let an order be placed.
+    """
+    patient = await PatientReference.require(session, patient_id)
+    if patient.status in rules.TREATED:
+        raise NotYet(PatientReference, patient_id)
     for order in await _open(session, LabOrder.patient_id == patient_id):
         if not order.is_sampled:
             await cancel_order(session, order.order_id, reason=reason)
@@ -145,7 +151,7 @@ async def cancel_orders_without_sample(session: AsyncSession, patient_id: UUID, 
 
 async def _open(session: AsyncSession, these: ColumnElement[bool]) -> Sequence[LabOrder]:
     query = select(LabOrder).where(these, LabOrder.status.in_(rules.OPEN_ORDERS)).order_by(LabOrder.order_id)
-    return (await session.scalars(query.with_for_update())).all()
+    return (await session.scalars(query.with_for_update().execution_options(populate_existing=True))).all()
 
 
 async def repoint_orders(session: AsyncSession, patient_id: UUID, *, into_patient_id: UUID) -> None:

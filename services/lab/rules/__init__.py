@@ -25,7 +25,14 @@ from services.lab.rules.controls import (
     is_in_control,
     westgard,
 )
-from services.lab.rules.ordering import ENDED_ENCOUNTERS, check_alive, check_encounter, check_facility, duplicate_window
+from services.lab.rules.ordering import (
+    ENDED_ENCOUNTERS,
+    TREATED,
+    check_alive,
+    check_encounter,
+    check_facility,
+    duplicate_window,
+)
 from services.lab.rules.ranges import (
     NO_LIMITS,
     GivenRange,
@@ -79,6 +86,7 @@ __all__ = [
     "RESULT",
     "SAMPLE",
     "SAMPLED",
+    "TREATED",
     "CallBackStatus",
     "Condition",
     "ControlOutcome",

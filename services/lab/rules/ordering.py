@@ -8,6 +8,9 @@ from contracts.clinical import EncounterStatus, PatientStatus
 from contracts.facility import FacilityStatus
 from services.lab.errors import EncounterIsOver, FacilityIsNotActive, PatientIsDeceased
 
+TREATED: frozenset[PatientStatus] = frozenset({"active", "inactive"})
+"""Neither dead nor merged into somebody who may be."""
+
 ENDED_ENCOUNTERS: frozenset[EncounterStatus] = frozenset({"finished", "cancelled", "entered_in_error"})
 """In these states nothing more is done during an encounter."""
 
@@ -19,9 +22,9 @@ def check_alive(status: PatientStatus) -> None:
 
 
 def check_facility(status: FacilityStatus) -> None:
-    """Raises FacilityIsNotActive."""
+    """Raises FacilityIsNotActive, which names the state."""
     if status != "active":
-        raise FacilityIsNotActive
+        raise FacilityIsNotActive(state=status)
 
 
 def check_encounter(status: EncounterStatus) -> None:

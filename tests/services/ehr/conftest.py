@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 
 import pytest
 
-from broker import clock
 from services.ehr.app import service
 from tests.scratch import Databases
 from tests.services.ehr.given import known
@@ -19,11 +18,3 @@ async def ehr(database: Databases) -> AsyncIterator[Workplace]:
     async with Workplace.of(service, database) as workplace:
         await known(workplace)
         yield workplace
-
-
-@pytest.fixture
-def _clock_given_back() -> Iterator[None]:
-    """A test that moves the clock gives it back."""
-    before = clock.shift
-    yield
-    clock.shift = before

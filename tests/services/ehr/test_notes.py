@@ -169,7 +169,6 @@ async def test_a_trainees_note_asks_for_a_second_signature(ehr: Workplace) -> No
         assert await session.scalar(text("SELECT count(*) FROM backbone.schedule")) == 0
 
 
-@pytest.mark.usefixtures("_clock_given_back")
 async def test_a_missing_cosignature_is_reported(ehr: Workplace) -> None:
     """A day later and not before; once, and not for a note that was cosigned meanwhile."""
     late, cosigned = await signed(ehr, TRAINEE), await signed(ehr, TRAINEE)

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from datetime import timedelta
 
 import pytest
 
-from broker import clock
 from services.lab.app import service
 from tests.scratch import Databases
 from tests.services.kit import Workplace
@@ -17,5 +15,3 @@ from tests.services.kit import Workplace
 async def lab(database: Databases) -> AsyncIterator[Workplace]:
     async with Workplace.of(service, database) as workplace:
         yield workplace
-    # A test may have moved the clock of this process, which is the next test's too.
-    clock.shift = timedelta()

@@ -10,7 +10,7 @@ import pytest
 
 from contracts.lab import LabOrderPlaced
 from tests.services.kit import Workplace
-from tests.services.lab.bench import FACILITY, GLUCOSE, LABEL, POTASSIUM, catalogue, known_patient, patient
+from tests.services.lab.bench import FACILITY, GLUCOSE, LABEL, POTASSIUM, catalogue, known_patient, merge, patient
 
 ROLES = ("clinician", "technician", "pathologist", "lab_manager")
 
@@ -52,6 +52,17 @@ async def resulted(staff: httpx.AsyncClient, order_id: str) -> str:
     result_id = created(await staff.post(f"/lab-orders/{order_id}/results", json=asked), "result_id")
     assert (await staff.post(f"/lab-results/{result_id}/verify", json={})).status_code == 200
     return result_id
+
+
+async def test_orders_are_listed_under_every_id_of_a_patient(lab: Workplace, staff: httpx.AsyncClient) -> None:
+    """Whether one asks for the merged record or for the one that lives on; nobody else's, and none for whom nobody knows."""
+    merged, survivor = await known_patient(lab), await known_patient(lab)
+    orders = {await ordered(staff, patient_id) for patient_id in (merged, survivor)}
+    await ordered(staff, await known_patient(lab))
+    await merge(lab, merged, survivor)
+    for patient_id, expected in ((merged, orders), (survivor, orders), (uuid4(), set())):
+        listed = await staff.get("/lab-orders", params={"patient_id": str(patient_id)})
+        assert {order["order_id"] for order in listed.json()["items"]} == expected
 
 
 async def test_from_order_to_corrected_result(lab: Workplace, staff: httpx.AsyncClient) -> None:

@@ -23,6 +23,7 @@ from tests.services.lab.bench import (
     known_encounter,
     known_patient,
     merge,
+    patient,
     placed,
     policy,
     received,
@@ -99,6 +100,10 @@ async def test_an_order_is_for_the_patient_of_its_encounter(lab: Workplace) -> N
     await placed(lab, patient_id, encounter_id=encounter_id)
 
 
+def died(patient_id: UUID) -> PatientDeceased:
+    return PatientDeceased(patient_id=patient_id, facility_id=FACILITY, deceased_on=clock.now().date())
+
+
 async def test_nothing_is_ordered_for_a_patient_who_has_died(lab: Workplace) -> None:
     """PatientIsDeceased."""
     with pytest.raises(errors.PatientIsDeceased):
@@ -110,10 +115,32 @@ async def test_a_death_ends_the_orders_that_have_no_sample(lab: Workplace) -> No
     patient_id = await known_patient(lab)
     unsampled, sampled = await placed(lab, patient_id), await placed(lab, patient_id)
     await received(lab, sampled)
-    died = PatientDeceased(patient_id=patient_id, facility_id=FACILITY, deceased_on=clock.now().date())
-    await lab.deliver(died)
+    await lab.deliver(patient(patient_id, version=2, status="deceased"))
+    await lab.deliver(died(patient_id))
     cancelled = await lab.published(LabOrderCancelled)
     assert [(event.order_id, event.reason) for event in cancelled] == [(unsampled, "patient deceased")]
+
+
+async def test_no_order_slips_in_behind_a_death(lab: Workplace) -> None:
+    """As long as something can be ordered for who died, the death is heard again."""
+    patient_id = await known_patient(lab)
+    await lab.arrive(died(patient_id))
+    assert [state for state, _ in await lab.kept()] == ["retrying"]
+    await placed(lab, patient_id)
+    await lab.deliver(patient(patient_id, version=2, status="deceased"))
+    await lab.retry()
+    assert [event.reason for event in await lab.published(LabOrderCancelled)] == ["patient deceased"]
+    assert await lab.kept() == []
+
+
+async def test_nobody_dies_while_an_order_for_them_is_placed(lab: Workplace) -> None:
+    """The lab hears of it when the order is there."""
+    patient_id = await known_patient(lab)
+    async with lab.transaction() as session:
+        await commands.draft_order(session, patient_id=patient_id, tests=[POTASSIUM])
+        hearing = asyncio.create_task(lab.deliver(patient(patient_id, version=2, status="deceased")))
+        await lab.somebody_waits()
+    await hearing
 
 
 async def test_a_test_is_not_ordered_again_so_soon(lab: Workplace) -> None:

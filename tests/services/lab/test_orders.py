@@ -6,7 +6,6 @@ import asyncio
 from uuid import UUID, uuid4
 
 import pytest
-from sqlalchemy import text
 
 from broker import NotFound, NotYet, clock
 from contracts.clinical import EncounterCancelled, PatientMerged
@@ -34,9 +33,6 @@ from tests.services.lab.bench import (
     received,
     verified,
 )
-from tests.waiting import until
-
-WAITS = text("SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'")
 
 
 @pytest.fixture(autouse=True)
@@ -238,12 +234,7 @@ async def test_an_encounter_is_not_over_while_an_order_in_it_is_placed(lab: Work
     async with lab.transaction() as session:
         await commands.place_order(session, patient_id=patient_id, tests=[POTASSIUM], encounter_id=encounter_id)
         hearing = asyncio.create_task(known_encounter(lab, patient_id, "cancelled", encounter_id=encounter_id, version=2))
-
-        async def waits_for_the_order() -> bool:
-            async with lab.transaction() as another:
-                return bool((await another.execute(WAITS)).all())
-
-        await until(waits_for_the_order)
+        await lab.somebody_waits()
     await hearing
 
 

@@ -40,6 +40,7 @@ def upgrade() -> None:
         )
         """
     )
+    op.execute("CREATE INDEX patient_reference_merged_into_idx ON patient_reference (merged_into)")
     op.execute(
         """
         CREATE TABLE departments (
