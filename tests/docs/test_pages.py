@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,8 +10,11 @@ from typing import Any
 
 import click
 import pytest
+from fastapi.routing import APIRoute
 
+from nilecare import declared
 from nilecare.cli import COMMANDS, group
+from nilecare.platform import services
 from tests.docs.pages import ROOT, blocks
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -20,7 +24,10 @@ LINK = re.compile(r"\]\((?!https?:|#)([^)#]+)")
 CODE = re.compile(r"```.*?```|`[^`\n]+`", re.DOTALL)
 NAMED = re.compile(r"`((?:contracts|broker|services|nilecare|tests|benchmarks|docs)/[^\s`<]*)`")
 TARGET = re.compile(r"^([a-z]+):", re.MULTILINE)
+REQUEST = re.compile(r"\b(GET|POST|PUT|DELETE) (/[^\s`?]*)(?:\?(\w+)=)?")
 MAKE, NILECARE = re.compile(r"\bmake ([a-z]+)"), re.compile(r"\bnilecare ([a-z][a-z-]*)(?: ([a-z][a-z-]*))?")
+
+ROUTES = [asked for service in services() for asked in declared.asked(service)]
 
 every_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 
@@ -52,10 +59,21 @@ def test_every_command_that_is_named_is_there(page: Path) -> None:
     assert [words for words in said(page, NILECARE) if not _is_command(*words)] == []
 
 
+@every_page
+def test_every_request_that_is_named_is_answered(page: Path) -> None:
+    """Some service has the operation that the page names, with the parameter."""
+    assert [asked for asked in said(page, REQUEST) if not any(_takes(method, route, *asked) for method, route in ROUTES)] == []
+
+
 def test_every_decision_is_listed() -> None:
     """The index of decisions leads to each page."""
     listed = set(LINK.findall((DECISIONS / "README.md").read_text()))
     assert listed == {page.name for page in DECISIONS.glob("*.md")} - {"README.md"}
+
+
+def _takes(method: str, route: APIRoute, asked: str, path: str, parameter: str) -> bool:
+    parameters = inspect.signature(route.endpoint).parameters
+    return (asked, path) == (method, route.path) and (not parameter or parameter in parameters)
 
 
 def _is_command(name: str, following: str) -> bool:
