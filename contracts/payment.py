@@ -196,6 +196,12 @@ class PaymentCheckDue(Event, name="payment.check_due", version=1, key="payment_i
     attempt: int
 
 
+class StellarPollDue(Event, name="stellar.poll_due", version=1, key="provider"):
+    """It is time to read on in the ledger; payment tells itself."""
+
+    provider: str
+
+
 class PaymentReconciliationMismatched(Event, name="payment.reconciliation.mismatched", version=1, key="reconciliation_id"):
     """A provider's settlement and our books differ in this payment; one that we do not know has no `payment_id`."""
 

@@ -31,6 +31,10 @@ RuleBroken
 ├── WebhookCannotBecome
 ├── FindingCannotBecome
 ├── SettlementNamesAPaymentTwice
+├── TransferCannotBecome
+├── TransferIsOfAnotherAsset
+├── TransferIsMoreThanThePayment
+├── TransferPaysWhatAsksForOne
 ├── ProviderIsUnknown
 └── NotFound
     └── PaymentNotFound
@@ -179,6 +183,22 @@ class SettlementNamesAPaymentTwice(RuleBroken):
     """Each payment and each refund stands once in a settlement."""
 
     status = 422
+
+
+class TransferCannotBecome(RuleBroken):
+    """A transfer is assigned, or sent back, once."""
+
+
+class TransferIsOfAnotherAsset(RuleBroken):
+    """Only the asset that we take, of the issuer that we trust, pays anything: all else is sent back."""
+
+
+class TransferIsMoreThanThePayment(RuleBroken):
+    """A transfer is assigned to a payment that asks for at least as much."""
+
+
+class TransferPaysWhatAsksForOne(RuleBroken):
+    """A transfer on the ledger pays a payment that was begun for one."""
 
 
 class ProviderIsUnknown(RuleBroken):

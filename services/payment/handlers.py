@@ -7,9 +7,19 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from broker import on
 from contracts.billing import AdjustmentPosted, InvoicePaid, InvoiceVoided
 from contracts.clinical import PatientMerged
-from contracts.payment import InstallmentCheckDue, PaymentCheckDue
+from contracts.payment import InstallmentCheckDue, PaymentCheckDue, StellarPollDue
 from services.payment import commands, outside
-from services.payment.providers import Authorisation, Capture, Evidence, LookUp, Prompt, Refund, Release
+from services.payment.providers import (
+    Authorisation,
+    Capture,
+    Evidence,
+    LookUp,
+    Prompt,
+    Refund,
+    Release,
+    TransfersAsked,
+    TransfersGot,
+)
 from services.payment.rules import DisputeWord, RefundWord, Word
 
 
@@ -48,6 +58,12 @@ async def check_installment(event: InstallmentCheckDue, session: AsyncSession) -
 async def check_payment(event: PaymentCheckDue, session: AsyncSession) -> None:
     """What its payer has not been heard to agree to, the provider is asked about."""
     await commands.check_payment(session, event.payment_id, event.attempt)
+
+
+@on(StellarPollDue)
+async def read_ledger(event: StellarPollDue, session: AsyncSession) -> None:
+    """It is time to see what arrived."""
+    await commands.read_ledger(session)
 
 
 @outside.authorise.then
@@ -96,3 +112,9 @@ async def hear_of_evidence(session: AsyncSession, request: Evidence, word: Dispu
 async def keep_certificate(session: AsyncSession, request: outside.CertificateAsked, got: outside.CertificateGot) -> None:
     """The next webhook that names it can be verified."""
     await commands.keep_certificate(session, request.url, got.pem)
+
+
+@outside.read_transfers.then
+async def take_transfers(session: AsyncSession, request: TransfersAsked, got: TransfersGot) -> None:
+    """What arrived pays what its memo names, or waits for a person."""
+    await commands.take_transfers(session, got)

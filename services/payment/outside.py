@@ -8,7 +8,19 @@ import httpx
 from pydantic import BaseModel
 
 from broker import SEND_AGAIN, World, ask, outside
-from services.payment.providers import Authorisation, Capture, Evidence, LookUp, Prompt, Refund, Release, provider_of
+from services.payment.providers import (
+    Authorisation,
+    Capture,
+    Evidence,
+    LookUp,
+    Prompt,
+    Refund,
+    Release,
+    TransfersAsked,
+    TransfersGot,
+    provider_of,
+)
+from services.payment.providers.stellar import read_on
 from services.payment.rules import DisputeWord, RefundWord, Word
 
 DEADLINE = timedelta(seconds=10)
@@ -95,3 +107,9 @@ async def fetch_certificate(request: CertificateAsked, key: str, world: World) -
     if reply.status_code == httpx.codes.NOT_FOUND:
         return CertificateGot(pem=None)
     return CertificateGot(pem=reply.raise_for_status().text)
+
+
+@outside(deadline=DEADLINE, if_unknown=SEND_AGAIN)
+async def read_transfers(request: TransfersAsked, key: str, world: World) -> TransfersGot:
+    """Reads on in the ledger."""
+    return await read_on(request, world)

@@ -17,6 +17,13 @@ from services.payment.commands.patients import merge_patient, surviving_patient
 from services.payment.commands.recording import record_payment, take_cash, verify_cash
 from services.payment.commands.refunds import hear_refund, pay_refund_out, refuse_refund, request_refund
 from services.payment.commands.settlements import Settlement, resolve, take_settlement
+from services.payment.commands.transfers import (
+    assign_transfer,
+    initiate_transfer_payment,
+    note_sent_back,
+    read_ledger,
+    take_transfers,
+)
 from services.payment.commands.wallet import initiate_wallet_payment
 from services.payment.commands.webhooks import take_webhook
 
@@ -24,6 +31,7 @@ __all__ = [
     "Settlement",
     "Terms",
     "agree_plan",
+    "assign_transfer",
     "cancel_payment",
     "cancel_payments_of",
     "capture_payment",
@@ -39,11 +47,14 @@ __all__ = [
     "hear_refund",
     "initiate_card_payment",
     "initiate_mobile_payment",
+    "initiate_transfer_payment",
     "initiate_wallet_payment",
     "keep_certificate",
     "merge_patient",
+    "note_sent_back",
     "pay_refund_out",
     "provide_card",
+    "read_ledger",
     "record_payment",
     "refuse_refund",
     "relieve",
@@ -53,6 +64,7 @@ __all__ = [
     "surviving_patient",
     "take_cash",
     "take_settlement",
+    "take_transfers",
     "take_webhook",
     "verify_cash",
 ]

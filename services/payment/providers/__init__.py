@@ -16,6 +16,7 @@ from services.payment.providers.provider import (
     CARD,
     MPESA,
     PAYPAL,
+    STELLAR,
     Authorisation,
     Capture,
     Evidence,
@@ -27,8 +28,14 @@ from services.payment.providers.provider import (
     Release,
     Rumour,
 )
+from services.payment.providers.stellar import StellarProvider, TransfersAsked, TransfersGot
 
-PROVIDERS: Mapping[str, Provider] = {CARD: CardProvider(), PAYPAL: PaypalProvider(), MPESA: MpesaProvider()}
+PROVIDERS: Mapping[str, Provider] = {
+    CARD: CardProvider(),
+    PAYPAL: PaypalProvider(),
+    MPESA: MpesaProvider(),
+    STELLAR: StellarProvider(),
+}
 
 
 def provider_of(code: str) -> Provider:
@@ -43,6 +50,7 @@ __all__ = [
     "MPESA",
     "PAYPAL",
     "PROVIDERS",
+    "STELLAR",
     "Authorisation",
     "Capture",
     "Evidence",
@@ -53,5 +61,7 @@ __all__ = [
     "Refund",
     "Release",
     "Rumour",
+    "TransfersAsked",
+    "TransfersGot",
     "provider_of",
 ]

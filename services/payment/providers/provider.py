@@ -22,6 +22,9 @@ PAYPAL = "paypal"
 MPESA = "mpesa"
 """The code of M-Pesa."""
 
+STELLAR = "stellar"
+"""The code of the Stellar network."""
+
 NOT_DONE = "this provider does not do that"
 
 

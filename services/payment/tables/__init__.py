@@ -8,6 +8,7 @@ from services.payment.tables.payments import Payment, PaymentProvider, PaymentWe
 from services.payment.tables.plans import InstallmentPlan, ScheduledInstallment
 from services.payment.tables.reconciliation import PaymentReconciliation
 from services.payment.tables.refunds import PaymentRefund
+from services.payment.tables.transfers import ProviderCursor, UnmatchedTransfer
 
 __all__ = [
     "Base",
@@ -20,5 +21,7 @@ __all__ = [
     "PaymentRefund",
     "PaymentWebhook",
     "ProviderCertificate",
+    "ProviderCursor",
     "ScheduledInstallment",
+    "UnmatchedTransfer",
 ]

@@ -52,6 +52,7 @@ class Payment(StateOwner, Base):
     provider: Mapped[str | None] = mapped_column(ForeignKey("payment_providers.code"))
     provider_payment_id: Mapped[str | None]
     reference: Mapped[str | None] = mapped_column(unique=True, comment="what whoever recorded it calls it")
+    memo: Mapped[str | None] = mapped_column(unique=True, comment="what a transfer that pays it carries")
     decline_code: Mapped[str | None]
     taken_by: Mapped[str | None] = mapped_column(comment="who took the cash")
     verified_by: Mapped[str | None] = mapped_column(comment="who counted it: somebody else")

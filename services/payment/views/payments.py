@@ -80,6 +80,7 @@ class Payment(Shown):
     reference: str | None
     provider: str | None
     provider_payment_id: str | None
+    memo: str | None
     decline_code: str | None
     taken_by: str | None
     verified_by: str | None
