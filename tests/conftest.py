@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import secrets
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from multiprocessing.connection import Client, Listener
 
 import pytest
+from xdist.remote import Producer
 
+from broker import clock
 from nilecare.stack import Servers, Stack, StackError, start_stack
+from tests.distribution import LongestFirst
 from tests.scratch import Databases, VirtualHosts
 
 KEEPER = "NILECARE_TEST_STACK_KEEPER"
@@ -67,6 +70,20 @@ def pytest_configure(config: pytest.Config) -> None:
     if not hasattr(config, "workerinput") and KEEPER not in os.environ:
         keeper = StackKeeper()
         config.pluginmanager.register(keeper, "stack-keeper")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LongestFirst | None:
+    """`--dist loadfile` is ours; every other kind is pytest-xdist's own."""
+    return LongestFirst(config, log) if config.getoption("dist") == "loadfile" else None
+
+
+@pytest.fixture(autouse=True)
+def clock_put_back() -> Iterator[None]:
+    """A test may move business time, which is the whole process's: the next test finds it as this one did."""
+    shift = clock.shift
+    yield
+    clock.shift = shift
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -22,12 +22,6 @@ async def engine(database: Databases) -> AsyncIterator[AsyncEngine]:
     engine = engine_for(await database())
     yield engine
     await engine.dispose()
-
-
-@pytest.fixture(autouse=True)
-def _clock_put_back() -> Iterator[None]:
-    yield
-    clock.shift = timedelta()
 
 
 def test_now() -> None:

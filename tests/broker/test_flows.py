@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import types
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -61,12 +61,6 @@ async def databases(database: Databases) -> AsyncIterator[dict[Service, Database
 def flows(databases: dict[Service, Database]) -> Flows:
     """The kit over both."""
     return Flows(databases)
-
-
-@pytest.fixture(autouse=True)
-def _clock_put_back() -> Iterator[None]:
-    yield
-    clock.shift = timedelta()
 
 
 @pytest.fixture

@@ -32,11 +32,6 @@ async def desk(url: str) -> AsyncIterator[Desk]:
     await desk.database.close()
 
 
-@pytest.fixture(autouse=True)
-def business_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(clock, "shift", timedelta())
-
-
 def an_hour_later() -> None:
     clock.shift += timedelta(hours=1)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -31,13 +31,6 @@ async def office(database: Databases) -> AsyncIterator[Database]:
     engine = engine_for(await database())
     yield Database(engine, "office")
     await engine.dispose()
-
-
-@pytest.fixture(autouse=True)
-def _clock_put_back() -> Iterator[None]:
-    clock.shift = timedelta()
-    yield
-    clock.shift = timedelta()
 
 
 async def in_outbox(database: Database) -> list[str]:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
-from datetime import timedelta
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
-from broker import clock
 from nilecare.stack import Servers, Stack
 from tests.faults.house import House
 from tests.scratch import Databases, VirtualHosts
@@ -31,9 +29,3 @@ async def own_house(own_stack: Stack, tmp_path: Path) -> AsyncIterator[House]:
     await house.close()
     await databases.drop()
     await hosts.drop()
-
-
-@pytest.fixture(autouse=True)
-def _clock_put_back() -> Iterator[None]:
-    yield
-    clock.shift = timedelta()

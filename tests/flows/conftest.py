@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from datetime import timedelta
 from uuid import uuid4
 
 import httpx
 import pytest
 
-from broker import clock
 from nilecare.stack import Servers
 from nilecare.token import development_token
 from tests.flows.asked import ROLES
@@ -20,12 +18,15 @@ from tests.flows.running import Running, platform_running
 
 @pytest.fixture(scope="package")
 async def running(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Running]:
-    """The four services and the card provider; the end proves that nothing was lost, doubled or disclosed."""
+    """The services and what they call outside; the end proves that nothing was lost, doubled or disclosed."""
     async with platform_running(servers, tmp_path_factory.mktemp("flows") / "key.json") as running:
         yield running
         await check_the_end(running)
-    # Its tests moved the clock of this process, which is the next test's too.
-    clock.shift = timedelta()
+
+
+@pytest.fixture(autouse=True)
+def clock_put_back() -> None:
+    """Here time goes on from test to test, in the platform's databases as in this process, until the platform ends."""
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -18,12 +17,6 @@ from tests.services.clinical.test_commands import register
 from tests.services.kit import Workplace
 
 WHY = {"reason": "unconscious in our emergency room"}
-
-
-@pytest.fixture(autouse=True)
-def _time_goes_on_as_before() -> Iterator[None]:
-    yield
-    clock.shift = timedelta()
 
 
 @pytest.fixture

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
-from datetime import timedelta
+from collections.abc import AsyncIterator
 
 import pytest
 
-from broker import clock
 from services.facility.app import service
 from tests.scratch import Databases
 from tests.services.facility.house import House
@@ -24,9 +22,3 @@ async def facility(database: Databases) -> AsyncIterator[Workplace]:
 async def house(facility: Workplace) -> House:
     """A facility with a department, and no beds yet."""
     return await House.open(facility)
-
-
-@pytest.fixture(autouse=True)
-def _clock_put_back() -> Iterator[None]:
-    yield
-    clock.shift = timedelta()

@@ -122,4 +122,3 @@ async def desk(database: Databases) -> AsyncIterator[Desk]:
             yield desk
             await workers.close()
         await listener.stop()
-    clock.shift = timedelta()
