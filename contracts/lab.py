@@ -60,7 +60,7 @@ class LabOrderCancelled(Event, name="lab.order.cancelled", version=1, key="order
     order_id: UUID
     patient_id: UUID
     facility_id: UUID
-    reason: str
+    reason: Annotated[str, Personal(of="patient_id")]
     cancelled_at: datetime
 
 
@@ -132,7 +132,7 @@ class LabResultCorrected(_Result, name="lab.result.corrected", version=1, key="r
 
     previous_value: Annotated[Decimal | None, Personal(of="patient_id")]
     previous_text_value: Annotated[str | None, Personal(of="patient_id")]
-    reason: str
+    reason: Annotated[str, Personal(of="patient_id")]
 
 
 class LabResultCriticalCalled(Event, name="lab.result.critical_called", version=1, key="result_id"):

@@ -4,7 +4,8 @@ Failure
 ├── RuleBroken
 │   ├── about the house: FacilityIsNotActive
 │   ├── about patients: MedicalRecordNumberIsTaken, PatientCannotBecome, PatientsMergeWithinOneFacility,
-│   │   PatientCannotMergeIntoThemselves, MergeTargetIsItselfMerged, MergedPatientIsReadOnly, OnlyAMergedPatientCanBeUnmerged,
+│   │   PatientCannotMergeIntoThemselves, MergeTargetIsItselfMerged, DeceasedMergesOnlyIntoDeceased,
+│   │   MergedPatientIsReadOnly, OnlyAMergedPatientCanBeUnmerged,
 │   │   BothPatientsAreInpatients, PatientIsInactive, DeathIsBeforeBirth, DuplicateReviewCannotBecome, SurvivorIsNotOfThisPair
 │   ├── about encounters: EncounterCannotBecome, DischargeIsBeforeTheStart, EncounterIsAfterDeath, PatientIsAlreadyAnInpatient,
 │   │   OnlyAnInpatientNeedsABed, DischargeIsRequestedForInpatients, DischargeIsAlreadyRequested, OpenStatOrdersBlockDischarge,
@@ -45,6 +46,10 @@ class PatientCannotMergeIntoThemselves(RuleBroken):
 
 class MergeTargetIsItselfMerged(RuleBroken):
     """The record to merge into was itself merged into another one: merge into that one."""
+
+
+class DeceasedMergesOnlyIntoDeceased(RuleBroken):
+    """This patient died: record the death in the record that is to live on too, or merge that one into this."""
 
 
 class MergedPatientIsReadOnly(RuleBroken):

@@ -13,6 +13,7 @@ from contracts.facility import FacilityStatus
 from services.clinical.errors import (
     BothPatientsAreInpatients,
     DeathIsBeforeBirth,
+    DeceasedMergesOnlyIntoDeceased,
     FacilityIsNotActive,
     MergedPatientIsReadOnly,
     MergeTargetIsItselfMerged,
@@ -55,6 +56,8 @@ def check_merge(patient: Person, into: Person) -> None:
         raise PatientsMergeWithinOneFacility
     if into.status == "merged":
         raise MergeTargetIsItselfMerged
+    if patient.status == "deceased" and into.status != "deceased":
+        raise DeceasedMergesOnlyIntoDeceased
 
 
 def check_one_bed(inpatients: int) -> None:

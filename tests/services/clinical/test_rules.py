@@ -104,6 +104,15 @@ def test_two_records_of_one_facility_merge(status: PatientStatus) -> None:
     rules.check_merge(Record(uuid4()), Record(uuid4(), status=status))
 
 
+def test_a_death_is_not_forgotten_by_a_merge() -> None:
+    """DeceasedMergesOnlyIntoDeceased: else the record that lives on would be that of somebody alive."""
+    living: list[PatientStatus] = ["active", "inactive"]
+    for status in living:
+        with pytest.raises(errors.DeceasedMergesOnlyIntoDeceased):
+            rules.check_merge(Record(uuid4(), status="deceased"), Record(uuid4(), status=status))
+    rules.check_merge(Record(uuid4(), status="deceased"), Record(uuid4(), status="deceased"))
+
+
 def test_merged_patient_is_read_only() -> None:
     """MergedPatientIsReadOnly."""
     with pytest.raises(errors.MergedPatientIsReadOnly):
