@@ -56,12 +56,14 @@ async def check_messages(running: Running) -> None:
 
 
 async def check_discretion(running: Running) -> None:
-    """Nothing of a person stands in logs, metrics, problem documents, the messages' headers or the reasons of failures."""
+    """Nothing of a person stands where others read: in logs and metrics, on a locked screen, on a mail's outside."""
     public = {
         "the logs": running.written.getvalue(),
         "the metrics": await running.metrics(),
         "the problem documents": "\n".join(running.problems),
         "the headers": "\n".join(str(message.header.properties) for message in running.overheard.messages.values()),
+        "the short messages": "\n".join(message.text for message in running.messages.messages),
+        "the mails' outsides": "\n".join(f"{mail.message_id} {mail.sender} {mail.subject}" for mail in running.mails.mails),
         "the reasons": str([await running.rows(name, REASONS) for name in running.runtimes]),
     }
     assert "service.started" in public["the logs"]

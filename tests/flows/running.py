@@ -34,6 +34,7 @@ from nilecare.simulator import CardSimulator, MailSink, MessageGateway
 from nilecare.stack import Servers
 from nilecare.token import development_key_set
 from tests.flows.spoken import Overheard
+from tests.proxy import Proxy
 from tests.scratch import VirtualHosts, drop_platform
 
 SERVICES = services()
@@ -49,6 +50,16 @@ CONTENTS = text(
     WHERE schemaname IN ('public', 'backbone') AND tablename !~ '^(outbox|inbox)_'
     """
 )
+
+
+HOLDING = """
+    SELECT schemaname || '.' || tablename AS name
+    FROM pg_tables
+    WHERE schemaname IN ('public', 'backbone') AND query_to_xml(
+        format('SELECT 1 FROM %I.%I t WHERE t::text ILIKE ANY (%L) LIMIT 1', schemaname, tablename, CAST(:patterns AS text[])),
+        false, true, ''
+    )::text <> ''
+"""
 
 
 class Provider(CardSimulator):
@@ -85,6 +96,7 @@ class Provider(CardSimulator):
 class Running:
     """The services, each on a real HTTP server, and the world outside.
 
+    line: the way to the broker, for all services.
     personal: every name, number and value of a person that a test uses; none of them may be seen where it does not belong.
     problems: every problem document that a client got.
     """
@@ -93,6 +105,7 @@ class Running:
     provider: Provider
     mails: MailSink
     messages: MessageGateway
+    line: Proxy
     key_file: Path
     written: io.StringIO
     overheard: Overheard
@@ -160,6 +173,15 @@ class Running:
         finally:
             await self._begin_again(before)
 
+    @contextmanager
+    def without_broker(self) -> Iterator[None]:
+        """Inside, no service reaches the broker; what was on its way is lost."""
+        self.line.refuse()
+        try:
+            yield
+        finally:
+            self.line.refuse(False)
+
     async def _begin_again(self, before: Runtime) -> None:
         settings = replace(before.settings, port=before.port)
         started = Runtime(before.service, settings, subscribed=SUBSCRIBED, migrations=migrations_of(before.service))
@@ -189,6 +211,11 @@ class Running:
             for row in await _all(self.runtimes[service].database, CONTENTS)
         }
 
+    async def holding(self, *values: str) -> set[str]:
+        """The tables, of all services, in which one of these stands, in whatever case, as text or as bytes."""
+        patterns = [f"%{each}%" for value in values for each in (value, value.encode().hex())]
+        return {f"{name} {row.name}" for name in self.runtimes for row in await self.rows(name, HOLDING, patterns=patterns)}
+
     async def published(self, flow: UUID, service: str = "%") -> list[str]:
         """The types of a flow's events in the journals, each service's in the order of its positions."""
         types = []
@@ -213,20 +240,15 @@ async def _all(database: Database, query: TextClause, **values: object) -> list[
 @asynccontextmanager
 async def platform_running(servers: Servers, key_file: Path) -> AsyncIterator[Running]:
     """The platform from nothing: provisioned, started, and at the end removed."""
-    hosts = VirtualHosts(servers)
-    amqp_url = await hosts()
-    platform = Platform(
-        postgres_url=servers.postgres_url,
-        amqp_url=amqp_url,
-        management_url=servers.management_url,
-        secret=secrets.token_hex(16),
-        prefix=f"flows_{vhost_of(amqp_url).removeprefix('test-')}",
-    )
-    secret = secrets.token_hex(16)
     async with AsyncExitStack() as stack:
+        hosts = VirtualHosts(servers)
         stack.push_async_callback(hosts.drop)
+        amqp_url = await hosts()
+        line = await stack.enter_async_context(Proxy(amqp_url))
+        platform = _platform(servers, line.url)
         stack.push_async_callback(drop_platform, platform, SERVICES)
         await provision(platform, SERVICES)
+        secret = secrets.token_hex(16)
         written = stack.enter_context(logs_written())
         stack.callback(setattr, clock, "shift", timedelta())
         overheard = await Overheard.on(amqp_url, SERVICES)
@@ -240,10 +262,21 @@ async def platform_running(servers: Servers, key_file: Path) -> AsyncIterator[Ru
             "message_gateway": await stack.enter_async_context(messages.serving()),
             "message_gateway_secret": secret,
         }
-        running = Running(platform, provider, mails, messages, key_file, written, overheard)
+        running = Running(platform, provider, mails, messages, line, key_file, written, overheard)
         stack.push_async_callback(running.stop_all)
         await running.start_all(outside)
         yield running
+
+
+def _platform(servers: Servers, amqp_url: str) -> Platform:
+    """A platform of its own on these servers."""
+    return Platform(
+        postgres_url=servers.postgres_url,
+        amqp_url=amqp_url,
+        management_url=servers.management_url,
+        secret=secrets.token_hex(16),
+        prefix=f"flows_{vhost_of(amqp_url).removeprefix('test-')}",
+    )
 
 
 @contextmanager

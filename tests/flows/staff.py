@@ -52,10 +52,15 @@ async def erased(colleague: Colleague) -> Reply:
     return await administers(colleague.hospital, "DELETE", f"/users/{colleague.user_id}")
 
 
-async def administers(hospital: Hospital, method: str, path: str, body: object = None) -> Reply:
+async def administers(hospital: Hospital, method: str, path: str, body: object = None, *, status: int | None = None) -> Reply:
     """Somebody does whose role counts everywhere."""
+    return await hospital.ask("auth", method, path, body, status=status, headers=administrator(hospital))
+
+
+def administrator(hospital: Hospital) -> dict[str, str]:
+    """Says that somebody asks whose role counts everywhere."""
     token = development_token(["administrator"], subject=str(ADMINISTRATOR), file=hospital.running.key_file)
-    return await hospital.ask("auth", method, path, body, headers={"Authorization": f"Bearer {token}"})
+    return {"Authorization": f"Bearer {token}"}
 
 
 def _code_of(hospital: Hospital, flow: UUID) -> str:
@@ -63,5 +68,7 @@ def _code_of(hospital: Hospital, flow: UUID) -> str:
     for message in hospital.running.overheard.messages.values():
         headers: Any = message.header.properties.headers or {}
         if message.routing_key == "auth.verification.requested" and str(flow) == headers["cloudEvents:correlationid"]:
-            return str(json.loads(message.body)["code"])
+            code = str(json.loads(message.body)["code"])
+            hospital.running.personal.add(code)
+            return code
     raise LookupError("no code was sent")

@@ -2,28 +2,21 @@
 
 from __future__ import annotations
 
-import re
-from collections import Counter
 from datetime import timedelta
 from typing import Any
 
-import aiormq
+from aiormq.abc import DeliveredMessage
 
+from tests.flows.again import hear_again
 from tests.flows.hospital import POTASSIUM, Hospital, Person, Reply
 from tests.flows.running import Running
 from tests.flows.spoken import attributes
+from tests.flows.staff import engaged
 from tests.waiting import until
 
 OVERDUE = "lab.result.critical_overdue"
 SAID = "SELECT type, flow FROM backbone.published WHERE key = :result ORDER BY position"
 DUE = "SELECT due_at FROM backbone.schedule WHERE key = :result"
-HEARERS = {
-    "lab.result.available": "show_result_in_record",
-    "lab.result.critical_due": "escalate_a_result_that_nobody_called",
-}
-"""By the event: the name under which a service hears it."""
-
-DROPPED = re.compile(r"nilecare_duplicates_dropped_total\{[^}]*subscription=\"(\w+)\"[^}]*\} (\S+)")
 HALF_AN_HOUR = timedelta(minutes=31)
 
 
@@ -48,29 +41,9 @@ async def said(running: Running, result: str) -> list[str]:
     return [row.type for row in await running.rows("lab", SAID, result=result)]
 
 
-async def dropped(running: Running) -> Counter[str]:
-    """How many repetitions were dropped, by the name under which they were heard."""
-    return sum((Counter({name: int(float(count))}) for name, count in DROPPED.findall(await running.metrics())), Counter())
-
-
-async def hear_again(running: Running, result: str) -> None:
-    """Everything that the lab said of a result is delivered again, the last first, as after a failure of the broker."""
-    of_result = [each for each in running.overheard.messages.values() if attributes(each)["subject"] == result]
-    types = [attributes(each)["type"] for each in of_result]
-    expected = await dropped(running) + Counter(HEARERS[each] for each in types if each in HEARERS)
-    connection = await aiormq.connect(running.platform.service_amqp_url("lab"))
-    channel = await connection.channel()
-    for message in reversed(of_result):
-        properties = message.header.properties
-        await channel.basic_publish(
-            message.body, exchange=message.exchange or "", routing_key=message.routing_key or "", properties=properties
-        )
-    await connection.close()
-
-    async def all_dropped() -> bool:
-        return await dropped(running) >= expected
-
-    await until(all_dropped)
+def told(running: Running, result: str) -> list[DeliveredMessage]:
+    """Everything that the lab said of a result."""
+    return [each for each in running.overheard.messages.values() if attributes(each)["subject"] == result]
 
 
 async def call_back(hospital: Hospital, result: str) -> Any:
@@ -111,15 +84,27 @@ async def test_a_critical_result_that_nobody_called_escalates(running: Running, 
     assert len((await hospital.record(person))[0]) == 1
 
 
+async def test_who_stands_above_is_told(running: Running, hospital: Hospital) -> None:
+    """The manager of the lab hears of nothing until half an hour is over, and then at once, by a mail without the value."""
+    manager = await engaged(hospital, "lab_manager")
+    before = running.mails.mails_to(manager.email)
+    _, result, value, _ = await critical(hospital)
+    assert running.mails.mails_to(manager.email) == before
+    await running.move_clock(HALF_AN_HOUR)
+    [told] = running.mails.mails_to(manager.email)[len(before) :]
+    assert ("critical" in told.subject, value in told.body) == (True, False)
+    await call(hospital, result, value)
+
+
 async def test_what_is_heard_twice_and_in_the_wrong_order_escalates_once(running: Running, hospital: Hospital) -> None:
     """Everything of the result comes again, backwards, before and after the call: one entry in the record, one escalation."""
     person, result, value, _ = await critical(hospital)
     await running.move_clock(HALF_AN_HOUR)
-    await hear_again(running, result)
+    await hear_again(running, told(running, result))
     await running.settled()
     assert (await said(running, result)).count(OVERDUE) == 1
     await call(hospital, result, value)
-    await hear_again(running, result)
+    await hear_again(running, told(running, result))
     await running.move_clock(HALF_AN_HOUR)
     assert (await said(running, result)).count(OVERDUE) == 1
     assert len((await hospital.record(person))[0]) == 1

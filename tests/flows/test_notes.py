@@ -1,4 +1,4 @@
-"""Notes of trainees: cosigned in time, or reported when a day has passed; and what stays when an author is gone."""
+"""Notes of trainees: cosigned in time, or reported when a day has passed."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from tests.flows.drawn import drawn
 from tests.flows.hospital import Hospital, Person
 from tests.flows.running import Running
-from tests.flows.staff import Colleague, engaged, erased
+from tests.flows.staff import Colleague, engaged
 
 
 async def signed(author: Colleague, person: Person, encounter: str) -> str:
@@ -62,20 +62,3 @@ async def test_a_note_waits_for_nobody_else(running: Running, hospital: Hospital
     assert refused["type"] == "urn:nilecare:rule:EncounterDoesNotTakePlace"
     early = await clinician.ask("ehr", "POST", "/notes", asked | {"encounter_id": person.id}, status=409)
     assert (early["type"], early["waits_for"]) == ("urn:nilecare:not-yet", "encounter_reference")
-
-
-async def test_what_an_erased_author_wrote_stays(running: Running, hospital: Hospital) -> None:
-    """Under a bare id, with the reason, and it still says what was signed; nobody signs in that name any more."""
-    author, person = await engaged(hospital, "clinician"), await hospital.registers()
-    encounter = await hospital.admits(person)
-    await running.settled()
-    note = await signed(author, person, encounter)
-    await erased(author)
-    content = {"kind": "progress", "text": "still here"}
-    asked = {"patient_id": person.id, "encounter_id": encounter, "content": content}
-    refused = await author.ask("ehr", "POST", "/notes", asked, status=403)
-    assert refused["type"] == "urn:nilecare:rule:UserMayNotWriteHere"
-    kept = (await hospital.ask("ehr", "GET", f"/notes/{note}")).body
-    assert (kept["author_id"], kept["status"]) == (str(author.user_id), "signed")
-    [retained] = await running.rows("ehr", "SELECT * FROM retentions WHERE user_id = :id", id=author.user_id)
-    assert retained.entries == 1
