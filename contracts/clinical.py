@@ -53,6 +53,15 @@ class PatientMerged(Event, name="patient.merged", version=1, key="patient_id"):
     merged_at: datetime
 
 
+class PatientUnmerged(Event, name="patient.unmerged", version=1, key="patient_id"):
+    """A merge was taken back: what was recorded for `patient_id` no longer belongs to `from_patient_id`."""
+
+    patient_id: UUID
+    from_patient_id: UUID
+    facility_id: UUID
+    unmerged_at: datetime
+
+
 class PatientDeceased(Event, name="patient.deceased", version=1, key="patient_id"):
     """A patient died."""
 

@@ -6,7 +6,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from broker import Envelope, on
 from contracts.auth import UserErased
-from contracts.clinical import DiagnosisRecorded, PatientMerged
+from contracts.clinical import DiagnosisRecorded, PatientMerged, PatientUnmerged
 from contracts.ehr import NoteCosignDue
 from contracts.lab import LabResultAvailable, LabResultCorrected
 from services.ehr import commands
@@ -26,10 +26,13 @@ async def keep_problems_by_diagnosis(event: DiagnosisRecorded, session: AsyncSes
     await commands.take_diagnosis(session, event)
 
 
-@on(PatientMerged)
-async def repoint_record_of_merged_patient(event: PatientMerged, session: AsyncSession) -> None:
-    """The record of a merged patient belongs to the one that lives on."""
-    await commands.repoint_record(session, event.patient_id, into_patient_id=event.into_patient_id)
+@on(PatientMerged, PatientUnmerged)
+async def repoint_record_of_merged_patient(event: PatientMerged | PatientUnmerged, session: AsyncSession) -> None:
+    """The record of a merged patient belongs to the one that lives on, until the merge is taken back; heard in their order."""
+    if isinstance(event, PatientMerged):
+        await commands.repoint_record(session, event.patient_id, into_patient_id=event.into_patient_id)
+    else:
+        await commands.give_record_back(session, event.patient_id)
 
 
 @on(UserErased)

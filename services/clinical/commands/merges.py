@@ -9,7 +9,7 @@ from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from broker import clock, publish
-from contracts.clinical import PatientMerged
+from contracts.clinical import PatientMerged, PatientUnmerged
 from services.clinical import rules
 from services.clinical.commands.audit import ITSELF, audit
 from services.clinical.tables import MOVED_IN_BULK, DuplicateReview, Encounter, Patient
@@ -39,6 +39,7 @@ async def unmerge_patient(session: AsyncSession, patient_id: UUID, *, by: str = 
     """Takes a merge back: the record lives again, with all that was recorded for it. Raises OnlyAMergedPatientCanBeUnmerged."""
     patient = await Patient.locked(session, patient_id)
     patient.become(rules.status_after_unmerge(patient.status, patient.deceased_on))
+    publish(session, PatientUnmerged.of(patient, from_patient_id=patient.merged_into, unmerged_at=clock.now()))
     patient.merged_into = None
     await _move_children(session, await Patient.merged_through(session, patient_id), to=patient_id)
     audit(session, "patient_unmerged", patient, patient_id, by=by)

@@ -41,7 +41,7 @@ async def visible_note(session: AsyncSession, who: Principal, note_id: UUID) -> 
 
 async def of_patient(session: AsyncSession, who: Principal, patient_id: UUID, kind: type[OfPatient]) -> ColumnElement[bool]:
     """The condition for what belongs to a patient, if the token may see their facility. Raises NotFound."""
-    return kind.patient_id.in_(await records_of(session, who, patient_id))
+    return kind.recorded_for.in_(await records_of(session, who, patient_id))
 
 
 async def records_of(session: AsyncSession, who: Principal, patient_id: UUID) -> list[UUID]:

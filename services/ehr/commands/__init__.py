@@ -15,7 +15,7 @@ from services.ehr.commands.notes import (
     sign_note,
 )
 from services.ehr.commands.problems import add_problem, resolve_problem, take_diagnosis
-from services.ehr.commands.record import enter_result, repoint_record, retain_what_was_written
+from services.ehr.commands.record import enter_result, give_record_back, repoint_record, retain_what_was_written
 
 __all__ = [
     "Attachment",
@@ -27,6 +27,7 @@ __all__ = [
     "draft_note",
     "edit_note",
     "enter_result",
+    "give_record_back",
     "mark_note_as_error",
     "repoint_record",
     "report_missing_cosignature",

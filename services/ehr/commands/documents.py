@@ -45,6 +45,7 @@ async def attach_document(
     document = Document(
         document_id=document_id or uuid4(),
         patient_id=patient.id,
+        recorded_for=patient_id,
         facility_id=patient.facility_id,
         encounter_id=encounter_id,
         title=title,
@@ -63,7 +64,7 @@ async def add_version(session: AsyncSession, document_id: UUID, *, attachment: A
     Raises NotFound, UserMayNotWriteHere, DocumentIsTooLarge, ContentIsNotOfItsMediaType, VersionSaysNothingNew.
     """
     document = await Document.locked(session, document_id)
-    document.patient_id = (await PatientReference.current(session, document.patient_id)).id
+    document.patient_id = (await PatientReference.current(session, document.recorded_for)).id
     rules.check_writes(await UserReference.writer(session, attached_by, document.facility_id))
     before = await DocumentVersion.seen(session, (document_id, document.version))
     document.version, document.attached_at = document.version + 1, clock.now()

@@ -47,6 +47,7 @@ async def draft_note(
         content,
         note_id=note_id or uuid4(),
         patient_id=patient.id,
+        recorded_for=patient_id,
         facility_id=encounter.facility_id,
         encounter_id=encounter_id,
         author_id=author_id,
@@ -151,7 +152,7 @@ async def mark_note_as_error(session: AsyncSession, note_id: UUID, *, user_id: U
 async def _working_on(session: AsyncSession, note_id: UUID, user_id: UUID) -> tuple[Note, rules.Writer]:
     """The note, locked, of the patient that its patient stands for now; and who the user is at its facility."""
     note = await Note.locked(session, note_id)
-    note.patient_id = (await PatientReference.current(session, note.patient_id)).id
+    note.patient_id = (await PatientReference.current(session, note.recorded_for)).id
     return note, await UserReference.writer(session, user_id, note.facility_id)
 
 

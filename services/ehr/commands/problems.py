@@ -49,7 +49,7 @@ async def take_diagnosis(session: AsyncSession, event: DiagnosisRecorded) -> Dia
     patient = await PatientReference.current(session, event.patient_id)
     entry = await session.get(DiagnosisEntry, event.diagnosis_id)
     if entry is None:
-        entry = DiagnosisEntry(diagnosis_id=event.diagnosis_id, facility_id=event.facility_id)
+        entry = DiagnosisEntry(diagnosis_id=event.diagnosis_id, recorded_for=event.patient_id, facility_id=event.facility_id)
         session.add(entry)
     entry.patient_id, entry.encounter_id, entry.code = patient.id, event.encounter_id, event.code
     entry.status, entry.recorded_at = event.status, event.recorded_at
@@ -82,7 +82,7 @@ async def _end_with_diagnosis(session: AsyncSession, entry: DiagnosisEntry) -> N
 async def _active(session: AsyncSession, patient: PatientReference, code: str) -> Problem | None:
     # Two who put the same problem on the list at the same time take turns.
     await session.refresh(patient, with_for_update=True)
-    of_patient = Problem.patient_id.in_(await PatientReference.identities(session, patient.id))
+    of_patient = Problem.recorded_for.in_(await PatientReference.identities(session, patient.id))
     query = select(Problem).where(of_patient, Problem.code == code, Problem.status == "active")
     return await session.scalar(query.order_by(Problem.added_at, Problem.problem_id).limit(1))
 
@@ -91,6 +91,7 @@ def _new(patient: PatientReference, code: str, *, problem_id: UUID, description:
     return Problem(
         problem_id=problem_id,
         patient_id=patient.id,
+        recorded_for=patient.id,
         facility_id=patient.facility_id,
         code=code,
         description=description,

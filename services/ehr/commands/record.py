@@ -39,7 +39,8 @@ async def enter_result(
     patient = await PatientReference.current(session, said.patient_id)
     result = await session.get(Result, said.result_id, with_for_update=True, populate_existing=True)
     if result is None:
-        result = Result(patient_id=patient.id, first_entered_at=clock.now(), entries=[], **_shared(Result, said))
+        whose = {"patient_id": patient.id, "recorded_for": said.patient_id}
+        result = Result(**whose, first_entered_at=clock.now(), entries=[], **_shared(Result, said))
         session.add(result)
     entry = ResultEntry(entry_id=uuid4(), source_event_id=source_event_id, entered_at=clock.now(), **_shared(ResultEntry, said))
     result.entries.append(entry)
@@ -49,11 +50,20 @@ async def enter_result(
 async def repoint_record(session: AsyncSession, patient_id: UUID, *, into_patient_id: UUID) -> None:
     """The record of a merged patient becomes part of that of the one that lives on. Raises NotYet.
 
-    What is being written meanwhile is found all the same: see `PatientReference.identities`.
+    What is being written meanwhile is found all the same: by whom it was recorded for.
     """
-    survivor = await PatientReference.current(session, into_patient_id)
+    await _repoint(session, patient_id, to=(await PatientReference.current(session, into_patient_id)).id)
+
+
+async def give_record_back(session: AsyncSession, patient_id: UUID) -> None:
+    """A merge was taken back: what was recorded for the patient, or for whom was merged into them, is theirs again."""
+    await _repoint(session, patient_id, to=patient_id)
+
+
+async def _repoint(session: AsyncSession, patient_id: UUID, *, to: UUID) -> None:
+    recorded_for = await PatientReference.identities(session, patient_id)
     for child in CHILDREN:
-        await session.execute(update(child).where(child.patient_id == patient_id).values(patient_id=survivor.id))
+        await session.execute(update(child).where(child.recorded_for.in_(recorded_for)).values(patient_id=to))
 
 
 async def retain_what_was_written(session: AsyncSession, event: UserErased) -> None:

@@ -14,7 +14,11 @@ class Base(Tables, DeclarativeBase):
 
 
 class OfPatient:
-    """What belongs to a patient of a facility, and moves with a merge."""
+    """What belongs to a patient of a facility, and moves with a merge.
 
-    patient_id: Mapped[UUID] = mapped_column(index=True)
+    `recorded_for` is who it was recorded for, so that the merge can be taken back.
+    """
+
+    patient_id: Mapped[UUID]
+    recorded_for: Mapped[UUID] = mapped_column(index=True)
     facility_id: Mapped[UUID]

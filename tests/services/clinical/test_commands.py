@@ -19,6 +19,7 @@ from contracts.clinical import (
     PatientDeceased,
     PatientMerged,
     PatientRegistered,
+    PatientUnmerged,
 )
 from services.clinical import commands, errors
 from services.clinical.tables import Encounter, Patient
@@ -158,6 +159,9 @@ async def test_an_unmerged_patient_has_all_that_was_recorded_for_them(clinical: 
     assert [await patient_of(clinical, encounter) for encounter in (*before.values(), after)] == [second, second, third, second]
     state = (await clinical.published(PatientChanged))[-1]
     assert (state.patient_id, state.status, state.merged_into) == (second, "active", None)
+    assert [(event.patient_id, event.from_patient_id) for event in await clinical.published(PatientUnmerged)] == [
+        (second, third)
+    ]
 
 
 async def test_a_merged_patient_is_read_only(clinical: Workplace) -> None:

@@ -11,9 +11,10 @@ from sqlalchemy import select, text
 from sqlalchemy.exc import IntegrityError
 
 from broker import clock
-from contracts.clinical import PatientMerged
+from contracts.clinical import PatientMerged, PatientUnmerged
 from contracts.ehr import EhrDocumentAttached, ProblemAdded, ProblemResolved
 from services.ehr import commands, errors
+from services.ehr.app import service
 from services.ehr.commands import Attachment
 from services.ehr.tables import DocumentVersion, Problem, Result
 from tests.services.ehr.given import (
@@ -202,3 +203,29 @@ async def test_all_that_is_there_follows_a_merge(ehr: Workplace) -> None:
     with pytest.raises(errors.ProblemIsOnTheListAlready):
         await added(ehr, "D50.9")
     assert {problem.patient_id for problem in await problems(ehr)} == {survivor}
+
+
+async def test_a_merge_that_is_taken_back_gives_the_record_back(ehr: Workplace) -> None:
+    """What was recorded for the patient is theirs again, and nobody else's; what came for the other one stays there."""
+    other, mine, theirs = uuid4(), uuid4(), uuid4()
+    whose = {"patient_id": PATIENT, "facility_id": FACILITY}
+    await ehr.deliver(result(mine, "6.8"))
+    await ehr.deliver(diagnosis("confirmed", uuid4()))
+    await ehr.deliver(patient(other))
+    await ehr.deliver(patient(version=2, status="merged", merged_into=other))
+    await ehr.deliver(PatientMerged(into_patient_id=other, merged_at=clock.now(), **whose))
+    await ehr.deliver(result(theirs, "4.1", patient_id=other))
+    await ehr.deliver(patient(version=3))
+    await ehr.deliver(PatientUnmerged(from_patient_id=other, unmerged_at=clock.now(), **whose))
+    assert [(await shown(ehr, each)).patient_id for each in (mine, theirs)] == [PATIENT, other]
+    assert {problem.patient_id for problem in await problems(ehr)} == {PATIENT}
+    reader = ehr.client("clinician", at=FACILITY)
+    for patient_id, expected in ((PATIENT, mine), (other, theirs)):
+        listed = (await reader.get(f"/patients/{patient_id}/results")).json()["items"]
+        assert [entry["result_id"] for entry in listed] == [str(expected)]
+
+
+def test_merges_and_what_takes_them_back_come_in_one_queue() -> None:
+    """Else a merge that is heard of late would move the record once more."""
+    [follows] = [subscription for subscription in service.subscriptions if subscription.contract("patient.merged")]
+    assert follows.contract("patient.unmerged") is not None

@@ -16,6 +16,7 @@ def upgrade() -> None:
             version integer NOT NULL,
             attached_at timestamptz NOT NULL,
             patient_id uuid NOT NULL,
+            recorded_for uuid NOT NULL,
             facility_id uuid NOT NULL,
             CONSTRAINT clinical_documents_pkey PRIMARY KEY (document_id)
         )
@@ -24,7 +25,7 @@ def upgrade() -> None:
     op.execute("COMMENT ON COLUMN clinical_documents.version IS 'the newest'")
     op.execute("COMMENT ON COLUMN clinical_documents.attached_at IS 'the newest version'")
     op.execute("CREATE INDEX clinical_documents_encounter_id_idx ON clinical_documents (encounter_id)")
-    op.execute("CREATE INDEX clinical_documents_patient_id_idx ON clinical_documents (patient_id)")
+    op.execute("CREATE INDEX clinical_documents_recorded_for_idx ON clinical_documents (recorded_for)")
     op.execute(
         """
         CREATE TABLE encounter_reference (
@@ -61,6 +62,7 @@ def upgrade() -> None:
             marked_by uuid,
             reason text,
             patient_id uuid NOT NULL,
+            recorded_for uuid NOT NULL,
             facility_id uuid NOT NULL,
             CONSTRAINT notes_pkey PRIMARY KEY (note_id)
         )
@@ -77,7 +79,7 @@ def upgrade() -> None:
         CREATE INDEX notes_facility_id_status_cosign_due_at_idx ON notes (facility_id, status, cosign_due_at)
         """
     )
-    op.execute("CREATE INDEX notes_patient_id_idx ON notes (patient_id)")
+    op.execute("CREATE INDEX notes_recorded_for_idx ON notes (recorded_for)")
     op.execute(
         """
         CREATE TABLE patient_reference (
@@ -106,6 +108,7 @@ def upgrade() -> None:
             resolved_at timestamptz,
             resolved_by uuid,
             patient_id uuid NOT NULL,
+            recorded_for uuid NOT NULL,
             facility_id uuid NOT NULL,
             CONSTRAINT problem_lists_pkey PRIMARY KEY (problem_id)
         )
@@ -115,7 +118,7 @@ def upgrade() -> None:
     op.execute("COMMENT ON COLUMN problem_lists.added_by IS 'null where a diagnosis did'")
     op.execute("COMMENT ON COLUMN problem_lists.resolved_by IS 'null where a diagnosis did'")
     op.execute("CREATE INDEX problem_lists_added_by_idx ON problem_lists (added_by)")
-    op.execute("CREATE INDEX problem_lists_patient_id_idx ON problem_lists (patient_id)")
+    op.execute("CREATE INDEX problem_lists_recorded_for_idx ON problem_lists (recorded_for)")
     op.execute(
         """
         CREATE TABLE results (
@@ -126,13 +129,14 @@ def upgrade() -> None:
             test_name text NOT NULL,
             first_entered_at timestamptz NOT NULL,
             patient_id uuid NOT NULL,
+            recorded_for uuid NOT NULL,
             facility_id uuid NOT NULL,
             CONSTRAINT results_pkey PRIMARY KEY (result_id)
         )
         """
     )
     op.execute("COMMENT ON COLUMN results.test_code IS 'LOINC'")
-    op.execute("CREATE INDEX results_patient_id_idx ON results (patient_id)")
+    op.execute("CREATE INDEX results_recorded_for_idx ON results (recorded_for)")
     op.execute(
         """
         CREATE TABLE retentions (
@@ -232,6 +236,7 @@ def upgrade() -> None:
             recorded_at timestamptz NOT NULL,
             problem_id uuid,
             patient_id uuid NOT NULL,
+            recorded_for uuid NOT NULL,
             facility_id uuid NOT NULL,
             CONSTRAINT diagnosis_entries_pkey PRIMARY KEY (diagnosis_id),
             CONSTRAINT diagnosis_entries_problem_id_fkey FOREIGN KEY(problem_id) REFERENCES problem_lists (problem_id)
@@ -239,7 +244,7 @@ def upgrade() -> None:
         """
     )
     op.execute("COMMENT ON COLUMN diagnosis_entries.code IS 'ICD-10-CM'")
-    op.execute("CREATE INDEX diagnosis_entries_patient_id_idx ON diagnosis_entries (patient_id)")
+    op.execute("CREATE INDEX diagnosis_entries_recorded_for_idx ON diagnosis_entries (recorded_for)")
     op.execute("CREATE INDEX diagnosis_entries_problem_id_idx ON diagnosis_entries (problem_id)")
     op.execute(
         """
