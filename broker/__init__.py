@@ -10,7 +10,7 @@ from broker._envelope import Envelope
 from broker._idempotency import Idempotent, Router
 from broker._life_cycle import LifeCycle
 from broker._merging import MergingReplica
-from broker._outside import LEAVE, SEND_AGAIN, StoppedBeforeCall, World, ask, call, outside
+from broker._outside import LEAVE, SEND_AGAIN, StoppedBeforeCall, World, ask, call, outside, send_again
 from broker._pages import Page, PageRequest
 from broker._problems import refusal
 from broker._publishing import publish
@@ -96,6 +96,7 @@ __all__ = [
     "publishes_state",
     "refusal",
     "schedule",
+    "send_again",
     "touch",
     "unschedule",
     "verified_by",

@@ -23,7 +23,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from broker._context import Cause, caused_by
 from broker._database import Database
 from broker._loop import Loop
-from broker._outside import LEAVE, Ask, Outside, World
+from broker._outside import LEAVE, Ask, Outside, SendAgain, World
 from broker.errors import Later, Permanent
 
 log = structlog.get_logger("nilecare.backbone")
@@ -187,7 +187,10 @@ class CallWorkers(Loop):
                 await self._settle(claimed, request, known)
                 return
             claimed = await self._mark_sending(claimed)
-        await self._send(claimed, request)
+        if isinstance(outside.if_unknown, SendAgain) and claimed.attempts > outside.if_unknown.at_most:
+            await self._take_for(claimed, request, outside.if_unknown)
+        else:
+            await self._send(claimed, request)
 
     async def _send(self, claimed: Claimed, request: BaseModel) -> None:
         try:
@@ -198,9 +201,16 @@ class CallWorkers(Loop):
             log.error("call.given_up", call=claimed.outside.name, id=str(claimed.id), error=type(failure).__name__)
             await self._note(claimed, "given_up", 0, error=str(failure))
         except Exception as failure:
-            await self._put_off(claimed, "unknown", type(failure).__name__)
+            if isinstance(claimed.outside.if_unknown, SendAgain) and claimed.attempts >= claimed.outside.if_unknown.at_most:
+                await self._take_for(claimed, request, claimed.outside.if_unknown)
+            else:
+                await self._put_off(claimed, "unknown", type(failure).__name__)
         else:
             await self._settle(claimed, request, outcome)
+
+    async def _take_for(self, claimed: Claimed, request: BaseModel, policy: SendAgain) -> None:
+        log.error("call.never_known", call=claimed.outside.name, id=str(claimed.id), attempts=claimed.attempts)
+        await self._settle(claimed, request, policy.then)
 
     async def _attempt(self, claimed: Claimed, request: BaseModel, function: Callable[..., Awaitable[Any]]) -> Any:
         async with asyncio.timeout(claimed.outside.deadline.total_seconds()):

@@ -85,7 +85,21 @@ SEND_AGAIN: Final = _Policy("send again")
 LEAVE: Final = _Policy("leave")
 """Neither can be asked nor repeated: it stays unknown, alarmed, and later calls of its key wait for a person."""
 
-IfUnknown = Ask | _Policy
+
+@dataclass(frozen=True, slots=True)
+class SendAgain:
+    """Send it again, so many attempts in all; an outcome that is not known then is taken for this one."""
+
+    at_most: int
+    then: BaseModel
+
+
+def send_again(*, at_most: int, then: BaseModel) -> SendAgain:
+    """The policy of SEND_AGAIN with an end, where no answer is worse than a guess. then: the outcome it is taken for."""
+    return SendAgain(at_most, then)
+
+
+IfUnknown = Ask | SendAgain | _Policy
 
 
 def ask(function: Callable[[Request, str, World], Awaitable[Outcome | None]]) -> Ask:
@@ -150,9 +164,15 @@ class Outside(Generic[Request, Outcome]):
             raise DeclarationError(f"{call} needs a deadline above zero")
         if self.keys_at_once < 1:
             raise DeclarationError(f"{call} needs keys_at_once of at least one")
+        if isinstance(self.if_unknown, SendAgain):
+            self._check_end(call, self.if_unknown)
         for model in (self.request_type, self.outcome_type):
             if not (isinstance(model, type) and issubclass(model, BaseModel)):
                 raise DeclarationError(f"{call}: annotate its request and its outcome with pydantic models")
+
+    def _check_end(self, call: str, end: SendAgain) -> None:
+        if end.at_most < 1 or not isinstance(end.then, self.outcome_type):
+            raise DeclarationError(f"{call}: send_again needs one attempt at least, and an outcome of its own kind")
 
 
 def outside(
@@ -165,9 +185,9 @@ def outside(
 ) -> Callable[[Callable[[Request, str, World], Awaitable[Outcome]]], Outside[Request, Outcome]]:
     """Declares a call to the world outside; `outside` of the Service names its module.
 
-    deadline: how long one attempt may take. if_unknown: `ask(function)`, `SEND_AGAIN` or `LEAVE`; the service does not start
-    without it. keys_at_once: how many keys are worked on at once; the calls of one key go one after the other, in the order
-    in which they were asked for. name: stays the same while calls are open; the function's name when not given.
+    deadline: how long one attempt may take. if_unknown: `ask(function)`, `SEND_AGAIN`, `send_again(…)` or `LEAVE`; no service
+    starts without it. keys_at_once: how many keys are worked on at once; the calls of one key go one after the other, in the
+    order in which they were asked for. name: stays the same while calls are open; the function's name when not given.
     forget: what was asked for is not kept once it is over, because it is personal, or a secret.
     """
 

@@ -31,6 +31,7 @@ from broker import (
     on,
     outside,
     publish,
+    send_again,
 )
 from broker._calls import CallWorkers
 from broker._context import Cause, caused_by, uuid7
@@ -248,6 +249,32 @@ async def test_sending_is_committed_first(till: Database, provider: Provider) ->
     await request(till, charge, 1)
     await rounds(workers(till, charge))
     assert seen == ["sending"]
+
+
+async def test_an_unknown_outcome_has_an_end(till: Database, provider: Provider) -> None:
+    """After so many attempts without an answer the call is over, with the outcome that was declared for that."""
+    charge = provider.declare(send_again(at_most=3, then=Charged(receipt="nobody knows")))
+    provider.does = [raising(TimeoutError()) for _ in range(5)]
+    id_ = await request(till, charge, 1)
+    await rounds(workers(till, charge), 6)
+    assert (provider.sent, provider.effects) == ([(str(id_), 1)] * 3, ["nobody knows"])
+    assert await states(till) == ["answered"]
+
+
+async def test_what_kills_each_attempt_has_an_end_too(till: Database, provider: Provider) -> None:
+    """A call that was being sent, again and again, when its process ended is not sent once more."""
+    charge = provider.declare(send_again(at_most=3, then=Charged(receipt="nobody knows")))
+    await request(till, charge, 1)
+    await value(till, "UPDATE backbone.call SET state = 'sending', attempts = 3, due_at = now()")
+    await rounds(workers(till, charge), 2)
+    assert (provider.sent, provider.effects) == ([], ["nobody knows"])
+
+
+@pytest.mark.parametrize("end", [{"at_most": 0, "then": Charged(receipt="x")}, {"at_most": 1, "then": Charge(amount=1)}])
+def test_an_end_that_is_none(provider: Provider, end: dict[str, Any]) -> None:
+    """It needs an attempt, and an outcome of the call's own kind."""
+    with pytest.raises(DeclarationError, match="send_again"):
+        provider.declare(send_again(**end))
 
 
 async def test_one_key_in_order_others_at_once(till: Database, provider: Provider) -> None:
