@@ -7,6 +7,7 @@ The end of a number, or of a device's token, says how it goes:
 | 0550 | refused for good: there is no such device (422) |
 | 0450 | refused for now (503), twice |
 | 0499 | taken, and the connection dropped before that is said, once |
+| 0500 | an error of ours, each time: nobody knows whether it was taken (500) |
 | 0551 | taken, and bounced in a receipt afterwards |
 """
 
@@ -28,8 +29,8 @@ from nilecare.simulator.mails import MailSink
 from nilecare.simulator.receipts import Receipts
 from nilecare.simulator.server import LostAnswer
 
-NO_SUCH_DEVICE, BUSY, LOST, LATE = "0550", "0450", "0499", "0551"
-ENDINGS = frozenset({NO_SUCH_DEVICE, BUSY, LOST, LATE})
+NO_SUCH_DEVICE, BUSY, LOST, BROKEN, LATE = "0550", "0450", "0499", "0500", "0551"
+ENDINGS = frozenset({NO_SUCH_DEVICE, BUSY, LOST, BROKEN, LATE})
 TIMES_BUSY = 2
 
 
@@ -111,6 +112,8 @@ class MessageGateway:
             self._busy[asked.to] += 1
             raise HTTPException(503)
         self.taken[idempotency_key] += 1
+        if asked.to.endswith(BROKEN):
+            raise HTTPException(500)
         if idempotency_key in self._messages:
             return JSONResponse({"reference": idempotency_key}, 202)
         message = Message(idempotency_key, asked.channel, asked.to, asked.text)

@@ -12,7 +12,9 @@ RuleBroken
 ├── TemplateIsRefused
 │   ├── TemplateIsMalformed
 │   ├── TemplateUsesUndeclaredVariable
-│   └── PersonalDataStaysOutOfShortMessages
+│   ├── PersonalDataStaysOutOfShortMessages
+│   └── PersonalDataStaysOutOfSubjects
+├── VariableIsMalformed
 ├── VariableIsMissing
 └── VariableIsUnknown
 """
@@ -78,6 +80,16 @@ class TemplateUsesUndeclaredVariable(TemplateIsRefused):
 
 class PersonalDataStaysOutOfShortMessages(TemplateIsRefused):
     """SMS and push are read by whoever holds the device: their templates say nothing of a person."""
+
+
+class PersonalDataStaysOutOfSubjects(TemplateIsRefused):
+    """The subject of a mail is shown on locked screens and kept in servers' logs: it names nobody, and holds no code."""
+
+
+class VariableIsMalformed(RuleBroken):
+    """What is said by hand has the form of what it is called: a number, an amount, a day; never a text of one's own."""
+
+    status = 422
 
 
 class VariableIsMissing(RuleBroken):

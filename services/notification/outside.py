@@ -7,7 +7,11 @@ receipts for them).
 Whatever is known not to have been done is "deferred", also when a server cannot be reached: the next attempt, or the next
 channel, is this service's decision and not a matter of waiting until the server is back. When the connection is lost after the
 message was handed over, nobody knows: it is sent again under the same Message-ID or Idempotency-Key, since a message that comes
-twice, recognisably, does less harm than one that never comes.
+twice, recognisably, does less harm than one that never comes. When nobody has known for several attempts, another channel is
+tried.
+
+Whoever refuses our own credentials says nothing of the message: that is "not now" too, until somebody has put them right. They
+are shown over TLS only.
 """
 
 from __future__ import annotations
@@ -23,7 +27,7 @@ import aiosmtplib
 import httpx
 from pydantic import BaseModel
 
-from broker import SEND_AGAIN, World, clock, outside
+from broker import World, clock, outside, send_again
 from contracts.notification import Channel
 from services.notification.rules import Verdict
 
@@ -37,7 +41,15 @@ POLICY = "5.7."
 NO_SUCH_ADDRESS = frozenset({httpx.codes.NOT_FOUND, httpx.codes.GONE, httpx.codes.UNPROCESSABLE_ENTITY})
 """What the gateway says of a number or a device that does not exist."""
 
-NOT_NOW = frozenset({httpx.codes.TOO_MANY_REQUESTS, httpx.codes.SERVICE_UNAVAILABLE})
+NOT_NOW = frozenset(
+    {
+        httpx.codes.UNAUTHORIZED,
+        httpx.codes.FORBIDDEN,
+        httpx.codes.REQUEST_TIMEOUT,
+        httpx.codes.TOO_MANY_REQUESTS,
+        httpx.codes.SERVICE_UNAVAILABLE,
+    }
+)
 
 
 class Mail(BaseModel):
@@ -66,7 +78,10 @@ class Answer(BaseModel):
     code: str
 
 
-@outside(deadline=DEADLINE, if_unknown=SEND_AGAIN, forget=True)
+NOBODY_KNOWS = send_again(at_most=6, then=Answer(verdict="refused", code="unknown"))
+
+
+@outside(deadline=DEADLINE, if_unknown=NOBODY_KNOWS, forget=True)
 async def send_mail(request: Mail, key: str, world: World) -> Answer:
     """Hands a mail to the mail server. A recipient refused for good is a hard bounce; a message refused for good is not."""
     _, sender = parseaddr(world["mail_from"])
@@ -76,6 +91,8 @@ async def send_mail(request: Mail, key: str, world: World) -> Answer:
         await smtp.connect()
         await smtp.mail(sender)
         await smtp.rcpt(request.to)
+    except aiosmtplib.SMTPAuthenticationError as refused:
+        return Answer(verdict="deferred", code=str(refused.code))
     except aiosmtplib.SMTPRecipientRefused as refused:
         return _refused(refused, "refused" if refused.message.startswith(POLICY) else "bounced")
     except aiosmtplib.SMTPResponseException as refused:
@@ -88,7 +105,7 @@ async def send_mail(request: Mail, key: str, world: World) -> Answer:
         smtp.close()
 
 
-@outside(deadline=DEADLINE, if_unknown=SEND_AGAIN, forget=True)
+@outside(deadline=DEADLINE, if_unknown=NOBODY_KNOWS, forget=True)
 async def send_short_message(request: ShortMessage, key: str, world: World) -> Answer:
     """Hands a short message to the gateway."""
     headers = {"Idempotency-Key": key, "Authorization": f"Bearer {world['message_gateway_secret']}"}
@@ -102,12 +119,14 @@ async def send_short_message(request: ShortMessage, key: str, world: World) -> A
 
 def _connection(address: str) -> aiosmtplib.SMTP:
     parts = urlsplit(address)
+    is_tls = parts.scheme == "smtps"
     return aiosmtplib.SMTP(
         hostname=parts.hostname,
         port=parts.port,
         username=unquote(parts.username) if parts.username else None,
         password=unquote(parts.password) if parts.password else None,
-        use_tls=parts.scheme == "smtps",
+        use_tls=is_tls,
+        start_tls=True if parts.username and not is_tls else None,
         timeout=PATIENCE,
     )
 

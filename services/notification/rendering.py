@@ -1,4 +1,8 @@
-"""Templates: what may be registered, and making a message of one. Jinja in a sandbox; nothing is sent that is not whole."""
+"""Templates: what may be registered, and making a message of one; nothing is sent that is not whole.
+
+Of Jinja, in its sandbox, a template may use what a letter needs: variables, `if` with comparisons, a few filters, and one `for`
+over a list that it was given. No calls, no arithmetic, no loops inside loops: so every template comes to an end, soon.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +11,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
-from jinja2 import StrictUndefined, TemplateError, meta
+from jinja2 import StrictUndefined, TemplateError, meta, nodes
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from contracts.notification import Channel
 from services.notification.errors import (
     PersonalDataStaysOutOfShortMessages,
+    PersonalDataStaysOutOfSubjects,
     TemplateIsMalformed,
     TemplateUsesUndeclaredVariable,
     VariableIsMissing,
@@ -21,10 +26,31 @@ from services.notification.topics import SAMPLES, SHORT_CHANNELS, Topic
 
 ENVIRONMENT = ImmutableSandboxedEnvironment(undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
 
+MAY_USE = (
+    nodes.Template, nodes.Output, nodes.TemplateData, nodes.Name, nodes.Const, nodes.If, nodes.For, nodes.Filter, nodes.Test,
+    nodes.Compare, nodes.Operand, nodes.And, nodes.Or, nodes.Not,
+)  # fmt: skip
+FILTERS = frozenset({"capitalize", "join", "length", "lower", "trim", "upper"})
+TESTS = frozenset({"defined"})
+LISTS = frozenset({"items"})
+"""The variables that are lists, and may be gone through."""
+
+LONGEST_SHORT_MESSAGE = 459
+"""Three text messages in one (3GPP TS 23.038), with the samples for variables."""
+
 TIMES = frozenset({"time"})
 """The variables that are moments: shown as the clock on the recipient's wall shows them."""
 
-UNRENDERABLE = (TemplateError, ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
+UNRENDERABLE = (
+    TemplateError,
+    TemplateIsMalformed,
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    RecursionError,
+    TypeError,
+    ValueError,
+)
 """What a template can do wrong while it runs: its own expressions raise like any code."""
 
 
@@ -37,18 +63,22 @@ class Content:
 
 
 def check_template(topic: Topic, channel: Channel, template: Content) -> None:
-    """Raises TemplateIsMalformed, TemplateUsesUndeclaredVariable, PersonalDataStaysOutOfShortMessages."""
+    """Raises TemplateIsMalformed, TemplateUsesUndeclaredVariable, PersonalDataStaysOutOfShortMessages, …OutOfSubjects."""
     if (template.subject is None) != (channel in SHORT_CHANNELS):
         raise TemplateIsMalformed
-    used = _used(template)
+    used = _used(template.subject or "") | _used(template.body)
     if undeclared := used - topic.variables:
         raise TemplateUsesUndeclaredVariable(variables=", ".join(sorted(undeclared)))
     if personal := used - topic.variables_on(channel):
         raise PersonalDataStaysOutOfShortMessages(variables=", ".join(sorted(personal)))
+    if personal := _used(template.subject or "") - topic.variables_in_subjects:
+        raise PersonalDataStaysOutOfSubjects(variables=", ".join(sorted(personal)))
     try:
-        render(topic, channel, template, SAMPLES, ZoneInfo("UTC"))
+        tried = render(topic, channel, template, SAMPLES, ZoneInfo("UTC"))
     except VariableIsMissing as incomplete:
         raise TemplateIsMalformed from incomplete
+    if channel in SHORT_CHANNELS and len(tried.body) > LONGEST_SHORT_MESSAGE:
+        raise TemplateIsMalformed
 
 
 def render(topic: Topic, channel: Channel, template: Content, variables: Mapping[str, object], zone: ZoneInfo) -> Content:
@@ -56,7 +86,8 @@ def render(topic: Topic, channel: Channel, template: Content, variables: Mapping
     allowed = topic.variables_on(channel)
     try:
         given = {name: _shown(name, value, zone) for name, value in variables.items() if name in allowed and value is not None}
-        subject = None if template.subject is None else " ".join(_text(template.subject, given).split())
+        on_top = {name: value for name, value in given.items() if name in topic.variables_in_subjects}
+        subject = None if template.subject is None else " ".join(_text(template.subject, on_top).split())
         body = _text(template.body, given).strip()
     except UNRENDERABLE as failure:
         raise VariableIsMissing from failure
@@ -66,15 +97,36 @@ def render(topic: Topic, channel: Channel, template: Content, variables: Mapping
 
 
 def _text(source: str, given: Mapping[str, object]) -> str:
+    _parsed(source)
     return ENVIRONMENT.from_string(source).render(given)
 
 
-def _used(template: Content) -> set[str]:
+def _used(source: str) -> set[str]:
+    return meta.find_undeclared_variables(_parsed(source))
+
+
+def _parsed(source: str) -> nodes.Template:
+    """What the template is made of. Raises TemplateIsMalformed."""
     try:
-        sources = [source for source in (template.subject, template.body) if source is not None]
-        return set[str]().union(*(meta.find_undeclared_variables(ENVIRONMENT.parse(source)) for source in sources))
+        template = ENVIRONMENT.parse(source)
     except TemplateError as failure:
         raise TemplateIsMalformed from failure
+    if not all(map(_is_allowed, template.find_all(nodes.Node))):
+        raise TemplateIsMalformed
+    return template
+
+
+def _is_allowed(node: nodes.Node) -> bool:
+    match node:
+        case nodes.For():
+            through = node.iter.name if isinstance(node.iter, nodes.Name) else None
+            return through in LISTS and not node.recursive and next(node.find_all(nodes.For), None) is None
+        case nodes.Filter():
+            return node.name in FILTERS
+        case nodes.Test():
+            return node.name in TESTS
+        case _:
+            return isinstance(node, MAY_USE)
 
 
 def _shown(name: str, value: object, zone: ZoneInfo) -> object:

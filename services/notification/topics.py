@@ -2,17 +2,33 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from contracts.notification import Channel
-from services.notification.errors import TopicCannotBeFollowed, TopicIsUnknown
+from services.notification.errors import TopicCannotBeFollowed, TopicIsUnknown, VariableIsMalformed, VariableIsUnknown
 
 SHORT_CHANNELS: frozenset[Channel] = frozenset({"sms", "push"})
 """Shown on a locked screen and stored by carriers: no protected health information (45 CFR 164.312(e))."""
 
 SAFE_IN_SHORT_MESSAGES = frozenset({"facility", "invoice_number", "time", "due_on"})
 """The variables that a short message may use: none says whom it is about, or anything of their health."""
+
+SAFE_IN_SUBJECTS = SAFE_IN_SHORT_MESSAGES | {"part", "capacity", "items"}
+"""Those that the subject of a mail may use."""
+
+FORMS: Mapping[str, re.Pattern[str]] = {
+    "invoice_number": re.compile(r"[A-Za-z0-9-]{1,40}"),
+    "amount": re.compile(r"\d{1,12}(\.\d{1,4})? [A-Z]{3}"),
+    "balance": re.compile(r"\d{1,12}(\.\d{1,4})? [A-Z]{3}"),
+    "due_on": re.compile(r"\d{4}-\d\d-\d\d"),
+    "time": re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d{1,6})?)?(Z|[+-]\d\d:\d\d)"),
+    "reference": re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"),
+    "capacity": re.compile(r"\d{1,4}"),
+    "part": re.compile(r"\d{1,4}"),
+}
+"""What is said by hand, in the form that events have it in: a short message is no place for somebody's own words."""
 
 SAMPLES: Mapping[str, object] = {
     "name": "Amal Idris",
@@ -56,6 +72,11 @@ class Topic:
     def variables_on(self, channel: Channel) -> frozenset[str]:
         """What its templates for a channel may use."""
         return self.variables & SAFE_IN_SHORT_MESSAGES if channel in SHORT_CHANNELS else self.variables
+
+    @property
+    def variables_in_subjects(self) -> frozenset[str]:
+        """What the subjects of its mails may use."""
+        return self.variables & SAFE_IN_SUBJECTS
 
 
 def _says(*names: str) -> frozenset[str]:
@@ -105,6 +126,14 @@ def topic_named(name: str) -> Topic:
     if name not in TOPICS:
         raise TopicIsUnknown
     return TOPICS[name]
+
+
+def check_said(topic: Topic, variables: Mapping[str, str]) -> None:
+    """Whether a person may say this under a topic. Raises VariableIsUnknown, VariableIsMalformed, which do not repeat it."""
+    if unknown := variables.keys() - topic.says:
+        raise VariableIsUnknown(variables=", ".join(sorted(unknown)))
+    if malformed := {name for name, said in variables.items() if not FORMS[name].fullmatch(said)}:
+        raise VariableIsMalformed(variables=", ".join(sorted(malformed)))
 
 
 def check_followable(name: str) -> None:

@@ -9,7 +9,7 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import structlog
-from sqlalchemy import select
+from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from broker import call, clock, publish, schedule
@@ -34,6 +34,8 @@ from services.notification.topics import DIGEST, TOPICS, Topic
 log = structlog.get_logger("nilecare.notification")
 
 NOT_COUNTED = frozenset(name for name, topic in TOPICS.items() if topic.at_once)
+
+ONE_BY_ONE = text("SELECT pg_advisory_xact_lock(hashtextextended('notification cap ' || :recipient, 0))")
 
 
 async def go_on(session: AsyncSession, notification_id: UUID) -> None:
@@ -205,6 +207,8 @@ async def _unwanted(session: AsyncSession, person: Person, topic: str) -> set[Ch
 
 
 async def _is_over_cap(session: AsyncSession, person: Person) -> bool:
+    """Whoever sends to the same person waits until this transaction is over: two at once do not both count as the last."""
+    await session.execute(ONE_BY_ONE, {"recipient": f"{person.kind} {person.id}"})
     now = clock.now()
     counted = select(Notification.rendered_at).where(
         Notification.recipient_kind == person.kind,

@@ -10,9 +10,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from broker import NotFound, clock
 from contracts.notification import RecipientKind
 from services.notification.commands.announcing import tell
-from services.notification.errors import TopicIsSentByEventsOnly, VariableIsUnknown
+from services.notification.errors import TopicIsSentByEventsOnly
 from services.notification.tables import Notification
-from services.notification.topics import topic_named
+from services.notification.topics import check_said, topic_named
 
 
 async def send(
@@ -27,13 +27,12 @@ async def send(
 ) -> Notification:
     """Tells one person of a topic by hand; `fact` keeps it from being told twice.
 
-    Raises TopicIsUnknown, TopicIsSentByEventsOnly, VariableIsUnknown.
+    Raises TopicIsUnknown, TopicIsSentByEventsOnly, VariableIsUnknown, VariableIsMalformed.
     """
     declared = topic_named(topic)
     if declared.of_account:
         raise TopicIsSentByEventsOnly(topic=topic)
-    if unknown := variables.keys() - declared.says:
-        raise VariableIsUnknown(variables=", ".join(sorted(unknown)))
+    check_said(declared, variables)
     return await tell(
         session,
         topic=topic,

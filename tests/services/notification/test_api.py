@@ -15,6 +15,7 @@ from services.notification.errors import (
     TopicCannotBeFollowed,
     TopicIsSentByEventsOnly,
     TopicIsUnknown,
+    VariableIsMalformed,
     VariableIsUnknown,
 )
 from tests.services.notification.conftest import Desk
@@ -61,6 +62,7 @@ async def test_one_reads_and_acknowledges_what_one_was_told(desk: Desk) -> None:
         ("/notifications", TOLD | {"topic": "weather"}, TopicIsUnknown),
         ("/notifications", TOLD | {"topic": "account.verification"}, TopicIsSentByEventsOnly),
         ("/notifications", TOLD | {"topic": "result.ready", "variables": {"value": "7.2"}}, VariableIsUnknown),
+        ("/notifications", TOLD | {"topic": "ward.full", "variables": {"time": "your test is positive"}}, VariableIsMalformed),
         ("/subscriptions", {"topic": "result.ready", "facility_id": str(FACILITY), "role": "nurse"}, TopicCannotBeFollowed),
     ],
 )

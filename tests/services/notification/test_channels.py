@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Any
 from uuid import uuid4
 
+import aiosmtplib
 import pytest
 
 from contracts.notification import NotificationFailed, NotificationSent
 from services.notification import rules
+from services.notification.outside import NOBODY_KNOWS
 from tests.services.notification.conftest import SECRET, Desk
 from tests.services.notification.given import PATIENT, PATIENT_PHONE, facility, issued, patient
 
@@ -78,6 +80,43 @@ async def test_a_lost_answer_makes_one_message(desk: Desk, email: str | None, ph
     taken, kept = (desk.mails.taken, desk.mails.mails) if email else (desk.messages.taken, desk.messages.messages)
     assert (list(taken.values()), len(kept)) == ([2], 1)
     assert await desk.states() == [("delivered", None)]
+
+
+async def test_an_answer_that_never_comes_has_an_end(desk: Desk) -> None:
+    """After some attempts, all of the same message, it counts as not sent: another channel is tried, or it is dead."""
+    await reached(desk, email=None, phone="+249900000500")
+    assert (await desk.attempts(), await desk.states()) == ([("sms", "refused")], [("dead", "unknown")])
+    assert list(desk.messages.taken.values()) == [NOBODY_KNOWS.at_most]
+
+
+async def test_our_own_credentials_are_no_refusal(desk: Desk) -> None:
+    """Until somebody has put them right every message waits; then it goes."""
+    right = desk.workers.settings
+    desk.workers.settings = {**right, "message_gateway_secret": "an old one"}
+    await reached(desk, email=None)
+    assert (await desk.states(), await desk.attempts()) == ([("retry", "401")], [("sms", "deferred")])
+    desk.workers.settings = right
+    await desk.later(minutes=1)
+    assert (await desk.attempts())[1:] == [("sms", "delivered")]
+
+
+async def test_credentials_are_shown_over_tls_only(desk: Desk) -> None:
+    """To a mail server that has no TLS, or from which somebody has cut it off, nothing is sent."""
+    address = desk.workers.settings["smtp"].removeprefix("smtp://")
+    desk.workers.settings = {**desk.workers.settings, "smtp": f"smtp://hospital:secret@{address}"}
+    await reached(desk)
+    assert (await desk.states(), desk.mails.mails) == ([("retry", "unreachable")], [])
+
+
+async def test_a_server_that_does_not_know_us(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Refuses us, and no mail: it is tried again."""
+
+    async def refuses(smtp: aiosmtplib.SMTP) -> None:
+        raise aiosmtplib.SMTPAuthenticationError(535, "5.7.8 Authentication credentials invalid")
+
+    monkeypatch.setattr(aiosmtplib.SMTP, "connect", refuses)
+    await reached(desk)
+    assert (await desk.states(), await desk.attempts()) == ([("retry", "535")], [("email", "deferred")])
 
 
 async def test_nothing_works(desk: Desk) -> None:

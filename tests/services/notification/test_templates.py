@@ -14,14 +14,15 @@ from services.notification.announcements import ANNOUNCEMENTS
 from services.notification.commands.templates import template_for
 from services.notification.errors import (
     PersonalDataStaysOutOfShortMessages,
+    PersonalDataStaysOutOfSubjects,
     TemplateIsMalformed,
     TemplateIsRefused,
     TemplateUsesUndeclaredVariable,
     VariableIsMissing,
 )
-from services.notification.rendering import Content, check_template, render
+from services.notification.rendering import LONGEST_SHORT_MESSAGE, Content, check_template, render
 from services.notification.shipped import LANGUAGES, SHIPPED
-from services.notification.topics import SAFE_IN_SHORT_MESSAGES, SAMPLES, SHORT_CHANNELS, TOPICS
+from services.notification.topics import FORMS, SAFE_IN_SHORT_MESSAGES, SAMPLES, SHORT_CHANNELS, TOPICS
 from tests.services.notification.conftest import Desk
 
 UTC, KHARTOUM = ZoneInfo("UTC"), ZoneInfo("Africa/Khartoum")
@@ -84,6 +85,14 @@ def test_what_slipped_in_is_not_rendered_either() -> None:
         ("Hello", "{{ 1 / 0 }}", TemplateIsMalformed),
         ("Hello", "{% for n in range(10 ** 9) %}x{% endfor %}", TemplateIsMalformed),
         ("Hello", "{# nothing #}", TemplateIsMalformed),
+        ("Hello", "{{ name * 1000000000 }}", TemplateIsMalformed),
+        ("Hello", "{{ name.format_map(1) }}", TemplateIsMalformed),
+        ("Hello", "{{ name | center(1000000000) }}", TemplateIsMalformed),
+        ("Hello", "{% for letter in name %}x{% endfor %}", TemplateIsMalformed),
+        ("Hello", "{% macro m() %}{{ m() }}{{ m() }}{% endmacro %}{{ m() }}", TemplateIsMalformed),
+        ("Hello", "{% set x = name %}{{ x }}", TemplateIsMalformed),
+        ("{{ amount }} for you", "text", PersonalDataStaysOutOfSubjects),
+        ("{{ name }}, your invoice", "text", PersonalDataStaysOutOfSubjects),
         (None, "A mail without a subject", TemplateIsMalformed),
     ],
 )
@@ -92,6 +101,42 @@ def test_a_template_is_refused(subject: str | None, body: str, rule: type[RuleBr
     assert issubclass(rule, TemplateIsRefused)
     with pytest.raises(rule):
         check_template(INVOICE, "email", Content(subject, body))
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "{% for a in items %}{% for b in items %}x{% endfor %}{% endfor %}",
+        "{% for a in items recursive %}{{ loop(items) }}{% endfor %}",
+        "{% for a in items %}{{ loop.index }}{% endfor %}",
+        "{% for a in items * 1000000 %}x{% endfor %}",
+    ],
+)
+def test_a_loop_is_one_way_through_a_list(body: str) -> None:
+    """A list is gone through once; whatever could multiply is refused, and not rendered either if it slipped in."""
+    digest = TOPICS["digest"]
+    assert render(digest, "email", Content("x", "{% for a in items %}x{% endfor %}"), SAMPLES, UTC).body == "xx"
+    with pytest.raises(TemplateIsMalformed):
+        check_template(digest, "email", Content("x", body))
+    with pytest.raises(VariableIsMissing):
+        render(digest, "email", Content("x", body), SAMPLES, UTC)
+
+
+def test_a_short_message_is_short() -> None:
+    """It fits into three text messages."""
+    check_template(INVOICE, "sms", Content(None, "x" * LONGEST_SHORT_MESSAGE))
+    with pytest.raises(TemplateIsMalformed):
+        check_template(INVOICE, "sms", Content(None, "x" * (LONGEST_SHORT_MESSAGE + 1)))
+
+
+def test_what_is_said_by_hand_has_a_form() -> None:
+    """Every variable that a person may give, and as events give it."""
+    by_hand = set[str]().union(*(topic.says for topic in TOPICS.values() if not topic.of_account))
+    assert by_hand == FORMS.keys()
+    for name in by_hand:
+        assert FORMS[name].fullmatch(str(SAMPLES[name])), name
+        for malformed in ("your test is positive", "", f"{SAMPLES[name]} x"):
+            assert not FORMS[name].fullmatch(malformed), name
 
 
 @pytest.mark.parametrize("missing", sorted(INVOICE.variables))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -10,7 +11,7 @@ import pytest
 
 from broker import clock
 from contracts.notification import NotificationSent, NotificationSuppressed, PreferenceChanged
-from services.notification import rules
+from services.notification import commands, rules
 from tests.services.notification.conftest import Desk
 from tests.services.notification.given import (
     CLINICIAN,
@@ -139,6 +140,18 @@ async def test_enough_is_enough(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> 
     await desk.at(clock.now() + timedelta(minutes=61))
     await desk.hears(result())
     assert (await desk.states("result.reported"))[-1] == ("delivered", None)
+
+
+async def test_enough_is_enough_at_once(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two events at the same moment do not both take the last place: the second is counted when the first is."""
+    monkeypatch.setattr(rules, "CAPS", {timedelta(hours=1): 2})
+    await desk.hears(issued(number="2026-000001"))
+    async with asyncio.TaskGroup() as group, desk.work.transaction() as session:
+        await commands.announce(session, issued(number="2026-000002"), at_once=False, told_at=clock.now())
+        group.create_task(desk.work.deliver(issued(number="2026-000003")))
+        await desk.work.somebody_waits()
+    await desk.settle()
+    assert await desk.states() == [("delivered", None)] * 2 + [("suppressed", "cap_reached")]
 
 
 async def test_what_is_missing_is_not_sent(desk: Desk) -> None:
