@@ -16,7 +16,7 @@ from broker._database import Database, engine_for
 from nilecare.addresses import AddressError, settings_for
 from services.auth.app import service
 from services.auth.commands import Registration, appoint_first_administrator
-from services.auth.rules import SHORTEST_PASSWORD
+from services.auth.rules import LONGEST_PASSWORD, SHORTEST_PASSWORD
 from services.auth.vault import SECRET, Vault
 
 FAILURES = (AddressError, BackboneError, asyncpg.PostgresError, OSError)
@@ -50,8 +50,8 @@ def command(email: str, name: str, password_stdin: bool, as_json: bool) -> None:
     There is one already: they appoint others, by auth's API.
     """
     password = sys.stdin.readline().rstrip("\n") if password_stdin else secrets.token_urlsafe(18)
-    if len(password) < SHORTEST_PASSWORD:
-        raise click.UsageError(f"a password has {SHORTEST_PASSWORD} characters at least")
+    if not SHORTEST_PASSWORD <= len(password) <= LONGEST_PASSWORD:
+        raise click.UsageError(f"a password has {SHORTEST_PASSWORD} to {LONGEST_PASSWORD} characters")
     try:
         user_id = asyncio.run(appoint(settings_for(service), email, password, name))
     except DBAPIError as failure:

@@ -45,6 +45,7 @@ def test_there_is_a_first_administrator() -> None:
 def test_a_password_of_ones_own() -> None:
     """Read from standard input, so that it stands in no list of processes; and not printed."""
     assert appointed("first@example.org", "--password-stdin", given="short\n").exit_code == 2
+    assert appointed("first@example.org", "--password-stdin", given="long " * 60).exit_code == 2
     done = appointed("first@example.org", "--password-stdin", given="a password of one's own\n")
     assert done.exit_code == 0
     assert set(json.loads(done.output)) == {"user_id", "email"}

@@ -77,10 +77,13 @@ def test_one_chooses_where_one_works() -> None:
         ("administrator", HERE, {"roles.assign"}, None, False),
         ("administrator", HERE, {"roles.assign", "administrators.appoint"}, {HERE}, False),
         ("administrator", None, {"administrators.appoint"}, None, True),
+        ("privacy_officer", None, {"roles.assign"}, None, False),
+        ("privacy_officer", None, {"roles.assign", "administrators.appoint"}, None, True),
+        ("privacy_officer", HERE, {"roles.assign"}, {HERE}, True),
     ],
 )
 def test_who_may_grant(role: str, at: UUID | None, permissions: set[str], facilities: set[UUID] | None, may: bool) -> None:
-    """A role is granted by who may do that at that facility; an administrator only by one whose role counts everywhere."""
+    """A role is granted by who may do that at that facility; who is over everybody only by who may appoint administrators."""
     where = None if facilities is None else frozenset(facilities)
     try:
         rules.check_may_grant(Grant(role=role, facility_id=at), permissions, where)
