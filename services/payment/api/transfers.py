@@ -21,7 +21,7 @@ from services.payment.views import transfers as views
 
 router = Router(tags=["transfers"])
 
-TransferId = Annotated[str, Path(pattern=r"^[0-9]{1,30}$")]
+TransferId = Annotated[str, Path(pattern=r"^[0-9A-Za-z-]{1,64}$")]
 
 
 @router.post("/payments/transfer", status_code=201)
