@@ -5,15 +5,18 @@ from __future__ import annotations
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from broker import on
-from contracts.clinical import EncounterCancelled, PatientDeceased, PatientMerged
+from contracts.clinical import EncounterCancelled, PatientDeceased, PatientMerged, PatientUnmerged
 from contracts.lab import LabResultCriticalDue
 from services.lab import commands
 
 
-@on(PatientMerged)
-async def repoint_orders_of_merged_patient(event: PatientMerged, session: AsyncSession) -> None:
-    """What is still to come of a merged patient's orders belongs to the one that lives on."""
-    await commands.repoint_orders(session, event.patient_id, into_patient_id=event.into_patient_id)
+@on(PatientMerged, PatientUnmerged)
+async def repoint_orders_of_merged_patient(event: PatientMerged | PatientUnmerged, session: AsyncSession) -> None:
+    """What is to come of a merged patient's orders belongs to the one that lives on, until the merge is taken back."""
+    if isinstance(event, PatientMerged):
+        await commands.repoint_orders(session, event.patient_id, into_patient_id=event.into_patient_id)
+    else:
+        await commands.give_orders_back(session, event.patient_id)
 
 
 @on(EncounterCancelled)

@@ -54,6 +54,6 @@ class PatientReference(MergingReplica[PatientChanged], Base):
 
     @classmethod
     async def shown_under(cls, session: AsyncSession, patient_id: UUID) -> list[UUID]:
-        """The ids under which orders of whom `patient_id` stands for may be kept; one that is not known stands for itself."""
+        """For whom this patient's orders may have been recorded, merges followed; an id that is not known is its own."""
         known = await cls.find(session, patient_id) is not None
         return await cls.identities(session, (await cls.current(session, patient_id)).id if known else patient_id)

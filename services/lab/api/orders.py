@@ -38,7 +38,7 @@ async def list_orders(
     """The orders of the token's facilities, the newest first; of one patient (merges are followed), or in one state."""
     query = select(LabOrder).where(who.within(LabOrder.facility_id))
     if patient_id is not None:
-        query = query.where(LabOrder.patient_id.in_(await PatientReference.shown_under(session, patient_id)))
+        query = query.where(LabOrder.recorded_for.in_(await PatientReference.shown_under(session, patient_id)))
     if status is not None:
         query = query.where(LabOrder.status == status)
     by = [LabOrder.placed_at.desc(), LabOrder.order_id.desc()]

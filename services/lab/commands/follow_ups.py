@@ -96,6 +96,7 @@ def _further_order(
     further = LabOrder(
         order_id=uuid4(),
         patient_id=order.patient_id,
+        recorded_for=order.recorded_for,
         facility_id=order.facility_id,
         encounter_id=order.encounter_id,
         status="draft",

@@ -49,7 +49,7 @@ async def _check_duplicate(session: AsyncSession, order: LabOrder, code: str, ho
         select(LabOrder.order_id)
         .join(OrderLine, OrderLine.order_id == LabOrder.order_id)
         .where(
-            LabOrder.patient_id.in_(await PatientReference.identities(session, order.patient_id)),
+            LabOrder.recorded_for.in_(await PatientReference.identities(session, order.patient_id)),
             LabOrder.order_id != order.order_id,
             LabOrder.status != "draft",
             LabOrder.placed_at.between(*rules.duplicate_window(order.placed_at, hours)),

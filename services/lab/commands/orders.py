@@ -70,6 +70,7 @@ async def draft_order(
     order = LabOrder(
         order_id=order_id or uuid4(),
         patient_id=patient.id,
+        recorded_for=patient_id,
         facility_id=patient.facility_id,
         encounter_id=encounter_id,
         status="draft",
@@ -144,7 +145,8 @@ async def cancel_orders_without_sample(session: AsyncSession, patient_id: UUID, 
     patient = await PatientReference.require(session, patient_id)
     if patient.status in rules.TREATED:
         raise NotYet(PatientReference, patient_id)
-    for order in await _open(session, LabOrder.patient_id == patient_id):
+    theirs = LabOrder.recorded_for.in_(await PatientReference.identities(session, patient_id))
+    for order in await _open(session, theirs):
         if not order.is_sampled:
             await cancel_order(session, order.order_id, reason=reason)
 
@@ -159,6 +161,15 @@ async def repoint_orders(session: AsyncSession, patient_id: UUID, *, into_patien
 
     An order that a command was placing meanwhile follows when something next happens to it: see `working_on`.
     """
-    survivor = await PatientReference.current(session, into_patient_id)
-    open_ = update(LabOrder).where(LabOrder.patient_id == patient_id, LabOrder.status.in_(rules.OPEN_ORDERS))
-    await session.execute(open_.values(patient_id=survivor.id))
+    await _repoint(session, patient_id, to=(await PatientReference.current(session, into_patient_id)).id)
+
+
+async def give_orders_back(session: AsyncSession, patient_id: UUID) -> None:
+    """A merge was taken back: the open orders for the patient, or for whom was merged into them, are theirs again."""
+    await _repoint(session, patient_id, to=patient_id)
+
+
+async def _repoint(session: AsyncSession, patient_id: UUID, *, to: UUID) -> None:
+    recorded_for = await PatientReference.identities(session, patient_id)
+    open_ = update(LabOrder).where(LabOrder.recorded_for.in_(recorded_for), LabOrder.status.in_(rules.OPEN_ORDERS))
+    await session.execute(open_.values(patient_id=to))

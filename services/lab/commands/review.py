@@ -44,7 +44,7 @@ async def _previous_value(
         .join(LabOrder, LabOrder.order_id == LabResult.order_id)
         .join(Sample, Sample.sample_id == LabResult.sample_id)
         .where(
-            LabOrder.patient_id.in_(await PatientReference.identities(session, order.patient_id)),
+            LabOrder.recorded_for.in_(await PatientReference.identities(session, order.patient_id)),
             LabResult.test_code == test_code,
             LabResult.status.in_(("final", "corrected")),
             LabResult.value.is_not(None),

@@ -13,7 +13,7 @@ from services.lab.tables import LabOrder, LabResult
 async def working_on(session: AsyncSession, order_id: UUID) -> LabOrder:
     """The order, locked, and its patient as they are now: merges are followed. Raises NotFound."""
     order = await LabOrder.locked(session, order_id)
-    order.patient_id = (await PatientReference.current(session, order.patient_id)).id
+    order.patient_id = (await PatientReference.current(session, order.recorded_for)).id
     return order
 
 

@@ -22,7 +22,8 @@ class LabOrder(Base):
     __table_args__ = (Index(None, "facility_id", "placed_at", "order_id"),)
 
     order_id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
-    patient_id: Mapped[UUID] = mapped_column(index=True)
+    patient_id: Mapped[UUID] = mapped_column(comment="whose it is now")
+    recorded_for: Mapped[UUID] = mapped_column(index=True, comment="whom it was ordered for")
     facility_id: Mapped[UUID]
     encounter_id: Mapped[UUID | None] = mapped_column(index=True)
     status: Mapped[OrderStatus]

@@ -8,9 +8,10 @@ from uuid import UUID, uuid4
 import pytest
 
 from broker import NotFound, NotYet, clock
-from contracts.clinical import EncounterCancelled, PatientMerged
+from contracts.clinical import EncounterCancelled, PatientMerged, PatientUnmerged
 from contracts.lab import LabOrderCancelled, LabOrderCompleted, LabOrderPlaced, LabTestChanged
 from services.lab import commands, errors
+from services.lab.app import service
 from services.lab.replicas import PatientReference
 from services.lab.rules import GivenRange
 from services.lab.tables import LabOrder, LabTest
@@ -166,6 +167,28 @@ async def test_a_merge_repoints_open_orders(lab: Workplace) -> None:
     await lab.deliver(event)
     assert (await order_of(lab, open_)).patient_id == survivor
     assert (await order_of(lab, over)).patient_id == merged
+
+
+async def test_a_merge_that_is_taken_back_gives_the_orders_back(lab: Workplace) -> None:
+    """Those that were for the patient are theirs again, in lists, in what comes of them, and in what follows from a merge."""
+    mine, other = await known_patient(lab), await known_patient(lab)
+    order_id, theirs = await placed(lab, mine), await placed(lab, other)
+    about = {"patient_id": mine, "facility_id": FACILITY}
+    await merge(lab, mine, other)
+    await lab.deliver(PatientMerged(into_patient_id=other, merged_at=clock.now(), **about))
+    assert (await order_of(lab, order_id)).patient_id == other
+    await lab.deliver(patient(mine, version=3))
+    await lab.deliver(PatientUnmerged(from_patient_id=other, unmerged_at=clock.now(), **about))
+    assert [(await order_of(lab, each)).patient_id for each in (order_id, theirs)] == [mine, other]
+    await accepted(lab, order_id)
+    await verified(lab, order_id, mmol("4"))
+    assert [event.patient_id for event in await lab.published(LabOrderCompleted)] == [mine]
+
+
+def test_merges_and_what_takes_them_back_come_in_one_queue() -> None:
+    """Else a merge that is heard of late would move the orders once more."""
+    [follows] = [subscription for subscription in service.subscriptions if subscription.contract("patient.merged")]
+    assert follows.contract("patient.unmerged") is not None
 
 
 async def test_a_merge_into_a_patient_who_has_not_arrived_waits(lab: Workplace) -> None:
