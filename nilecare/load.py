@@ -25,7 +25,7 @@ from broker._wakeup import Notifier
 from nilecare.addresses import AddressError, Platform
 from nilecare.platform import services
 from nilecare.provision import migrations_of, provision
-from nilecare.synthea.load import Loader
+from nilecare.synthea.load import Loader, files_of
 from nilecare.synthea.read import FolderUnusable
 from nilecare.synthea.report import Progress, Report
 
@@ -57,7 +57,7 @@ def command(folder: Path, report: Path | None, as_json: bool, run_services: bool
 
 async def load(folder: Path, platform: Platform, *, run_services: bool, quiet: bool) -> Report:
     """Loads one folder. Raises FolderUnusable, FlowOpen."""
-    every = services()
+    files, every = files_of(folder), services()
     await provision(platform, every)
     async with AsyncExitStack() as stack:
         if run_services:
@@ -72,7 +72,7 @@ async def load(folder: Path, platform: Platform, *, run_services: bool, quiet: b
                     tasks[progress.step] = bars.add_task(progress.step, total=progress.total)
                 bars.update(tasks[progress.step], completed=progress.done)
 
-            return await Loader(folder, databases, say=say).run()
+            return await Loader(files, databases, say=say).run()
 
 
 @asynccontextmanager

@@ -12,11 +12,12 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mappin
 from contextlib import asynccontextmanager
 from datetime import date
 from pathlib import Path
-from typing import TypeVar, get_args
+from typing import Any, TypeVar, get_args
 from uuid import UUID, uuid5
 
-from sqlalchemy import select
+from sqlalchemy import ARRAY, ColumnElement, Text, any_, cast, select
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import InstrumentedAttribute
 
 from broker import NotYet, RuleBroken, Service
 from broker._context import Cause, caused_by, uuid7
@@ -45,6 +46,7 @@ from services.payment.rules import RecordedPayment
 from services.payment.tables import Payment
 
 T = TypeVar("T")
+Files = Mapping[str, Sequence[Row]]
 
 AT_ONCE = 12
 """Transactions under way at once."""
@@ -72,29 +74,31 @@ METHODS: Mapping[str, PaymentMethod] = {
 class Loader:
     """Takes the files of one folder.
 
-    databases: of the services, which must be running. prices: by LOINC code; what the lab does is charged at these,
-    without them it is not. say: is told how far each step is.
+    files: as `files_of` reads them. databases: of the services, which must be running. prices: by LOINC code; what the lab
+    does is charged at these, without them it is not. say: is told how far each step is.
     """
 
     def __init__(
         self,
-        folder: Path,
+        files: Files,
         databases: Mapping[Service, Database],
         *,
         prices: Mapping[str, Money] | None = None,
         say: Callable[[Progress], None] = lambda progress: None,
     ) -> None:
-        self._folder = folder
+        self._files = files
         self._flows = Flows(databases)
         self._databases = self._flows.databases
         self._prices = prices or {}
         self._say = say
         self._report = Report()
         self._facilities: dict[UUID, UUID] = {}
+        self._invoices: dict[str, UUID] = {}
+        self._payments: set[str] = set()
 
     async def run(self) -> Report:
-        """Takes every row it can. Raises FolderUnusable, FlowOpen when the services do not handle what comes of it."""
-        files = {name: list(read(self._folder, name, columns)) for name, columns in COLUMNS.items()}
+        """Takes every row it can. Raises FlowOpen when the services do not handle what comes of it."""
+        files = self._files
         self._locate(files)
         orders = orders_in(files["observations"], self._report)
         await self._step("facilities", files["organizations"], self._open)
@@ -105,9 +109,12 @@ class Loader:
         await self._step("discharges", files["encounters"], self._discharge)
         await self._step("deaths", files["patients"], self._record_death)
         charges, payments = self._sorted(files["claims_transactions"])
+        await self._recognise_invoices(files["claims"])
         await self._step("invoices", files["claims"], lambda row: self._invoice(row, charges.pop(row.values["Id"], [])))
         for row in (row for rows in charges.values() for row in rows):
             self._report.refuse(row, "CLAIMID names no claim in claims.csv")
+        await self._recognise_invoices(files["claims"])
+        await self._recognise_payments(payments)
         await self._step("payments", payments, self._pay)
         return self._report
 
@@ -144,7 +151,7 @@ class Loader:
             for row in rows:
                 self._report.take(row, now=not taking.was_there)
 
-    def _locate(self, files: Mapping[str, Sequence[Row]]) -> None:
+    def _locate(self, files: Files) -> None:
         """A patient belongs to the facility that saw them first, of those that are known."""
         known = {row.values["Id"] for row in files["organizations"]}
         for row in sorted(files["encounters"], key=lambda row: row.values["START"]):
@@ -280,11 +287,24 @@ class Loader:
                     self._report.refuse(row, "TYPE is none that this loader knows")
         return charges, payments
 
+    async def _recognise_invoices(self, claims: Iterable[Row]) -> None:
+        """Which invoices are there, by what the files call them."""
+        async with self._databases["billing"].transaction() as session:
+            named = _among(Invoice.external_reference, [row.values["Id"] for row in claims])
+            known = await session.execute(select(Invoice.external_reference, Invoice.invoice_id).where(named))
+            self._invoices = {str(reference): invoice_id for reference, invoice_id in known}
+
+    async def _recognise_payments(self, payments: Iterable[Row]) -> None:
+        """Which payments are there, by what the files call them."""
+        async with self._databases["payment"].transaction() as session:
+            named = _among(Payment.reference, [row.values["ID"] for row in payments])
+            self._payments = set(map(str, await session.scalars(select(Payment.reference).where(named))))
+
     async def _invoice(self, claim: Row, charges: Sequence[Row]) -> None:
         async with self._taking("billing", claim, *charges) as taking:
             reference = str(claim.id("Id"))
-            if await _invoice_of(taking.session, reference) is not None:
-                taking.was_there = True
+            taking.was_there = reference in self._invoices
+            if taking.was_there:
                 return
             imported = ImportedInvoice(
                 external_reference=reference,
@@ -302,14 +322,12 @@ class Loader:
             await billing.import_invoice(taking.session, imported)
 
     async def _pay(self, row: Row) -> None:
-        async with self._databases["billing"].transaction() as session:
-            invoice_id = await _invoice_of(session, row.values["CLAIMID"])
         async with self._taking("payment", row) as taking:
+            invoice_id = self._invoices.get(row.values["CLAIMID"])
             if invoice_id is None:
                 raise RowRefused("CLAIMID names no claim that was taken")
             reference = str(row.id("ID"))
-            known = await taking.session.scalar(select(Payment.payment_id).where(Payment.reference == reference))
-            taking.was_there = known is not None
+            taking.was_there = reference in self._payments
             recorded = RecordedPayment(
                 reference=reference,
                 invoice_id=invoice_id,
@@ -334,8 +352,14 @@ class _Taking:
         return self.was_there
 
 
-async def _invoice_of(session: AsyncSession, reference: str) -> UUID | None:
-    return await session.scalar(select(Invoice.invoice_id).where(Invoice.external_reference == reference))
+def files_of(folder: Path) -> Files:
+    """The rows of each file that is needed. Raises FolderUnusable."""
+    return {name: list(read(folder, name, columns)) for name, columns in COLUMNS.items()}
+
+
+def _among(column: InstrumentedAttribute[Any], values: Sequence[str]) -> ColumnElement[bool]:
+    """Whether a column has one of very many values: as one array, which no limit of parameters holds for."""
+    return column == any_(cast(values, ARRAY(Text)))
 
 
 def _one_of(row: Row, column: str, known: Mapping[str, T]) -> T:

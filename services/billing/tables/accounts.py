@@ -31,10 +31,14 @@ class BillingAccount(Base):
 
         It is locked so that the patient cannot be merged meanwhile; `alone` keeps everybody else out, to merge.
         """
+        query = select(cls).where(cls.patient_id == patient_id).with_for_update(read=not alone)
+        query = query.execution_options(populate_existing=True)
+        account = await session.scalar(query)
+        if account is not None:
+            return account
         row = {"patient_id": patient_id, "facility_id": facility_id, "opened_at": clock.now()}
         await session.execute(insert(cls).values(row).on_conflict_do_nothing())
-        query = select(cls).where(cls.patient_id == patient_id).with_for_update(read=not alone)
-        return (await session.scalars(query.execution_options(populate_existing=True))).one()
+        return (await session.scalars(query)).one()
 
 
 class EncounterBill(Base):
