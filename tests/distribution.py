@@ -8,6 +8,12 @@ from xdist.workermanage import WorkerController
 LONGEST = (
     "tests/flows/",
     "tests/nilecare/test_load.py",
+    "tests/docs/test_adding_a_service.py",
+    "tests/faults/test_servers.py",
+    "tests/broker/test_relay.py",
+    "tests/nilecare/test_run.py",
+    "tests/nilecare/test_demo.py",
+    "tests/fuzz/test_apis.py",
 )
 """What takes longest, in the order in which it begins. After it come the files with most tests.
 
