@@ -6,7 +6,7 @@ from datetime import datetime, time
 from typing import Annotated, Literal, Self
 from uuid import UUID
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, WithJsonSchema, model_validator
 
 from broker import Asked, Shown
 from contracts.notification import Channel, RecipientKind
@@ -15,6 +15,19 @@ from services.notification.rules import DeliveryStatus, NotificationStatus, Verd
 TopicName = Annotated[str, Field(min_length=1, max_length=100)]
 Locale = Annotated[str, Field(max_length=35, pattern=r"^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*$", description="BCP 47")]
 Role = Annotated[str, Field(min_length=1, max_length=50, pattern=r"^[a-z_]+$")]
+
+
+def _local(told: time) -> time:
+    if told.tzinfo is not None:
+        raise ValueError("a time of day where somebody lives has no offset")
+    return told
+
+
+LocalTime = Annotated[
+    time,
+    AfterValidator(_local),
+    WithJsonSchema({"type": "string", "pattern": r"^([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9])?$"}),
+]
 
 
 class NewNotification(Asked):
@@ -49,10 +62,10 @@ class NewPreference(Asked):
 class NewContactHours(Asked):
     """When somebody may be disturbed: local times of day. What is null is not said."""
 
-    quiet_from: time | None = None
-    quiet_until: time | None = None
+    quiet_from: LocalTime | None = None
+    quiet_until: LocalTime | None = None
     time_zone: Annotated[str | None, Field(max_length=50, description="IANA")] = None
-    digest_at: time | None = None
+    digest_at: LocalTime | None = None
 
 
 class NewDevice(Asked):
@@ -160,10 +173,10 @@ class Preference(Shown):
 class ContactHours(Shown):
     """When somebody may be disturbed."""
 
-    quiet_from: time | None
-    quiet_until: time | None
+    quiet_from: LocalTime | None
+    quiet_until: LocalTime | None
     time_zone: str | None
-    digest_at: time | None
+    digest_at: LocalTime | None
 
 
 class Address(Shown):

@@ -104,10 +104,15 @@ class Route:
         return self.method == "GET" and not self.places
 
     @property
+    def queries(self) -> set[str]:
+        """What can be said in its query."""
+        operation = self.document["paths"][PREFIX + self.path][self.method.lower()]
+        return {parameter["name"] for parameter in operation.get("parameters", ()) if parameter["in"] == "query"}
+
+    @property
     def pages(self) -> bool:
         """Whether it takes a cursor."""
-        operation = self.document["paths"][PREFIX + self.path][self.method.lower()]
-        return any(parameter["name"] == "cursor" for parameter in operation.get("parameters", ()))
+        return "cursor" in self.queries
 
     @property
     def roles(self) -> frozenset[str]:

@@ -52,16 +52,16 @@ async def test_an_id_that_nobody_has(running: Running, anybody: dict[str, httpx.
 @pytest.mark.parametrize("service", ROLES)
 async def test_a_query_that_is_none(running: Running, anybody: dict[str, httpx.AsyncClient], service: str) -> None:
     """422 for pages, ids and states that do not exist; a text that nothing can have finds nothing, or is refused."""
-    for route in routes_of_service(service):
-        if route.is_list and route.pages:
-            for query in QUERIES:
-                refusal(running, await anybody[service].get(f"{route.path}?{query}"), 422)
-            for name, value in product(("patient_id", "invoice_id", "status", "code"), ("%00", "%ff", "x" * 5000, "[]")):
-                response = await anybody[service].get(f"{route.path}?{name}={value}")
-                if response.is_error:
-                    refusal(running, response, 422)
-                else:
-                    assert response.status_code == 200
+    lists = [route for route in routes_of_service(service) if route.is_list and route.pages]
+    for route in lists:
+        for query in QUERIES if route is lists[0] else QUERIES[:: len(QUERIES) - 1]:
+            refusal(running, await anybody[service].get(f"{route.path}?{query}"), 422)
+        for name, value in product(route.queries - {"limit", "cursor"}, ("%00", "%ff", "x" * 5000, "[]")):
+            response = await anybody[service].get(f"{route.path}?{name}={value}")
+            if response.is_error:
+                refusal(running, response, 422)
+            else:
+                assert response.status_code == 200
 
 
 @pytest.mark.parametrize("service", ROLES)
