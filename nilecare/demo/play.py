@@ -197,6 +197,8 @@ class Play:
     async def _revoke(self, flows: Flows, hospital: Hospital) -> float:
         """A nurse's sessions are revoked, and auth is killed; gives the seconds until every other service refused the nurse."""
         nurse, auth = hospital.the("nurse"), self._site.workers[AUTH]
+        # The session of a month ago is over, and forgotten.
+        await nurse.sign_in()
         await hospital.administrator.ask("auth", "DELETE", f"/users/{nurse.user_id}/sessions")
         began = time.monotonic()
         while not all(await asyncio.gather(*(nurse.is_refused(name) for name in CLOSED))):

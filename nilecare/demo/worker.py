@@ -15,7 +15,7 @@ import psutil
 from nilecare.stack import StackError, processes
 from nilecare.stack.home import CHECKOUT
 
-PATIENCE = 60.0
+PATIENCE = 180.0
 """Seconds a process may take until it answers."""
 
 LAST_LINES = 8
