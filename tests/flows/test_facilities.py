@@ -20,6 +20,7 @@ COMMON = {
     "lab /lab-tests": "the catalogue",
     "notification /templates": "the platform's texts",
     "notification /topics": "what can be told",
+    "payment /unmatched-transfers": "what came to the platform's own account: for who manages every facility",
 }
 """What belongs to no facility: routes that begin so are the same for all; each with what they are about."""
 

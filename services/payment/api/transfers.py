@@ -29,9 +29,9 @@ async def initiate_transfer_payment(
     asked: views.NewTransferPayment, who: Cashier, session: Transaction, key: Idempotent, outside: OutsideSettings
 ) -> payments.Payment:
     """Begins to wait for a transfer that carries the payment's `memo`. Cancelled, it is waited for no more."""
+    who.at((await InvoiceReference.require(session, asked.invoice_id)).facility_id)
     if not outside.get("stellar_account"):
         raise ProviderIsUnknown(provider=STELLAR)
-    who.at((await InvoiceReference.require(session, asked.invoice_id)).facility_id)
     check_currency(asked.amount, outside.get("stellar_currency", "USD"))
     return payments.Payment.model_validate(await commands.initiate_transfer_payment(session, **dict(asked)))
 
