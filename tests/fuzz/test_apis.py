@@ -33,7 +33,7 @@ Made = Case[Any]
 Operation = APIOperation[Any, Any, Any, Any]
 Serve = Callable[[Service], Served]
 
-A_FEW = 5
+A_FEW = 3
 """Requests of each kind to each operation, unless `--fuzz` asks for more."""
 
 LATEST = 5
