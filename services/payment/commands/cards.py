@@ -36,6 +36,7 @@ async def initiate_card_payment(
 async def provide_card(session: AsyncSession, payment_id: UUID, token: str) -> Payment:
     """Gives a payment the card that it waits for. Raises PaymentCannotBecome, PaymentNotFound."""
     payment = await Payment.locked(session, payment_id)
+    rules.check_takes_a_card(payment.status)
     await authorise(session, payment, token)
     return payment
 

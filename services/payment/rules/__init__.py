@@ -34,6 +34,7 @@ from services.payment.rules.payments import (
     check_open,
     check_payable,
     check_second_person,
+    check_takes_a_card,
     is_news,
     is_payers_turn,
 )
@@ -141,6 +142,7 @@ __all__ = [
     "check_refund",
     "check_second_person",
     "check_settlement",
+    "check_takes_a_card",
     "check_whole_shillings",
     "difference",
     "excess",

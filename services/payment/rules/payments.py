@@ -160,6 +160,15 @@ def check_open(status: InvoiceStatus) -> None:
         raise InvoiceCannotBePaid(status=status)
 
 
+def check_takes_a_card(status: PaymentStatus) -> None:
+    """A card pays what has nothing to be paid with yet: not cash that is to be counted, nor a transfer that is waited for.
+
+    Raises PaymentCannotBecome.
+    """
+    if status != "requires_method":
+        raise PaymentCannotBecome(state=status, asked="processing")
+
+
 def check_given_up(status: PaymentStatus) -> None:
     """A payment is given up while nobody was asked for the money, or while it is only held. Raises PaymentCannotBecome."""
     if status not in NOT_ASKED_FOR | HELD:

@@ -38,6 +38,14 @@ async def test_cash_is_ours_when_a_second_person_has_counted_it(payment: Workpla
     assert len(await payment.published(PaymentInitiated)) == 1
 
 
+async def test_cash_takes_no_card(payment: Workplace) -> None:
+    """What lies in the till is not asked of a card as well: PaymentCannotBecome."""
+    begun = await taken(payment, "40.00")
+    with pytest.raises(PaymentCannotBecome):
+        async with payment.transaction() as session:
+            await commands.provide_card(session, begun.payment_id, "tok_visa")
+
+
 async def test_cash_that_is_taken_twice_is_one_payment(payment: Workplace) -> None:
     """By its reference."""
     assert (await taken(payment, "40.00")).payment_id == (await taken(payment, "40.00")).payment_id
