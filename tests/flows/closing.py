@@ -46,7 +46,8 @@ async def check_messages(running: Running) -> None:
 
     await until(all_overheard)
     messages = running.overheard.messages
-    assert {(row.type, fault) for id_, row in journal.items() for fault in faults(messages[id_])} == set()
+    wrong = {(row.type, fault) for id_, row in journal.items() for fault in faults(messages[id_])}
+    assert not wrong, wrong
     for id_, row in journal.items():
         said = attributes(messages[id_])
         assert (said["type"], said["subject"], int(said["sequence"])) == (row.type, row.key, row.sequence)
