@@ -21,7 +21,7 @@ GOOD: dict[str, Any] = {
     "iss": "nilecare",
     "aud": "nilecare",
     "sub": "n1",
-    "exp": int(time.time()) + 300,
+    "exp": int(time.time()) + 24 * 60 * 60,
     "roles": ["nurse"],
     "facilities": [str(HERE)],
 }
