@@ -1,0 +1,1 @@
+"""Flows across the services. A package, so that the platform they share ends with the last of them."""
