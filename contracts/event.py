@@ -18,7 +18,7 @@ from typing import Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, Field, GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema
+from pydantic_core import CoreSchema, to_jsonable_python
 
 Upcaster = Callable[[dict[str, Any]], dict[str, Any]]
 UPCASTS = "__upcasts_since__"
@@ -115,8 +115,8 @@ class Event(BaseModel):
 
     @property
     def subject(self) -> str:
-        """The key, as text: the id of the aggregate that the event is about."""
-        return str(getattr(self, self.contract.key))
+        """The key, as text and as the body has it: the id of the aggregate that the event is about."""
+        return str(to_jsonable_python(getattr(self, self.contract.key)))
 
 
 class StateEvent(Event):

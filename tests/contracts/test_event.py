@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Annotated, Any
 from uuid import UUID, uuid4
@@ -50,6 +51,18 @@ def test_the_subject_is_the_key_as_text() -> None:
     """The subject tells which aggregate the event is about."""
     parcel = uuid4()
     assert Weighed(parcel_id=parcel, grams=5, scales="A").subject == str(parcel)
+
+
+class CounterRead(Event, name="counter.read", version=1, key="read_at", publisher="post"):
+    """Somebody looked at the counter."""
+
+    read_at: datetime
+
+
+def test_the_subject_is_the_key_as_the_body_has_it() -> None:
+    """A key that is a time reads the same in both."""
+    event = CounterRead(read_at=datetime(2026, 1, 1, 8, 30, tzinfo=UTC))
+    assert event.subject == json.loads(event.model_dump_json())["read_at"] == "2026-01-01T08:30:00Z"
 
 
 def test_a_key_that_is_no_field_is_refused() -> None:
