@@ -86,7 +86,7 @@ class Containers:
         postgres = (
             DockerContainer(POSTGRES_IMAGE, labels=label, shm_size="256m")
             .with_env("POSTGRES_PASSWORD", servers.password)
-            .with_command(f"postgres -c max_connections=400 -c fsync={'on' if durable else 'off'}")
+            .with_command(f"postgres -c max_connections=1000 -c fsync={'on' if durable else 'off'}")
         )
         _publish(postgres, 5432, database_port)
         self.postgres = ContainerServer("postgres", postgres, lambda: postgres_answers(database_port))

@@ -54,7 +54,7 @@ class PrivatePostgres(PrivateServer):
             "listen_addresses": "127.0.0.1",
             "unix_socket_directories": "",
             "port": self.port,
-            "max_connections": 400,
+            "max_connections": 1000,
             "fsync": "on" if self.durable else "off",
         }
         options = [f"--{name}={value}" for name, value in settings.items()]
