@@ -13,11 +13,19 @@ from itertools import count
 from pathlib import Path
 from typing import TextIO
 
+import psutil
+
 from nilecare.stack import processes
 from nilecare.stack.errors import StackError
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 LOCAL = CHECKOUT / ".local"
+
+# The owner of what is found in these is checked before anything is put there.
+_ON_DISK = Path("/var/tmp")  # noqa: S108
+_IN_MEMORY = Path("/dev/shm")  # noqa: S108
+_ROOM = 6 * 1024**3
+"""Bytes that must be free in memory before files that could lie on disk are put there."""
 
 
 class Home:
@@ -57,23 +65,26 @@ class Home:
         folder.mkdir(exist_ok=True)
         return folder
 
-    def path_for(self, user: str, name: str) -> Path:
-        """A folder that belongs to another account.
+    def path_for(self, user: str | None, name: str, *, lasting: bool) -> Path:
+        """A folder that belongs to an account, or to this process's own.
 
-        That account may not be able to enter the checkout: then the folder lies under /var/tmp, named after the checkout's
-        path, with a link from here to it. Without that link it is a leftover, and emptied.
+        What need not be `lasting` lies in memory where there is room. Where the account cannot enter the checkout, the folder
+        lies under /var/tmp. In both cases it is named after the checkout's path, with a link from here to it. Without that link
+        it is a leftover, and emptied.
         """
-        account = pwd.getpwnam(user)
+        account = pwd.getpwnam(user) if user else None
         inside = self.folder / name
-        if may_enter(self.folder, account):
+        base = _ON_DISK if lasting or not has_room(_IN_MEMORY) else _IN_MEMORY
+        if base is _ON_DISK and (account is None or may_enter(self.folder, account)):
             inside.mkdir(exist_ok=True)
         else:
-            outside = _outside(self.folder) / name
+            outside = _outside(base, self.folder) / name
             if not inside.is_symlink():
                 shutil.rmtree(outside, ignore_errors=True)
                 inside.symlink_to(outside)
             outside.mkdir(exist_ok=True)
-        os.chown(inside, account.pw_uid, account.pw_gid)
+        if account is not None:
+            os.chown(inside, account.pw_uid, account.pw_gid)
         return inside.resolve()
 
     def end_processes(self, *, orderly: bool = False) -> int:
@@ -82,7 +93,8 @@ class Home:
 
     def clear(self) -> None:
         """Removes all of it but the lock."""
-        shutil.rmtree(_outside_path(self.folder), ignore_errors=True)
+        for base in (_ON_DISK, _IN_MEMORY):
+            shutil.rmtree(_outside_path(base, self.folder), ignore_errors=True)
         shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.mkdir(exist_ok=True)
 
@@ -106,13 +118,21 @@ def _allows(status: os.stat_result, account: pwd.struct_passwd) -> bool:
     return bool(status.st_mode & stat.S_IXOTH)
 
 
-def _outside_path(folder: Path) -> Path:
+def has_room(base: Path) -> bool:
+    """Whether a server's files may lie there, which is in memory."""
+    try:
+        return min(shutil.disk_usage(base).free, psutil.virtual_memory().available) > _ROOM
+    except OSError:
+        return False
+
+
+def _outside_path(base: Path, folder: Path) -> Path:
     digest = hashlib.sha256(os.fsencode(folder)).hexdigest()[:16]
-    return Path("/var/tmp") / f"nilecare-{digest}"  # noqa: S108 - its owner is checked before anything is put there
+    return base / f"nilecare-{digest}"
 
 
-def _outside(folder: Path) -> Path:
-    outside = _outside_path(folder)
+def _outside(base: Path, folder: Path) -> Path:
+    outside = _outside_path(base, folder)
     outside.mkdir(mode=0o711, exist_ok=True)
     if outside.is_symlink() or outside.stat().st_uid != os.geteuid():
         raise StackError(f"{outside} belongs to somebody else: remove it")

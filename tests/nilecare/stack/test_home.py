@@ -100,6 +100,40 @@ def test_a_folder_behind_a_closed_one_is_known() -> None:
         assert not may_enter(inner, STRANGER)
 
 
+def test_what_need_not_last_lies_in_memory_where_there_is_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And on disk where there is none; both are gone when the stack is."""
+    memory = tmp_path / "memory"
+    memory.mkdir()
+    monkeypatch.setattr(home, "_IN_MEMORY", memory)
+    monkeypatch.setattr(home, "_ROOM", 0)
+    taken = Home.take("run")
+    passing, lasting = taken.path_for(None, "passing", lasting=False), taken.path_for(None, "lasting", lasting=True)
+    assert passing.is_relative_to(memory)
+    assert lasting.is_relative_to(taken.folder)
+    monkeypatch.setattr(home, "_ROOM", sys.maxsize)
+    assert taken.path_for(None, "no room", lasting=False).is_relative_to(taken.folder)
+    taken.clear()
+    assert not passing.exists()
+    assert not lasting.exists()
+    taken.give_back()
+
+
+def test_what_an_earlier_run_left_in_memory_is_emptied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files of a run of which nothing else is left are nobody's."""
+    monkeypatch.setattr(home, "_IN_MEMORY", tmp_path)
+    monkeypatch.setattr(home, "_ROOM", 0)
+    taken = Home.take("run")
+    left = taken.path_for(None, "data", lasting=False) / "file"
+    left.touch()
+    assert taken.path_for(None, "data", lasting=False) == left.parent
+    assert left.exists()
+    (taken.folder / "data").unlink()
+    assert taken.path_for(None, "data", lasting=False) == left.parent
+    assert not left.exists()
+    taken.clear()
+    taken.give_back()
+
+
 def test_ports_are_free_and_different() -> None:
     """Free ports are what the name says."""
     ports = free_ports(20)
