@@ -31,8 +31,8 @@ class PrivatePostgres(PrivateServer):
     """PostgreSQL on a port of its own, with one superuser `postgres`.
 
     `durable=False` leaves out fsync and keeps the files in memory: committed data survives any kill -9, and only a crash of the
-    machine could lose it. Right for servers that are thrown away. Their tests make and drop databases by the thousand, for which
-    ext4 looks at every file that was removed in the last seconds: more than half of all their time.
+    machine could lose it. Right for servers that are thrown away: tests make and drop databases by the thousand, and ext4 looks
+    at every file that was removed in the last seconds for each one that it makes.
     """
 
     name = "postgres"
