@@ -6,7 +6,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from broker import Envelope, on
 from contracts.billing import CouponExpiryDue, InvoiceDue
-from contracts.clinical import EncounterDischarged, PatientMerged, PatientRegistered, ProcedurePerformed
+from contracts.clinical import EncounterDischarged, PatientMerged, PatientRegistered, PatientUnmerged, ProcedurePerformed
 from contracts.facility import FacilityChanged
 from contracts.lab import LabOrderCompleted
 from contracts.payment import (
@@ -26,10 +26,13 @@ async def open_account(event: PatientRegistered, session: AsyncSession) -> None:
     await commands.open_account(session, event.patient_id, event.facility_id)
 
 
-@on(PatientMerged)
-async def merge_patient(event: PatientMerged, session: AsyncSession) -> None:
-    """What is open of one patient belongs to the other."""
-    await commands.merge_patient(session, event.patient_id, event.into_patient_id, event.facility_id)
+@on(PatientMerged, PatientUnmerged)
+async def merge_patient(event: PatientMerged | PatientUnmerged, session: AsyncSession) -> None:
+    """What is open of one patient belongs to the other, until the merge is taken back."""
+    if isinstance(event, PatientMerged):
+        await commands.merge_patient(session, event.patient_id, event.into_patient_id, event.facility_id)
+    else:
+        await commands.unmerge_patient(session, event.patient_id, event.facility_id)
 
 
 @on(LabOrderCompleted)

@@ -3,7 +3,7 @@
 `by` is who decides, for the audit log.
 """
 
-from services.billing.commands.accounts import account_of, merge_patient, open_account
+from services.billing.commands.accounts import account_of, open_account
 from services.billing.commands.adjustments import (
     approve_write_off,
     issue_credit_note,
@@ -39,6 +39,7 @@ from services.billing.commands.insurance import (
     submit_claim,
 )
 from services.billing.commands.invoices import import_invoice, issue_invoice, void_invoice
+from services.billing.commands.merges import merge_patient, unmerge_patient
 from services.billing.commands.payments import allocate_payment, apply_credit
 from services.billing.commands.returns import hold_what_is_disputed, lose_dispute, take_refund, win_dispute
 
@@ -81,6 +82,7 @@ __all__ = [
     "set_price",
     "submit_claim",
     "take_refund",
+    "unmerge_patient",
     "void_invoice",
     "win_dispute",
     "write_off",

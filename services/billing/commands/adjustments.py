@@ -137,7 +137,7 @@ async def issue_credit_note(session: AsyncSession, invoice_id: UUID, amount: Mon
 async def lower(session: AsyncSession, invoice: Invoice, shares: Shares, code: ReasonCode, reason: str, by: str) -> None:
     """Lowers what lines ask for, paid or not: what they were paid beyond that is the patient's credit."""
     allocations = await InvoicePaymentAllocation.of_invoice(session, invoice.invoice_id)
-    account = await account_of(session, invoice.patient_id)
+    account = await account_of(session, invoice.recorded_for)
     for line, share in shares:
         over = share - min(share, line.balance)
         of_line = [allocation for allocation in allocations if allocation.line_id == line.line_id]
@@ -186,7 +186,8 @@ def _free(session: AsyncSession, invoice: Invoice, allocation: InvoicePaymentAll
     source = Source(allocation.receipt_id, allocation.payment_id, event_id=uuid4(), at=clock.now())
     invoice.release(allocation.line_id, part)
     session.add(allocation.reversal(part, source.event_id))
-    keep_as_credit(session, Credit.of(source, patient_id, invoice.facility_id, invoice.invoice_id, part))
+    of_invoice = {"facility_id": invoice.facility_id, "invoice_id": invoice.invoice_id, "recorded_for": invoice.recorded_for}
+    keep_as_credit(session, Credit.of(source, patient_id, amount=part, **of_invoice))
 
 
 def _check_currency(invoice: Invoice, amount: Money) -> None:

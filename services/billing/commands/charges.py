@@ -129,6 +129,7 @@ async def _capture(
             procedure_id=procedure_id,
             encounter_id=visit.encounter_id,
             patient_id=account.patient_id,
+            recorded_for=visit.patient_id,
             facility_id=visit.facility_id,
             code=service.code,
             description=service.description,

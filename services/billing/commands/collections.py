@@ -82,6 +82,13 @@ async def settle_case(session: AsyncSession, invoice: Invoice) -> None:
         case.move("settled")
 
 
+async def leave_case(session: AsyncSession, invoice: Invoice) -> None:
+    """The patient is asked for an invoice apart from its case; once it is due, it is looked at again."""
+    await settle_case(session, invoice)
+    invoice.collection_case_id = None
+    await expect_payment(session, invoice)
+
+
 async def expect_payment(session: AsyncSession, invoice: Invoice) -> None:
     """Has the invoice looked at when its next day comes: first its due date, then that for collections."""
     if invoice.due_on is None:

@@ -84,6 +84,7 @@ async def redeem_coupon(
         redemption_key=key,
         invoice_id=invoice_id,
         patient_id=invoice.patient_id,
+        recorded_for=invoice.recorded_for,
         amount=taken_off.amount,
         currency=taken_off.currency,
         redeemed_at=clock.now(),

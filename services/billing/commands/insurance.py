@@ -43,6 +43,7 @@ async def add_policy(
     policy = InsurancePolicy(
         policy_id=uuid4(),
         patient_id=account.patient_id,
+        recorded_for=patient_id,
         facility_id=facility_id,
         payer=payer,
         policy_number=policy_number,
@@ -87,6 +88,7 @@ async def draft_claim(
         invoice_id=invoice_id,
         policy_id=policy_id,
         patient_id=invoice.patient_id,
+        recorded_for=invoice.recorded_for,
         facility_id=invoice.facility_id,
         coverage_order=policy.coverage_order,
         status="draft",

@@ -52,7 +52,7 @@ async def invoice_what_is_open(
     if not charges:
         return None
     total = Money.total(charge.price for charge in charges)
-    invoice = Invoice.draft(patient_id, facility_id, encounter_id, total)
+    invoice = Invoice.draft(patient_id, facility_id, encounter_id, total, recorded_for=_recorded_for(charges, patient_id))
     for charge in charges:
         invoice.add_line(charge.code, charge.description, charge.price, charge_id=charge.charge_id)
         charge.move("invoiced")
@@ -72,7 +72,8 @@ async def import_invoice(session: AsyncSession, imported: rules.ImportedInvoice)
         if (known.facility_id, known.total, len(known.lines)) != (imported.facility_id, total, len(imported.lines)):
             raise ReferenceBelongsToAnotherInvoice(invoice_id=known.invoice_id)
         return known
-    invoice = Invoice.draft(account.patient_id, imported.facility_id, imported.encounter_id, total)
+    of_patient = {"patient_id": account.patient_id, "recorded_for": imported.patient_id}
+    invoice = Invoice.draft(facility_id=imported.facility_id, encounter_id=imported.encounter_id, total=total, **of_patient)
     invoice.external_reference = imported.external_reference
     invoice.due_on, invoice.issued_at = imported.due_on, imported.issued_at
     for line in imported.lines:
@@ -93,6 +94,7 @@ async def void_invoice(session: AsyncSession, invoice_id: UUID, reason: str, *, 
     invoice.void_reason = reason
     for charge in await _charges_of(session, invoice):
         charge.move("open")
+        charge.patient_id = invoice.patient_id
     await unschedule(session, due_name(invoice_id))
     await settle_case(session, invoice)
     session.add(BillingAuditEntry.about(invoice, "invoice_voided", by, invoice.total))
@@ -120,6 +122,12 @@ async def _issue(session: AsyncSession, invoice: Invoice) -> Invoice:
         invoice.paid_at = now
         publish(session, InvoicePaid.of(invoice, amount=invoice.total))
     return invoice
+
+
+def _recorded_for(charges: Sequence[Charge], patient_id: UUID) -> UUID:
+    """Whom all of the charges were recorded for; the account's own patient, when they were for several."""
+    theirs = {charge.recorded_for for charge in charges}
+    return theirs.pop() if len(theirs) == 1 else patient_id
 
 
 async def _charges_of(session: AsyncSession, invoice: Invoice) -> Sequence[Charge]:

@@ -37,7 +37,8 @@ async def allocate_payment(session: AsyncSession, payment: PaymentSucceeded, sou
         left -= await _settle(session, invoice, receipt.source, left)
     if left:
         account = await account_of(session, payment.patient_id)
-        credit = Credit.of(receipt.source, account.patient_id, payment.facility_id, payment.invoice_id, left)
+        whose = {"patient_id": account.patient_id, "recorded_for": payment.patient_id}
+        credit = Credit.of(receipt.source, **whose, facility_id=payment.facility_id, invoice_id=payment.invoice_id, amount=left)
         keep_as_credit(session, credit)
 
 

@@ -97,7 +97,7 @@ async def _reopen(session: AsyncSession, invoice: Invoice, payment_id: UUID, rea
     was = invoice.status
     invoice.status = rules.status_after_reversal(invoice, clock.now())
     if was in rules.SETTLED:
-        invoice.patient_id = (await account_of(session, invoice.patient_id)).patient_id
+        invoice.patient_id = (await account_of(session, invoice.recorded_for)).patient_id
         invoice.paid_at = invoice.collection_case_id = None
         publish(session, InvoiceReopened.of(invoice, payment_id=payment_id, reason=reason))
     if invoice.status == "overdue" and was != "overdue":

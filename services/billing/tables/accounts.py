@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Self
 from uuid import UUID
@@ -22,7 +23,7 @@ class BillingAccount(Base):
 
     patient_id: Mapped[UUID] = mapped_column(primary_key=True)
     facility_id: Mapped[UUID]
-    merged_into: Mapped[UUID | None]
+    merged_into: Mapped[UUID | None] = mapped_column(index=True)
     opened_at: Mapped[datetime]
 
     @classmethod
@@ -39,6 +40,13 @@ class BillingAccount(Base):
         row = {"patient_id": patient_id, "facility_id": facility_id, "opened_at": clock.now()}
         await session.execute(insert(cls).values(row).on_conflict_do_nothing())
         return (await session.scalars(query)).one()
+
+    @classmethod
+    async def identities(cls, session: AsyncSession, patient_id: UUID) -> Sequence[UUID]:
+        """The patient and, over several merges too, whoever was merged into them."""
+        merged = select(cls.patient_id).where(cls.merged_into == patient_id).cte(recursive=True)
+        merged = merged.union(select(cls.patient_id).join(merged, cls.merged_into == merged.c.patient_id))
+        return [patient_id, *await session.scalars(select(merged.c.patient_id))]
 
 
 class EncounterBill(Base):

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from contracts.money import Money
 from services.billing import rules
 from services.billing.rules import ChargeStatus
-from services.billing.tables.base import Base
+from services.billing.tables.base import Base, FollowsMerges
 
 
 class ChargeMasterPrice(Base):
@@ -38,7 +38,7 @@ class ChargeMasterPrice(Base):
         return Money(amount=self.amount, currency=self.currency)
 
 
-class Charge(Base):
+class Charge(FollowsMerges, Base):
     """One service given to a patient, a test of an order or a procedure, to be invoiced once it has a price."""
 
     __tablename__ = "charges"

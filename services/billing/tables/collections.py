@@ -12,12 +12,12 @@ from sqlalchemy.orm import Mapped, mapped_column
 from contracts.money import Money
 from services.billing import rules
 from services.billing.rules import CollectionStatus
-from services.billing.tables.base import Base
+from services.billing.tables.base import Base, FollowsMerges
 
 CollectionReason = Literal["instalments_defaulted", "aged_over_120_days", "by_decision"]
 
 
-class CollectionCase(Base):
+class CollectionCase(FollowsMerges, Base):
     """What a patient owes at a facility, given to others to ask for. It ends when all of it is settled."""
 
     __tablename__ = "collection_cases"

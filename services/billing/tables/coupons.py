@@ -12,7 +12,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from contracts.money import Money
 from services.billing import rules
 from services.billing.rules import CouponStatus, Stacking
-from services.billing.tables.base import Base
+from services.billing.tables.base import Base, FollowsMerges
 
 
 class Coupon(Base):
@@ -57,7 +57,7 @@ class Coupon(Base):
             self.move("exhausted")
 
 
-class CouponRedemption(Base):
+class CouponRedemption(FollowsMerges, Base):
     """One use of a coupon."""
 
     __tablename__ = "coupon_redemptions"

@@ -15,10 +15,10 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 from contracts.money import Money
 from services.billing import rules
 from services.billing.rules import ClaimStatus, CoverageOrder
-from services.billing.tables.base import Base
+from services.billing.tables.base import Base, FollowsMerges
 
 
-class InsurancePolicy(Base):
+class InsurancePolicy(FollowsMerges, Base):
     """Who pays for a patient, and when. The primary payer is asked first."""
 
     __tablename__ = "insurance_policies"
@@ -62,7 +62,7 @@ class ClaimLineItem(Base):
         self.patient_amount = answer.patient_responsibility.amount
 
 
-class InsuranceClaim(Base):
+class InsuranceClaim(FollowsMerges, Base):
     """A provider asks a payer for its share of an invoice."""
 
     __tablename__ = "insurance_claims"

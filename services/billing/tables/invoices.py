@@ -17,7 +17,7 @@ from contracts.billing import InvoiceChanged, InvoiceKind, InvoiceStatus
 from contracts.money import Money
 from services.billing import rules
 from services.billing.errors import InvoiceNotFound
-from services.billing.tables.base import Base
+from services.billing.tables.base import Base, FollowsMerges
 
 NEVER_LESS_THAN_NOTHING = "allocated_amount >= 0 AND adjusted_amount >= 0 AND allocated_amount + adjusted_amount <= {total}"
 
@@ -56,7 +56,7 @@ class InvoiceLineItem(Base):
 
 
 @publishes_state(InvoiceChanged)
-class Invoice(StateOwner, Base):
+class Invoice(StateOwner, FollowsMerges, Base):
     """An invoice. `balance` = total − allocated − adjusted, and the same holds for its lines."""
 
     __tablename__ = "invoices"
@@ -139,11 +139,14 @@ class Invoice(StateOwner, Base):
         return (await session.scalars(query.with_for_update(of=cls).execution_options(populate_existing=True))).all()
 
     @classmethod
-    def draft(cls, patient_id: UUID, facility_id: UUID, encounter_id: UUID | None, total: Money) -> Self:
+    def draft(
+        cls, patient_id: UUID, facility_id: UUID, encounter_id: UUID | None, total: Money, *, recorded_for: UUID | None = None
+    ) -> Self:
         """A new invoice over `total`, without its lines yet."""
         return cls(
             invoice_id=uuid4(),
             patient_id=patient_id,
+            recorded_for=recorded_for or patient_id,
             facility_id=facility_id,
             encounter_id=encounter_id,
             kind="patient",

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from broker import Later
 from contracts.money import Money
 from contracts.payment import PaymentSucceeded
-from services.billing.tables.base import Base
+from services.billing.tables.base import Base, FollowsMerges
 from services.billing.tables.invoices import InvoiceLineItem
 
 
@@ -131,7 +131,7 @@ class InvoicePaymentAllocation(Base):
         )
 
 
-class Credit(Base):
+class Credit(FollowsMerges, Base):
     """Money of a patient that settled nothing yet. What is used of it settled an invoice after all, or went back."""
 
     __tablename__ = "credits"
@@ -160,13 +160,23 @@ class Credit(Base):
         return taken
 
     @classmethod
-    def of(cls, source: Source, patient_id: UUID, facility_id: UUID, invoice_id: UUID | None, amount: Money) -> Self:
+    def of(
+        cls,
+        source: Source,
+        patient_id: UUID,
+        facility_id: UUID,
+        invoice_id: UUID | None,
+        amount: Money,
+        *,
+        recorded_for: UUID,
+    ) -> Self:
         """What of a receipt settles nothing."""
         return cls(
             credit_id=uuid4(),
             source_event_id=source.event_id,
             receipt_id=source.receipt_id,
             patient_id=patient_id,
+            recorded_for=recorded_for,
             facility_id=facility_id,
             invoice_id=invoice_id,
             payment_id=source.payment_id,

@@ -9,7 +9,14 @@ from uuid import UUID, uuid4
 from sqlalchemy import select
 
 from broker._tables import schedule
-from contracts.clinical import EncounterDischarged, PatientChanged, PatientMerged, PatientRegistered, ProcedurePerformed
+from contracts.clinical import (
+    EncounterDischarged,
+    PatientChanged,
+    PatientMerged,
+    PatientRegistered,
+    PatientUnmerged,
+    ProcedurePerformed,
+)
 from contracts.facility import FacilityChanged, FacilityStatus
 from contracts.lab import LabOrderCompleted, OrderedTest
 from contracts.money import Money
@@ -67,6 +74,10 @@ def registered(patient_id: UUID) -> PatientRegistered:
 
 def merged(patient_id: UUID, into: UUID) -> PatientMerged:
     return PatientMerged(patient_id=patient_id, into_patient_id=into, facility_id=FACILITY, merged_at=NOON)
+
+
+def unmerged(patient_id: UUID, of: UUID) -> PatientUnmerged:
+    return PatientUnmerged(patient_id=patient_id, from_patient_id=of, facility_id=FACILITY, unmerged_at=NOON)
 
 
 def completed(
