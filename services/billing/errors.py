@@ -22,6 +22,7 @@ RuleBroken
 │   ├── ApproverMustBeAnotherPerson
 │   ├── BalanceGrewSinceTheRequest
 │   ├── OnlyAnIssuedInvoiceIsClaimedOrCredited
+│   ├── OnlyAnIssuedInvoiceIsLowered
 │   ├── CreditNoteIsMoreThanWasInvoiced
 │   ├── CreditIsLessThanThat
 │   ├── CreditIsOfAnotherPatient
@@ -145,6 +146,10 @@ class BalanceGrewSinceTheRequest(RuleBroken):
 
 class OnlyAnIssuedInvoiceIsClaimedOrCredited(RuleBroken):
     """Only an invoice that was issued and counts is claimed, or taken back by a credit note."""
+
+
+class OnlyAnIssuedInvoiceIsLowered(RuleBroken):
+    """Only an invoice that was issued and counts is lowered by an adjustment or a coupon."""
 
 
 class CreditNoteIsMoreThanWasInvoiced(RuleBroken):

@@ -45,10 +45,11 @@ async def post_adjustment(
 ) -> Invoice:
     """Lowers an invoice's balance, spread over its lines by what is open there.
 
-    Raises AdjustmentIsMoreThanTheBalance, InvoiceIsInAnotherCurrency, InvoiceCannotBecome, InvoiceNotFound.
+    Raises OnlyAnIssuedInvoiceIsLowered, AdjustmentIsMoreThanTheBalance, InvoiceIsInAnotherCurrency, InvoiceNotFound.
     """
     invoice = await Invoice.locked(session, invoice_id)
     _check_currency(invoice, amount)
+    rules.check_lowerable(invoice.status)
     invoice.adjust(amount)
     note_adjustment(session, invoice, amount, reason_code, reason, posted_by, approved_by)
     await conclude_if_settled(session, invoice)

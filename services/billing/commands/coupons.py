@@ -65,13 +65,14 @@ async def redeem_coupon(
     """Lowers an invoice by a coupon of its facility. The same `key` again is the same redemption.
 
     Raises CouponIsNotActive, CouponIsNotValidToday, PatientUsedTheCouponUp, CouponsDoNotStack, NothingIsLeftToDiscount,
-    CouponWasRedeemedOnThisInvoice, RedemptionKeyIsTaken, InvoiceIsInAnotherCurrency, NotFound.
+    CouponWasRedeemedOnThisInvoice, RedemptionKeyIsTaken, OnlyAnIssuedInvoiceIsLowered, InvoiceIsInAnotherCurrency, NotFound.
     """
     coupon = await _locked(session, (await Invoice.seen(session, invoice_id)).facility_id, code)
     known = await _redeemed_with(session, coupon.coupon_id, key, invoice_id)
     if known is not None:
         return known
     invoice = await Invoice.locked(session, invoice_id)
+    rules.check_lowerable(invoice.status)
     await _check_redeemable(session, coupon, invoice)
     taken_off = rules.discount(coupon, invoice.total, invoice.balance)
     invoice.adjust(taken_off)

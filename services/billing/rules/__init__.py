@@ -1,6 +1,7 @@
 """What billing decides without asking anybody, by the noun that it is about."""
 
 from services.billing.rules.adjustments import (
+    NOT_ISSUED,
     WRITE_OFF_LIMIT,
     WRITE_OFF_REQUEST,
     Discretion,
@@ -9,6 +10,7 @@ from services.billing.rules.adjustments import (
     check_approval,
     check_credit_note,
     check_issued,
+    check_lowerable,
     check_write_off,
     credit_note_number,
 )
@@ -65,6 +67,7 @@ __all__ = [
     "DECIDED",
     "DISPUTE",
     "INVOICE",
+    "NOT_ISSUED",
     "PAYABLE",
     "SETTLED",
     "TERMS",
@@ -92,6 +95,7 @@ __all__ = [
     "check_facility",
     "check_in_force",
     "check_issued",
+    "check_lowerable",
     "check_order",
     "check_period",
     "check_policy",

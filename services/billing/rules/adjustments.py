@@ -14,6 +14,7 @@ from services.billing.errors import (
     CreditNoteIsMoreThanWasInvoiced,
     LargeWriteOffNeedsASecondApprover,
     OnlyAnIssuedInvoiceIsClaimedOrCredited,
+    OnlyAnIssuedInvoiceIsLowered,
     WriteOffRequestCannotBecome,
 )
 
@@ -25,6 +26,9 @@ ReasonCode = Literal[Discretion, "contractual", "coupon", "credit_note", "write_
 
 WRITE_OFF_LIMIT = Decimal("500.00")
 """What one person may write off alone, in any currency."""
+
+NOT_ISSUED: frozenset[InvoiceStatus] = frozenset({"draft", "void"})
+"""The states in which an invoice does not count."""
 
 RequestStatus = Literal["requested", "approved", "refused"]
 
@@ -52,9 +56,15 @@ def check_approval(requested: Money, balance: Money, requested_by: str, decided_
         raise BalanceGrewSinceTheRequest(requested=requested)
 
 
+def check_lowerable(status: InvoiceStatus) -> None:
+    """Raises OnlyAnIssuedInvoiceIsLowered."""
+    if status in NOT_ISSUED:
+        raise OnlyAnIssuedInvoiceIsLowered(state=status)
+
+
 def check_issued(status: InvoiceStatus) -> None:
     """Raises OnlyAnIssuedInvoiceIsClaimedOrCredited."""
-    if status in {"draft", "void"}:
+    if status in NOT_ISSUED:
         raise OnlyAnIssuedInvoiceIsClaimedOrCredited(state=status)
 
 

@@ -21,6 +21,7 @@ from services.billing.errors import (
     CreditNoteIsMoreThanWasInvoiced,
     InvoiceCannotBecome,
     OnlyAnIssuedInvoiceIsClaimedOrCredited,
+    OnlyAnIssuedInvoiceIsLowered,
     WriteOffRequestCannotBecome,
 )
 from services.billing.tables import BillingAdjustment, BillingAuditEntry, Credit, CreditNote, Invoice, WriteOffRequest
@@ -139,6 +140,18 @@ async def test_a_voided_invoice_is_not_credited(billing: Workplace) -> None:
         async with billing.transaction() as session:
             await commands.void_invoice(session, invoice.invoice_id, "wrong", by="clerk")
             await commands.issue_credit_note(session, invoice.invoice_id, usd("1.00"), reason="wrong", by="manager")
+
+
+async def test_a_voided_invoice_is_not_adjusted(billing: Workplace) -> None:
+    """Neither in part nor in whole: it never counted."""
+    invoice = await invoiced(billing, "10.00")
+    async with billing.transaction() as session:
+        await commands.void_invoice(session, invoice.invoice_id, "wrong", by="clerk")
+    for amount in ("1.00", "10.00"):
+        with pytest.raises(OnlyAnIssuedInvoiceIsLowered):
+            async with billing.transaction() as session:
+                await commands.post_adjustment(session, invoice.invoice_id, usd(amount), reason="because", posted_by="clerk")
+    assert (await invoice_of(billing, invoice.invoice_id)).adjusted == usd("0.00")
 
 
 async def test_credit_note_numbers_have_no_gap_and_no_double(billing: Workplace) -> None:

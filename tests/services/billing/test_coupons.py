@@ -19,6 +19,7 @@ from services.billing.errors import (
     CouponsDoNotStack,
     CouponWasRedeemedOnThisInvoice,
     NothingIsLeftToDiscount,
+    OnlyAnIssuedInvoiceIsLowered,
     PatientUsedTheCouponUp,
     RedemptionKeyIsTaken,
 )
@@ -146,3 +147,14 @@ async def test_a_code_names_one_coupon_of_a_facility(billing: Workplace) -> None
         await made(billing)
     async with billing.transaction() as session:
         assert list(await session.scalars(select(Coupon.code))) == ["WELCOME"]
+
+
+async def test_a_voided_invoice_takes_no_coupon(billing: Workplace) -> None:
+    """It never counted; the coupon can be used elsewhere."""
+    coupon = await made(billing)
+    invoice = await invoiced(billing, "10.00")
+    async with billing.transaction() as session:
+        await commands.void_invoice(session, invoice.invoice_id, "wrong", by="clerk")
+    with pytest.raises(OnlyAnIssuedInvoiceIsLowered):
+        await redeemed(billing, invoice)
+    assert (await coupon_of(billing, coupon)).redemptions == 0
