@@ -47,6 +47,7 @@ async def apply_credit(session: AsyncSession, credit_id: UUID, invoice_id: UUID,
 
     Raises CreditIsOfAnotherPatient, CreditIsLessThanThat, CreditIsDisputed, InvoiceIsInAnotherCurrency, InvoiceCannotBecome.
     """
+    await Receipt.of_payment(session, (await Credit.seen(session, credit_id)).payment_id)  # first, as by all who move it
     credit = await Credit.locked(session, credit_id)
     invoice = await Invoice.locked(session, invoice_id)
     await _check_applicable(session, credit, invoice, amount or credit.left)

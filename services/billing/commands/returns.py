@@ -41,7 +41,7 @@ async def hold_what_is_disputed(session: AsyncSession, dispute: DisputeOpened) -
 
     Raises Later while the payment has not arrived.
     """
-    receipt = await Receipt.of_payment(session, dispute.payment_id)
+    receipt = await _receipt_alone(session, dispute.payment_id)
     if not await Dispute.told(session, dispute, "opened"):
         return
     unused = Money.total((credit.left for credit in await Credit.of_receipt(session, receipt.receipt_id)), receipt.currency)
@@ -66,7 +66,7 @@ async def lose_dispute(session: AsyncSession, dispute: DisputeLost, source_event
 
     Raises Later, DisputeCannotBecome, MoreWasReturnedThanReceived.
     """
-    await Receipt.of_payment(session, dispute.payment_id)  # locked first, as by all who move this payment's money
+    await _receipt_alone(session, dispute.payment_id)
     if await Dispute.told(session, dispute, "lost"):
         await _release_holds(session, dispute.dispute_id)
         await _give_back(session, dispute.dispute_id, dispute.payment_id, dispute.amount, "dispute_lost", source_event_id)
@@ -76,7 +76,7 @@ async def _give_back(
     session: AsyncSession, return_id: UUID, payment_id: UUID, amount: Money, reason: ReturnReason, source_event_id: UUID
 ) -> None:
     """A credit goes first, then the newest allocations are reversed."""
-    receipt = await Receipt.of_payment(session, payment_id)
+    receipt = await _receipt_alone(session, payment_id)
     if not await PaymentReturn.noted(session, return_id, payment_id, amount, reason):
         return
     left = amount
@@ -91,6 +91,19 @@ async def _give_back(
             invoice.release(allocation.line_id, part)
             session.add(allocation.reversal(part, source_event_id))
         await _reopen(session, invoice, payment_id, reason)
+
+
+async def _receipt_alone(session: AsyncSession, payment_id: UUID) -> Receipt:
+    """The receipt, with what is left of it and what it settled locked: nobody moves any of it meanwhile. Raises Later.
+
+    Only what is read after this is sure to hold: whoever lowers an invoice turns what settled it into credit under the
+    invoice's lock alone.
+    """
+    receipt = await Receipt.of_payment(session, payment_id)
+    await Credit.of_receipt(session, receipt.receipt_id)
+    settled = {allocation.invoice_id for allocation in await InvoicePaymentAllocation.of_receipt(session, receipt.receipt_id)}
+    await Invoice.all_locked(session, Invoice.invoice_id.in_(settled))
+    return receipt
 
 
 async def _reopen(session: AsyncSession, invoice: Invoice, payment_id: UUID, reason: ReturnReason) -> None:

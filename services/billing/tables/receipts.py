@@ -35,8 +35,11 @@ class Receipt(Base):
 
     @classmethod
     async def of_payment(cls, session: AsyncSession, payment_id: UUID) -> Self:
-        """The receipt of a payment, for this transaction alone. Raises Later while the payment has not arrived."""
-        query = select(cls).where(cls.payment_id == payment_id).with_for_update()
+        """The receipt of a payment, for this transaction alone. Raises Later while the payment has not arrived.
+
+        Others may still add what refers to it: who lowers an invoice does, under the invoice's lock.
+        """
+        query = select(cls).where(cls.payment_id == payment_id).with_for_update(key_share=True)
         receipt = (await session.scalars(query.execution_options(populate_existing=True))).first()
         if receipt is None:
             raise Later(f"payment {payment_id} has not arrived yet")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, date, datetime
 from decimal import Decimal
 
@@ -227,3 +228,35 @@ async def test_a_refund_then_a_lost_dispute_over_the_rest(billing: Workplace) ->
     async with billing.transaction() as session:
         assert await session.scalar(select(Receipt.returned_amount)) == Decimal("10.00")
         assert await session.scalar(select(Invoice.allocated_amount)) == 0
+
+
+@pytest.mark.parametrize("how", ["refund", "dispute"])
+async def test_money_goes_back_once_when_a_credit_note_frees_it_at_the_same_time(billing: Workplace, how: str) -> None:
+    """What the note has made a credit goes back as that; only the rest is reversed."""
+    invoice = await invoiced(billing, "10.00")
+    payment = paid("10.00", invoice_id=invoice.invoice_id)
+    await billing.deliver(payment)
+    back = refunded(payment, "10.00") if how == "refund" else disputed(payment, "10.00")[2]
+    async with billing.transaction() as session:
+        await Invoice.locked(session, invoice.invoice_id)
+        returned = asyncio.create_task(billing.deliver(back))
+        await billing.somebody_waits()
+        await commands.issue_credit_note(session, invoice.invoice_id, usd("4.00"), reason="wrong", by="manager")
+    await returned
+    assert await settled(billing) == (Decimal("0.00"), Decimal("0.00"))
+    after = await invoice_of(billing, invoice.invoice_id)
+    assert (after.allocated, after.balance) == (usd("0.00"), usd("6.00"))
+
+
+async def test_a_dispute_holds_only_what_a_credit_note_leaves(billing: Workplace) -> None:
+    """What the note has made a credit at the same time settles nothing any more, and is at stake first."""
+    invoice = await invoiced(billing, "10.00")
+    payment = paid("10.00", invoice_id=invoice.invoice_id)
+    await billing.deliver(payment)
+    async with billing.transaction() as session:
+        await Invoice.locked(session, invoice.invoice_id)
+        opened = asyncio.create_task(billing.deliver(disputed(payment, "10.00")[0]))
+        await billing.somebody_waits()
+        await commands.issue_credit_note(session, invoice.invoice_id, usd("4.00"), reason="wrong", by="manager")
+    await opened
+    assert (await invoice_of(billing, invoice.invoice_id)).on_hold == usd("6.00")
