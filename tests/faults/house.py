@@ -220,7 +220,9 @@ class House:
         for service in self.databases:
             assert await self.rows(service, "SELECT count(*) FROM backbone.outbox") == [0]
             journal = await self.rows(service, "SELECT id, subscriptions FROM backbone.published")
-            expected.update((id_, role) for id_, queues in journal for role in {ROLES[queue] for queue in queues if queue in ROLES})
+            expected.update(
+                (id_, role) for id_, queues in journal for role in {ROLES[queue] for queue in queues if queue in ROLES}
+            )
             done.update(await self.rows(service, "SELECT source, role FROM effect"))
             failed = await self.rows(service, WITHOUT_EFFECT)
             done.update((id_, ROLES[f"{service}.{subscription}"]) for id_, subscription in failed)
