@@ -49,7 +49,7 @@ async def send_to_collections(
     Raises ThereIsNothingToCollect, AccountIsInCollectionsAlready, NotYet.
     """
     account = await account_of(session, patient_id, alone=True)
-    if await _is_collected(session, account.patient_id, facility_id, currency):
+    if await _open_case(session, account.patient_id, facility_id, currency) is not None:
         raise AccountIsInCollectionsAlready
     invoices = await _overdue(session, account.patient_id, facility_id, currency)
     if not invoices:
@@ -105,7 +105,9 @@ def due_name(invoice_id: UUID) -> str:
 
 async def _collect(session: AsyncSession, invoice: Invoice, reason: CollectionReason) -> None:
     account = await account_of(session, invoice.patient_id, alone=True)
-    if await _is_collected(session, account.patient_id, invoice.facility_id, invoice.currency):
+    case = await _open_case(session, account.patient_id, invoice.facility_id, invoice.currency)
+    if case is not None:
+        _add(case, invoice)
         return
     overdue = await _overdue(session, account.patient_id, invoice.facility_id, invoice.currency)
     _send(session, account.patient_id, [invoice, *(other for other in overdue if other is not invoice)], reason)
@@ -130,10 +132,18 @@ def _send(session: AsyncSession, patient_id: UUID, invoices: Sequence[Invoice], 
     return case
 
 
-async def _is_collected(session: AsyncSession, patient_id: UUID, facility_id: UUID, currency: str) -> bool:
+def _add(case: CollectionCase, invoice: Invoice) -> None:
+    """Has those who collect the case ask for one more invoice; does nothing when they do already."""
+    if invoice.collection_case_id != case.case_id:
+        invoice.collection_case_id = case.case_id
+        case.amount += invoice.balance.amount
+
+
+async def _open_case(session: AsyncSession, patient_id: UUID, facility_id: UUID, currency: str) -> CollectionCase | None:
     case = CollectionCase
     of_account = [case.patient_id == patient_id, case.facility_id == facility_id, case.currency == currency]
-    return await session.scalar(select(case.case_id).where(*of_account, case.status == "open").limit(1)) is not None
+    query = select(case).where(*of_account, case.status == "open").order_by(case.sent_at, case.case_id).limit(1)
+    return await session.scalar(query.with_for_update().execution_options(populate_existing=True))
 
 
 async def _overdue(session: AsyncSession, patient_id: UUID, facility_id: UUID, currency: str) -> Sequence[Invoice]:

@@ -33,7 +33,7 @@ class CollectionCase(FollowsMerges, Base):
 
     @property
     def balance(self) -> Money:
-        """What was owed when it was sent."""
+        """What was owed of each of its invoices when that was sent."""
         return Money(amount=self.amount, currency=self.currency)
 
     def move(self, to: CollectionStatus) -> None:

@@ -76,6 +76,20 @@ async def test_an_account_is_sent_once(billing: Workplace) -> None:
     assert len(await billing.published(BillingAccountSentToCollections)) == 1
 
 
+async def test_what_grows_too_old_joins_the_open_case(billing: Workplace) -> None:
+    """Once, and the case ends only when that is settled too."""
+    first = await overdue(billing, "10.00", days=200)
+    await sent(billing)
+    later = await overdue(billing, "5.00", days=130)
+    for _ in range(2):
+        await billing.deliver(InvoiceDue(invoice_id=later.invoice_id))
+    assert await cases(billing) == [("by_decision", "open", Decimal("15.00"))]
+    await billing.deliver(paid("10.00", invoice_id=first.invoice_id))
+    assert [status for _, status, _ in await cases(billing)] == ["open"]
+    await billing.deliver(paid("5.00", invoice_id=later.invoice_id))
+    assert [status for _, status, _ in await cases(billing)] == ["settled"]
+
+
 async def test_a_default_collects_what_was_not_due_yet(billing: Workplace) -> None:
     """The rest of the plan is due at once; what was paid meanwhile is not asked for."""
     invoice, settled = await invoiced(billing, "10.00"), await invoiced(billing, "7.00")
