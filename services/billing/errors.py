@@ -16,6 +16,7 @@ RuleBroken
 │   └── PriceEndsBeforeItBegins
 ├── what lowers a balance
 │   ├── AdjustmentIsMoreThanTheBalance
+│   ├── LargeAdjustmentNeedsASecondApprover
 │   ├── LargeWriteOffNeedsASecondApprover
 │   ├── WriteOffRequestCannotBecome
 │   ├── AWriteOffIsRequestedAlready
@@ -122,6 +123,10 @@ class PriceEndsBeforeItBegins(RuleBroken):
 
 class AdjustmentIsMoreThanTheBalance(RuleBroken):
     """An adjustment cannot be more than what is still open."""
+
+
+class LargeAdjustmentNeedsASecondApprover(RuleBroken):
+    """One person lowers an invoice at their discretion up to the limit: above it, in all, a second person approves."""
 
 
 class LargeWriteOffNeedsASecondApprover(RuleBroken):

@@ -18,7 +18,7 @@ router = Router()
 async def post_adjustment(
     invoice_id: UUID, asked: views.NewAdjustment, who: Manager, session: Transaction, key: Idempotent
 ) -> views.Invoice:
-    """Lowers an invoice's balance."""
+    """Lowers an invoice's balance; above the limit for one person, request a write-off instead."""
     await seen(session, tables.Invoice, invoice_id, who)
     invoice = await commands.post_adjustment(session, invoice_id, **dict(asked), posted_by=who.subject)
     return views.Invoice.model_validate(invoice)

@@ -45,11 +45,13 @@ async def post_adjustment(
 ) -> Invoice:
     """Lowers an invoice's balance, spread over its lines by what is open there.
 
-    Raises OnlyAnIssuedInvoiceIsLowered, AdjustmentIsMoreThanTheBalance, InvoiceIsInAnotherCurrency, InvoiceNotFound.
+    Raises OnlyAnIssuedInvoiceIsLowered, LargeAdjustmentNeedsASecondApprover, AdjustmentIsMoreThanTheBalance,
+    InvoiceIsInAnotherCurrency, InvoiceNotFound.
     """
     invoice = await Invoice.locked(session, invoice_id)
     _check_currency(invoice, amount)
     rules.check_lowerable(invoice.status)
+    rules.check_discretion(amount, await BillingAdjustment.given_up_alone(session, invoice), posted_by, approved_by)
     invoice.adjust(amount)
     note_adjustment(session, invoice, amount, reason_code, reason, posted_by, approved_by)
     await conclude_if_settled(session, invoice)
@@ -63,7 +65,8 @@ async def write_off(
     """Gives up what is open on an invoice. Raises LargeWriteOffNeedsASecondApprover, InvoiceCannotBecome, InvoiceNotFound."""
     invoice = await Invoice.locked(session, invoice_id)
     balance = invoice.balance
-    rules.check_write_off(balance, requested_by, approved_by)
+    given_up = await BillingAdjustment.given_up_alone(session, invoice)
+    rules.check_write_off(given_up + balance, requested_by, approved_by)
     invoice.move("written_off")
     invoice.adjust(balance)
     note_adjustment(session, invoice, balance, "write_off", reason, requested_by, approved_by)

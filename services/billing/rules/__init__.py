@@ -1,6 +1,7 @@
 """What billing decides without asking anybody, by the noun that it is about."""
 
 from services.billing.rules.adjustments import (
+    GIVEN_UP,
     NOT_ISSUED,
     WRITE_OFF_LIMIT,
     WRITE_OFF_REQUEST,
@@ -9,6 +10,7 @@ from services.billing.rules.adjustments import (
     RequestStatus,
     check_approval,
     check_credit_note,
+    check_discretion,
     check_issued,
     check_lowerable,
     check_write_off,
@@ -66,6 +68,7 @@ __all__ = [
     "COUPON",
     "DECIDED",
     "DISPUTE",
+    "GIVEN_UP",
     "INVOICE",
     "NOT_ISSUED",
     "PAYABLE",
@@ -92,6 +95,7 @@ __all__ = [
     "check_approval",
     "check_complete",
     "check_credit_note",
+    "check_discretion",
     "check_facility",
     "check_in_force",
     "check_issued",

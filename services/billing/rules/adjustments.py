@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Literal
+from typing import Literal, get_args
 
 from broker import LifeCycle
 from contracts.billing import InvoiceStatus
@@ -12,6 +12,7 @@ from services.billing.errors import (
     ApproverMustBeAnotherPerson,
     BalanceGrewSinceTheRequest,
     CreditNoteIsMoreThanWasInvoiced,
+    LargeAdjustmentNeedsASecondApprover,
     LargeWriteOffNeedsASecondApprover,
     OnlyAnIssuedInvoiceIsClaimedOrCredited,
     OnlyAnIssuedInvoiceIsLowered,
@@ -24,8 +25,11 @@ Discretion = Literal["courtesy", "hardship", "billing_error", "prompt_payment", 
 ReasonCode = Literal[Discretion, "contractual", "coupon", "credit_note", "write_off"]
 """Why a balance was lowered. `contractual` is what ANSI X12 835 calls CO: a provider does not ask anybody for it."""
 
+GIVEN_UP: frozenset[ReasonCode] = frozenset({*get_args(Discretion), "write_off"})
+"""Why a balance was lowered that nobody but a person wanted lowered."""
+
 WRITE_OFF_LIMIT = Decimal("500.00")
-"""What one person may write off alone, in any currency."""
+"""What one person may write off of an invoice, or lower it at their discretion, alone and in all, in any currency."""
 
 NOT_ISSUED: frozenset[InvoiceStatus] = frozenset({"draft", "void"})
 """The states in which an invoice does not count."""
@@ -42,8 +46,14 @@ WRITE_OFF_REQUEST = LifeCycle[RequestStatus](
 )
 
 
+def check_discretion(amount: Money, given_up: Money, posted_by: str, approved_by: str | None) -> None:
+    """given_up: what nobody else approved of the same invoice before. Raises LargeAdjustmentNeedsASecondApprover."""
+    if (given_up + amount).amount > WRITE_OFF_LIMIT and approved_by in {None, posted_by}:
+        raise LargeAdjustmentNeedsASecondApprover(limit=WRITE_OFF_LIMIT)
+
+
 def check_write_off(balance: Money, requested_by: str, approved_by: str | None) -> None:
-    """Raises LargeWriteOffNeedsASecondApprover."""
+    """balance: with what nobody else approved of the same invoice before. Raises LargeWriteOffNeedsASecondApprover."""
     if balance.amount > WRITE_OFF_LIMIT and approved_by in {None, requested_by}:
         raise LargeWriteOffNeedsASecondApprover(limit=WRITE_OFF_LIMIT)
 

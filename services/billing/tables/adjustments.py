@@ -7,7 +7,8 @@ from decimal import Decimal
 from typing import Self
 from uuid import UUID, uuid4
 
-from sqlalchemy import ForeignKey, Index, UniqueConstraint
+from sqlalchemy import ForeignKey, Index, UniqueConstraint, func, select
+from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
 from broker import clock
@@ -32,6 +33,13 @@ class BillingAdjustment(Base):
     posted_by: Mapped[str]
     approved_by: Mapped[str | None]
     posted_at: Mapped[datetime]
+
+    @classmethod
+    async def given_up_alone(cls, session: AsyncSession, invoice: Invoice) -> Money:
+        """What of an invoice was given up at one person's discretion, without a second one."""
+        alone = [cls.approved_by.is_(None) | (cls.approved_by == cls.posted_by), cls.reason_code.in_(rules.GIVEN_UP)]
+        amount = await session.scalar(select(func.sum(cls.amount)).where(cls.invoice_id == invoice.invoice_id, *alone))
+        return Money.of(amount or 0, invoice.currency)
 
 
 class CreditNote(Base):

@@ -20,6 +20,8 @@ from services.billing.errors import (
     CreditIsOfAnotherPatient,
     CreditNoteIsMoreThanWasInvoiced,
     InvoiceCannotBecome,
+    LargeAdjustmentNeedsASecondApprover,
+    LargeWriteOffNeedsASecondApprover,
     OnlyAnIssuedInvoiceIsClaimedOrCredited,
     OnlyAnIssuedInvoiceIsLowered,
     WriteOffRequestCannotBecome,
@@ -152,6 +154,29 @@ async def test_a_voided_invoice_is_not_adjusted(billing: Workplace) -> None:
             async with billing.transaction() as session:
                 await commands.post_adjustment(session, invoice.invoice_id, usd(amount), reason="because", posted_by="clerk")
     assert (await invoice_of(billing, invoice.invoice_id)).adjusted == usd("0.00")
+
+
+async def test_nobody_lowers_an_invoice_alone_beyond_the_limit(billing: Workplace) -> None:
+    """Neither at once nor bit by bit, nor by a write-off of the rest; a second person lets it pass."""
+    invoice = await invoiced(billing, "900.00")
+
+    async def lower(amount: str, approved_by: str | None = None) -> None:
+        async with billing.transaction() as session:
+            await commands.post_adjustment(
+                session, invoice.invoice_id, usd(amount), reason="poor", posted_by="manager", approved_by=approved_by
+            )
+
+    for approver in (None, "manager"):
+        with pytest.raises(LargeAdjustmentNeedsASecondApprover):
+            await lower("500.01", approver)
+    await lower("300.00", "director")
+    await lower("500.00")
+    with pytest.raises(LargeAdjustmentNeedsASecondApprover):
+        await lower("0.01")
+    with pytest.raises(LargeWriteOffNeedsASecondApprover):
+        async with billing.transaction() as session:
+            await commands.write_off(session, invoice.invoice_id, reason="lost", requested_by="manager")
+    assert (await invoice_of(billing, invoice.invoice_id)).balance == usd("100.00")
 
 
 async def test_credit_note_numbers_have_no_gap_and_no_double(billing: Workplace) -> None:
