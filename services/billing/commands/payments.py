@@ -26,7 +26,8 @@ from services.billing.tables import BillingAuditEntry, Credit, Dispute, Invoice,
 async def allocate_payment(session: AsyncSession, payment: PaymentSucceeded, source_event_id: UUID) -> None:
     """Settles what the payer named, or without that the oldest due invoices; what is left is the patient's credit.
 
-    A payer's word binds: what they pay too much on one invoice is not moved to another without asking them.
+    A payer's word binds: what they pay too much on one invoice is not moved to another without asking them. What names an
+    invoice of another patient or facility settles nothing: it is credit until a person has looked at it.
     Raises InvoiceNotFound, InvoiceIsInAnotherCurrency, NotYet.
     """
     receipt = Receipt.of(payment, source_event_id)
@@ -73,15 +74,21 @@ def keep_as_credit(session: AsyncSession, credit: Credit) -> None:
 
 
 async def _invoices_for(session: AsyncSession, payment: PaymentSucceeded) -> list[Invoice]:
+    account = await account_of(session, payment.patient_id)
     if payment.invoice_id is not None:
         invoice = await Invoice.locked(session, payment.invoice_id)
         if invoice.currency != payment.amount.currency:
             raise InvoiceIsInAnotherCurrency(invoice_id=invoice.invoice_id, currency=invoice.currency)
-        return rules.to_be_paid([invoice])
-    account = await account_of(session, payment.patient_id)
+        is_theirs = invoice.facility_id == payment.facility_id and await _owner_of(session, invoice) == account.patient_id
+        return rules.to_be_paid([invoice] if is_theirs else [])
     at_facility = [Invoice.patient_id == account.patient_id, Invoice.facility_id == payment.facility_id]
     payable = [Invoice.status.in_(rules.PAYABLE), Invoice.currency == payment.amount.currency]
     return rules.to_be_paid(await Invoice.all_locked(session, *at_facility, *payable))
+
+
+async def _owner_of(session: AsyncSession, invoice: Invoice) -> UUID:
+    """Whose an invoice is now: a settled one stayed with whom it was settled for, merged since or parted."""
+    return (await account_of(session, invoice.patient_id)).patient_id
 
 
 async def _settle(session: AsyncSession, invoice: Invoice, source: Source, amount: Money) -> Money:

@@ -16,10 +16,12 @@ from services.billing.tables import Credit, InvoicePaymentAllocation, Receipt
 from tests.services.billing.given import (
     FACILITY,
     NOON,
+    OTHER_FACILITY,
     OTHER_PATIENT,
     PATIENT,
     invoice_of,
     invoiced,
+    merged,
     paid,
     patient,
     usd,
@@ -138,3 +140,25 @@ async def test_a_payment_that_took_effect_twice_would_show(billing: Workplace) -
     await billing.deliver(payment, id_=event_id)
     async with billing.transaction() as session:
         assert list(await session.scalars(select(Receipt.source_event_id))) == [event_id, event_id]
+
+
+async def test_money_that_names_an_invoice_of_another_house_or_patient_settles_nothing(billing: Workplace) -> None:
+    """It is the credit of whom it came for, where it came, until a person has looked at it."""
+    await billing.deliver(patient(OTHER_PATIENT))
+    invoice = await invoiced(billing, "10.00")
+    elsewhere = paid("10.00", invoice_id=invoice.invoice_id).model_copy(update={"facility_id": OTHER_FACILITY})
+    await billing.deliver(elsewhere)
+    await billing.deliver(paid("7.00", invoice_id=invoice.invoice_id, patient_id=OTHER_PATIENT))
+    assert (await invoice_of(billing, invoice.invoice_id)).balance == usd("10.00")
+    credited = [(event.patient_id, event.facility_id, event.amount) for event in await billing.published(CreditCreated)]
+    assert credited == [(PATIENT, OTHER_FACILITY, usd("10.00")), (OTHER_PATIENT, FACILITY, usd("7.00"))]
+
+
+async def test_money_for_an_invoice_follows_a_merge(billing: Workplace) -> None:
+    """Whichever of the two it came for."""
+    await billing.deliver(patient(OTHER_PATIENT))
+    invoice = await invoiced(billing, "10.00")
+    await billing.deliver(merged(PATIENT, OTHER_PATIENT))
+    for patient_id in (PATIENT, OTHER_PATIENT):
+        await billing.deliver(paid("5.00", invoice_id=invoice.invoice_id, patient_id=patient_id))
+    assert (await invoice_of(billing, invoice.invoice_id)).status == "paid"
