@@ -67,9 +67,10 @@ async def import_invoice(session: AsyncSession, imported: rules.ImportedInvoice)
     total = imported.total()
     await check_facility(session, imported.facility_id)
     account = await account_of(session, imported.patient_id)
-    known = await session.scalar(select(Invoice).where(Invoice.external_reference == imported.external_reference))
+    named = [Invoice.facility_id == imported.facility_id, Invoice.external_reference == imported.external_reference]
+    known = await session.scalar(select(Invoice).where(*named))
     if known is not None:
-        if (known.facility_id, known.total, len(known.lines)) != (imported.facility_id, total, len(imported.lines)):
+        if (known.total, len(known.lines)) != (total, len(imported.lines)):
             raise ReferenceBelongsToAnotherInvoice(invoice_id=known.invoice_id)
         return known
     of_patient = {"patient_id": account.patient_id, "recorded_for": imported.patient_id}

@@ -62,6 +62,7 @@ class Invoice(StateOwner, FollowsMerges, Base):
     __tablename__ = "invoices"
     __table_args__ = (
         UniqueConstraint("facility_id", "number"),
+        UniqueConstraint("facility_id", "external_reference"),
         CheckConstraint(NEVER_LESS_THAN_NOTHING.format(total="total_amount"), name="balance"),
         CheckConstraint(
             "status NOT IN ('paid', 'written_off') OR allocated_amount + adjusted_amount = total_amount", name="settled"
@@ -75,7 +76,7 @@ class Invoice(StateOwner, FollowsMerges, Base):
     kind: Mapped[InvoiceKind]
     status: Mapped[InvoiceStatus]
     number: Mapped[str | None]
-    external_reference: Mapped[str | None] = mapped_column(unique=True)
+    external_reference: Mapped[str | None]
     currency: Mapped[str]
     total_amount: Mapped[Decimal]
     allocated_amount: Mapped[Decimal]

@@ -150,7 +150,12 @@ async def priced(billing: Workplace, code: str, amount: str, *, since: date = da
 
 
 async def invoiced(
-    billing: Workplace, *amounts: str, reference: str | None = None, due_on: date | None = None, patient_id: UUID = PATIENT
+    billing: Workplace,
+    *amounts: str,
+    reference: str | None = None,
+    due_on: date | None = None,
+    patient_id: UUID = PATIENT,
+    facility_id: UUID = FACILITY,
 ) -> Invoice:
     """An issued invoice with a line for each amount, of which the first is paid first."""
     lines = tuple(
@@ -159,7 +164,7 @@ async def invoiced(
     imported = ImportedInvoice(
         external_reference=reference or str(uuid4()),
         patient_id=patient_id,
-        facility_id=FACILITY,
+        facility_id=facility_id,
         lines=lines,
         due_on=due_on,
     )

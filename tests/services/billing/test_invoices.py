@@ -23,8 +23,10 @@ from services.billing.tables import Charge, Invoice
 from tests.services.billing.given import (
     FACILITY,
     GLUCOSE,
+    OTHER_FACILITY,
     PATIENT,
     completed,
+    facility,
     invoice_of,
     invoiced,
     paid,
@@ -41,6 +43,17 @@ async def test_an_imported_invoice_is_issued_once(billing: Workplace) -> None:
     again = await invoiced(billing, "77.49", "5.00", reference="claim 1")
     assert first.invoice_id == again.invoice_id
     assert (first.total, first.status, first.number) == (usd("82.49"), "issued", "INV-000001")
+
+
+async def test_two_houses_may_use_the_same_reference(billing: Workplace) -> None:
+    """Each names its own invoices; the same again, at either, gives the one there is."""
+    await billing.deliver(facility(facility_id=OTHER_FACILITY))
+    ours, theirs, again = [
+        await invoiced(billing, amount, reference="claim 1", facility_id=house)
+        for amount, house in (("77.49", FACILITY), ("5.00", OTHER_FACILITY), ("5.00", OTHER_FACILITY))
+    ]
+    assert (ours.total, theirs.total) == (usd("77.49"), usd("5.00"))
+    assert again.invoice_id == theirs.invoice_id != ours.invoice_id
 
 
 async def test_an_external_reference_means_one_invoice(billing: Workplace) -> None:

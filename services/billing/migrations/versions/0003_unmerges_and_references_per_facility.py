@@ -1,4 +1,4 @@
-"""Merges that are taken back."""
+"""Merges that are taken back, and references that are one facility's own."""
 
 from alembic import op
 from sqlalchemy import column, table
@@ -28,3 +28,6 @@ def upgrade() -> None:
         op.execute(f"COMMENT ON COLUMN {name}.recorded_for IS '{comment}'")
         op.execute(f"CREATE INDEX {name}_recorded_for_idx ON {name} (recorded_for)")
     op.execute("CREATE INDEX billing_accounts_merged_into_idx ON billing_accounts (merged_into)")
+    op.execute("ALTER TABLE invoices DROP CONSTRAINT invoices_external_reference_key")
+    unique = "UNIQUE (facility_id, external_reference)"
+    op.execute(f"ALTER TABLE invoices ADD CONSTRAINT invoices_facility_id_external_reference_key {unique}")
