@@ -9,11 +9,11 @@ Failure
 │   │   BothPatientsAreInpatients, PatientIsInactive, DeathIsBeforeBirth, DuplicateReviewCannotBecome, SurvivorIsNotOfThisPair
 │   ├── about encounters: EncounterCannotBecome, DischargeIsBeforeTheStart, EncounterIsAfterDeath, PatientIsAlreadyAnInpatient,
 │   │   OnlyAnInpatientNeedsABed, DischargeIsRequestedForInpatients, DischargeIsAlreadyRequested, OpenStatOrdersBlockDischarge,
-│   │   EncounterIsOfAnotherPatient
-│   ├── about the record: TimeIsInTheFuture, DiagnosisCannotBecome, DiagnosisCodeIsMalformed, DiagnosisCodeIsUnknown,
-│   │   DiagnosisCodeIsNotBillable, AllergyIsAlreadyRecorded, AllergyCannotBecome, PatientIsTooYoungForThisDose,
-│   │   DoseIsTooSoonAfterThePrevious, DoseWasAlreadyGiven, PreviousDoseIsNotRecorded, VitalSignIsImplausible,
-│   │   DiastolicIsNotBelowSystolic
+│   │   EncounterIsOfAnotherPatient, EncounterNeverWas
+│   ├── about the record: TimeIsInTheFuture, RecordIsBeforeBirth, RecordIsAfterDeath, DiagnosisCannotBecome,
+│   │   DiagnosisCodeIsMalformed, DiagnosisCodeIsUnknown, DiagnosisCodeIsNotBillable, AllergyIsAlreadyRecorded,
+│   │   AllergyCannotBecome, PatientIsTooYoungForThisDose, DoseIsTooSoonAfterThePrevious, DoseWasAlreadyGiven,
+│   │   PreviousDoseIsNotRecorded, VitalSignIsImplausible, DiastolicIsNotBelowSystolic
 │   └── about breaking the glass: AccessIsGivenAlready, GlassIsBrokenAlready, BreakGlassCannotBecome, NobodyReviewsThemselves
 └── Later
     └── PatientIsNotKnownYet
@@ -128,6 +128,22 @@ class OpenStatOrdersBlockDischarge(RuleBroken):
 
 class EncounterIsOfAnotherPatient(RuleBroken):
     """This encounter is not one of this patient."""
+
+    status = 422
+
+
+class EncounterNeverWas(RuleBroken):
+    """Nothing is recorded in an encounter that is {state}."""
+
+
+class RecordIsBeforeBirth(RuleBroken):
+    """Nothing is done to somebody who is not born yet."""
+
+    status = 422
+
+
+class RecordIsAfterDeath(RuleBroken):
+    """Nobody is vaccinated, and no vital sign measured, after the day of death."""
 
     status = 422
 

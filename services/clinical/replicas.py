@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, tzinfo
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -30,9 +30,14 @@ class FacilityReference(Replica[FacilityChanged], Base):
 
     @classmethod
     async def day_at(cls, session: AsyncSession, facility_id: UUID, moment: datetime) -> date:
-        """The calendar day at a facility, by which births and deaths are dated; that of UTC for one that is not known here."""
+        """The calendar day at a facility, by which births and deaths are dated."""
+        return moment.astimezone(await cls.zone_of(session, facility_id)).date()
+
+    @classmethod
+    async def zone_of(cls, session: AsyncSession, facility_id: UUID) -> tzinfo:
+        """The time zone of a facility; UTC for one that is not known here."""
         facility = await cls.find(session, facility_id)
-        return moment.astimezone(UTC if facility is None else ZoneInfo(facility.time_zone)).date()
+        return UTC if facility is None else ZoneInfo(facility.time_zone)
 
 
 class BedReference(Replica[BedStatusChanged], Base):

@@ -1,7 +1,7 @@
 """What those who treat a patient write into the record.
 
 Each is recorded for the id that it was asked under and belongs to the patient whom that stands for. All of them raise NotFound,
-and EncounterIsOfAnotherPatient for an encounter that is not the patient's.
+EncounterIsOfAnotherPatient for an encounter that is not the patient's, and EncounterNeverWas.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from broker import clock, publish
 from contracts.clinical import ImmunizationGiven, ProcedurePerformed, VitalsCharted
 from services.clinical import rules
+from services.clinical.replicas import FacilityReference
 from services.clinical.rules.vitals import Measured
 from services.clinical.tables import Charted, ClinicalNote, Encounter, Immunization, Patient, Procedure, VitalSigns
 
@@ -39,9 +40,10 @@ async def perform_procedure(
     performed_at: datetime | None = None,
     **author: Unpack[Author],
 ) -> Procedure:
-    """Something was done to a patient. Raises TimeIsInTheFuture."""
+    """Something was done to a patient. Raises TimeIsInTheFuture, RecordIsBeforeBirth."""
     at = rules.check_happened(performed_at or clock.now(), clock.now())
     patient = await Patient.current_held(session, patient_id)
+    rules.check_born(await FacilityReference.day_at(session, patient.facility_id, at), patient.birth_date)
     says = {"code": code, "description": description, "performed_at": at}
     procedure = await charted(session, Procedure, patient, patient_id, author, **says)
     publish(session, ProcedurePerformed.of(procedure))
@@ -58,14 +60,17 @@ async def give_immunization(
     lot_number: str | None = None,
     **author: Unpack[Author],
 ) -> Immunization:
-    """A patient was vaccinated. Raises TimeIsInTheFuture, and what `rules.check_dose` raises."""
+    """A patient was vaccinated. Raises TimeIsInTheFuture, and what `rules.check_living` and `rules.check_dose` raise."""
     at = rules.check_happened(given_at or clock.now(), clock.now())
     patient = await Patient.current_locked(session, patient_id)
     earlier = select(Immunization.dose, Immunization.given_at).where(
         Immunization.patient_id == patient.patient_id, Immunization.vaccine_code.in_(rules.codes_like(vaccine_code))
     )
-    days = {row.dose: row.given_at.date() for row in await session.execute(earlier)}
-    rules.check_dose(vaccine_code, dose, at.date(), birth_date=patient.birth_date, earlier=days)
+    zone = await FacilityReference.zone_of(session, patient.facility_id)
+    days = {row.dose: row.given_at.astimezone(zone).date() for row in await session.execute(earlier)}
+    day = at.astimezone(zone).date()
+    rules.check_living(day, patient.birth_date, patient.deceased_on)
+    rules.check_dose(vaccine_code, dose, day, birth_date=patient.birth_date, earlier=days)
     says = {"vaccine_code": vaccine_code, "dose": dose, "lot_number": lot_number, "given_at": at}
     immunization = await charted(session, Immunization, patient, patient_id, author, **says)
     publish(session, ImmunizationGiven.of(immunization))
@@ -80,10 +85,12 @@ async def chart_vitals(
     charted_at: datetime | None = None,
     **author: Unpack[Author],
 ) -> VitalSigns:
-    """A patient's vital signs were measured. Raises TimeIsInTheFuture, VitalSignIsImplausible, DiastolicIsNotBelowSystolic."""
+    """A patient's vital signs were measured. Raises TimeIsInTheFuture, and what `check_vitals` and `check_living` raise."""
     at = rules.check_happened(charted_at or clock.now(), clock.now())
     rules.check_vitals(measured)
     patient = await Patient.current_held(session, patient_id)
+    day = await FacilityReference.day_at(session, patient.facility_id, at)
+    rules.check_living(day, patient.birth_date, patient.deceased_on)
     vitals = await charted(session, VitalSigns, patient, patient_id, author, **measured, charted_at=at)
     publish(session, VitalsCharted.of(vitals))
     return vitals
@@ -101,7 +108,7 @@ async def charted(
     """A new row of the record of a patient, who is held."""
     encounter_id = author["encounter_id"]
     if encounter_id is not None:
-        rules.check_of_patient(await Encounter.seen(session, encounter_id), patient.patient_id)
+        rules.check_recorded_in(await Encounter.held(session, encounter_id), patient.patient_id)
     written = {"encounter_id": encounter_id, "recorded_at": clock.now(), "recorded_by": author["by"]}
     row = kind.belonging_to(patient, recorded_for=recorded_for, **written, **says)
     session.add(row)

@@ -25,6 +25,7 @@ async def merge_patients(session: AsyncSession, patient_id: UUID, *, into_patien
     patient, into = await _both_locked(session, patient_id, into_patient_id)
     rules.check_merge(patient, into)
     rules.check_one_bed(await Encounter.open_stays(session, patient_id, into_patient_id))
+    patient.status_before_merge = patient.status
     patient.become("merged")
     patient.merged_into = into.patient_id
     await _move_children(session, await Patient.merged_through(session, patient_id), to=into.patient_id)
@@ -38,7 +39,8 @@ async def merge_patients(session: AsyncSession, patient_id: UUID, *, into_patien
 async def unmerge_patient(session: AsyncSession, patient_id: UUID, *, by: str = ITSELF) -> Patient:
     """Takes a merge back: the record lives again, with all that was recorded for it. Raises OnlyAMergedPatientCanBeUnmerged."""
     patient = await Patient.locked(session, patient_id)
-    patient.become(rules.status_after_unmerge(patient.status, patient.deceased_on))
+    patient.become(rules.status_after_unmerge(patient.status, patient.status_before_merge, patient.deceased_on))
+    patient.status_before_merge = None
     publish(session, PatientUnmerged.of(patient, from_patient_id=patient.merged_into, unmerged_at=clock.now()))
     patient.merged_into = None
     await _move_children(session, await Patient.merged_through(session, patient_id), to=patient_id)

@@ -17,6 +17,7 @@ from services.clinical.errors import (
     EncounterCannotBecome,
     EncounterIsAfterDeath,
     EncounterIsOfAnotherPatient,
+    EncounterNeverWas,
     OnlyAnInpatientNeedsABed,
     OpenStatOrdersBlockDischarge,
     PatientIsAlreadyAnInpatient,
@@ -34,6 +35,9 @@ ENCOUNTER = LifeCycle[EncounterStatus](
     },
     refused=EncounterCannotBecome,
 )
+
+NEVER_WERE: frozenset[EncounterStatus] = frozenset({"cancelled", "entered_in_error"})
+"""What is said of an encounter that did not take place."""
 
 BLOCKS_DISCHARGE: frozenset[Priority] = frozenset({"stat"})
 """The priorities of lab orders that an inpatient waits for: whoever asks for a result at once means to act on it."""
@@ -101,7 +105,9 @@ def overrides_discharge(encounter_class: EncounterClass, open_orders: Collection
     return True
 
 
-def check_of_patient(encounter: Visit, patient_id: UUID) -> None:
-    """Raises EncounterIsOfAnotherPatient."""
+def check_recorded_in(encounter: Visit, patient_id: UUID) -> None:
+    """Whether something of a patient can have happened in it. Raises EncounterIsOfAnotherPatient, EncounterNeverWas."""
     if encounter.patient_id != patient_id:
         raise EncounterIsOfAnotherPatient
+    if encounter.status in NEVER_WERE:
+        raise EncounterNeverWas(state=encounter.status.replace("_", " "))

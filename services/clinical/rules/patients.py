@@ -22,6 +22,8 @@ from services.clinical.errors import (
     PatientCannotMergeIntoThemselves,
     PatientIsInactive,
     PatientsMergeWithinOneFacility,
+    RecordIsAfterDeath,
+    RecordIsBeforeBirth,
     SurvivorIsNotOfThisPair,
     TimeIsInTheFuture,
 )
@@ -31,7 +33,7 @@ PATIENT = LifeCycle[PatientStatus](
         "active": {"inactive", "deceased", "merged"},
         "inactive": {"active", "deceased", "merged"},
         "deceased": {"merged"},
-        "merged": {"active", "deceased"},
+        "merged": {"active", "inactive", "deceased"},
     },
     refused=PatientCannotBecome,
 )
@@ -91,11 +93,14 @@ def check_writable(patient: Person) -> None:
         raise MergedPatientIsReadOnly
 
 
-def status_after_unmerge(status: PatientStatus, deceased_on: date | None) -> PatientStatus:
-    """What a patient is again when the merge is taken back. Raises OnlyAMergedPatientCanBeUnmerged."""
+def status_after_unmerge(status: PatientStatus, before: PatientStatus | None, deceased_on: date | None) -> PatientStatus:
+    """What a patient is again when the merge is taken back: what they were before, unless they died since.
+
+    Raises OnlyAMergedPatientCanBeUnmerged.
+    """
     if status != "merged":
         raise OnlyAMergedPatientCanBeUnmerged
-    return "deceased" if deceased_on is not None else "active"
+    return "deceased" if deceased_on is not None else before or "active"
 
 
 def check_birth(birth_date: date, today: date) -> date:
@@ -103,6 +108,19 @@ def check_birth(birth_date: date, today: date) -> date:
     if birth_date > today:
         raise TimeIsInTheFuture
     return birth_date
+
+
+def check_born(day: date, birth_date: date) -> None:
+    """Whether something was done to a patient on that day. Raises RecordIsBeforeBirth."""
+    if day < birth_date:
+        raise RecordIsBeforeBirth
+
+
+def check_living(day: date, birth_date: date, deceased_on: date | None) -> None:
+    """Whether a patient lived on that day. Raises RecordIsBeforeBirth, RecordIsAfterDeath."""
+    check_born(day, birth_date)
+    if deceased_on is not None and day > deceased_on:
+        raise RecordIsAfterDeath
 
 
 def check_death(deceased_on: date, birth_date: date, today: date) -> date:

@@ -39,6 +39,7 @@ class Patient(StateOwner, Base):
     sex: Mapped[Sex]
     status: Mapped[PatientStatus]
     merged_into: Mapped[UUID | None] = mapped_column(ForeignKey("patients.patient_id"), index=True)
+    status_before_merge: Mapped[PatientStatus | None] = mapped_column(comment="theirs again when the merge is taken back")
     deceased_on: Mapped[date | None]
     registered_at: Mapped[datetime]
     email: Mapped[str | None]

@@ -164,6 +164,17 @@ async def test_an_unmerged_patient_has_all_that_was_recorded_for_them(clinical: 
     ]
 
 
+async def test_an_inactive_patient_is_inactive_again_after_an_unmerge(clinical: Workplace) -> None:
+    """A merge that is taken back has nobody treated whom the facility no longer treats."""
+    left, other = await register(clinical, "M-1"), await register(clinical, "M-2")
+    async with clinical.transaction() as session:
+        await commands.deactivate_patient(session, left)
+        await commands.merge_patients(session, left, into_patient_id=other)
+    async with clinical.transaction() as session:
+        await commands.unmerge_patient(session, left)
+    assert (await clinical.published(PatientChanged))[-1].status == "inactive"
+
+
 async def test_a_merged_patient_is_read_only(clinical: Workplace) -> None:
     """MergedPatientIsReadOnly."""
     merged, survivor = await register(clinical, "M-1"), await register(clinical, "M-2")

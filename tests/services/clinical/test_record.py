@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -105,6 +105,42 @@ async def test_an_encounter_in_the_record_is_the_patients(clinical: Workplace, d
         reply = await doctor.post(f"/patients/{patient_id}/{part}", json=fields | {"encounter_id": str(foreign)})
         assert rule_of(reply, 422) == "rule:EncounterIsOfAnotherPatient"
         assert (await written(doctor, patient_id, part, encounter_id=str(own)))["encounter_id"] == str(own)
+
+
+async def test_nothing_is_recorded_in_an_encounter_that_never_was(clinical: Workplace, doctor: httpx.AsyncClient) -> None:
+    """EncounterNeverWas for one that was cancelled or entered in error, whatever is recorded: nothing there can be charged."""
+    patient_id = await register(clinical)
+    cancelled, mistaken = await encounter_of(clinical, patient_id), await encounter_of(clinical, patient_id)
+    async with clinical.transaction() as session:
+        await commands.cancel_encounter(session, cancelled, reason="did not come")
+        await commands.mark_encounter_as_error(session, mistaken, reason="other patient")
+    for part, fields in EVERYTHING.items():
+        for encounter in (cancelled, mistaken):
+            reply = await doctor.post(f"/patients/{patient_id}/{part}", json=fields | {"encounter_id": str(encounter)})
+            assert rule_of(reply, 409) == "rule:EncounterNeverWas"
+    assert await clinical.published(ProcedurePerformed) == []
+
+
+BEFORE_BIRTH, ON_THE_LAST_DAY, AFTER_DEATH = "1980-05-16T10:00:00Z", "2020-03-01T10:00:00Z", "2020-03-02T10:00:00Z"
+
+
+async def test_what_is_done_is_done_in_a_lifetime(clinical: Workplace, doctor: httpx.AsyncClient) -> None:
+    """RecordIsBeforeBirth for everything; RecordIsAfterDeath but for procedures, as the body may still be examined."""
+    patient_id = await register(clinical)
+    async with clinical.transaction() as session:
+        await commands.record_death(session, patient_id, deceased_on=date(2020, 3, 1))
+
+    async def said(part: str, when: str, **fields: Any) -> str | int:
+        at = {"procedures": "performed_at", "immunizations": "given_at", "vitals": "charted_at"}[part]
+        reply = await doctor.post(f"/patients/{patient_id}/{part}", json=EVERYTHING[part] | {at: when} | fields)
+        return rule_of(reply, 422) if reply.is_error else reply.status_code
+
+    for part in ("procedures", "immunizations", "vitals"):
+        assert await said(part, BEFORE_BIRTH) == "rule:RecordIsBeforeBirth"
+        assert await said(part, ON_THE_LAST_DAY) == 201
+    assert await said("procedures", AFTER_DEATH) == 201
+    assert await said("vitals", AFTER_DEATH) == "rule:RecordIsAfterDeath"
+    assert await said("immunizations", AFTER_DEATH, vaccine_code="88") == "rule:RecordIsAfterDeath"
 
 
 async def test_each_role_writes_its_own(clinical: Workplace, nurse: httpx.AsyncClient) -> None:

@@ -120,16 +120,18 @@ def test_merged_patient_is_read_only() -> None:
 
 
 def test_an_unmerged_patient_is_what_they_were() -> None:
-    """Taking a merge back makes a patient active again, or deceased if they died."""
-    assert rules.status_after_unmerge("merged", None) == "active"
-    assert rules.status_after_unmerge("merged", TODAY) == "deceased"
+    """Also inactive; and deceased if they died since. Of a merge before this was remembered: active."""
+    assert rules.status_after_unmerge("merged", "active", None) == "active"
+    assert rules.status_after_unmerge("merged", "inactive", None) == "inactive"
+    assert rules.status_after_unmerge("merged", "inactive", TODAY) == "deceased"
+    assert rules.status_after_unmerge("merged", None, None) == "active"
 
 
 @pytest.mark.parametrize("status", ["active", "inactive", "deceased"])
 def test_only_a_merged_patient_can_be_unmerged(status: PatientStatus) -> None:
     """OnlyAMergedPatientCanBeUnmerged."""
     with pytest.raises(errors.OnlyAMergedPatientCanBeUnmerged):
-        rules.status_after_unmerge(status, None)
+        rules.status_after_unmerge(status, None, None)
 
 
 def test_nothing_has_happened_in_the_future() -> None:
