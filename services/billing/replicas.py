@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from sqlalchemy.orm import Mapped
+from sqlalchemy.orm import Mapped, mapped_column
 
 from broker import Replica
 from contracts.clinical import PatientChanged
@@ -24,8 +24,9 @@ class PatientReference(Replica[PatientChanged], Base):
 
 
 class FacilityReference(Replica[FacilityChanged], Base):
-    """Where an invoice is issued: only at one that is active."""
+    """Where an invoice is issued, only at one that is active, and whose days count."""
 
     __tablename__ = "facility_reference"
 
     status: Mapped[FacilityStatus]
+    time_zone: Mapped[str] = mapped_column(comment="IANA")

@@ -45,7 +45,7 @@ async def show_account_aging(patient_id: UUID, who: Reader, session: Reading) ->
     """What a patient owes, by days past due."""
     patient = await _surviving(session, patient_id)
     who.at(patient.facility_id)
-    return await _aging(session, Invoice.patient_id == patient.id)
+    return await _aging(session, patient.facility_id, Invoice.patient_id == patient.id)
 
 
 @router.get("/facilities/{facility_id}/aging")
@@ -53,7 +53,7 @@ async def show_facility_aging(facility_id: UUID, who: Reader, session: Reading) 
     """What is owed at a facility, by days past due."""
     if await FacilityReference.find(session, who.at(facility_id)) is None:
         raise NotFound
-    return await _aging(session, Invoice.facility_id == facility_id)
+    return await _aging(session, facility_id, Invoice.facility_id == facility_id)
 
 
 @router.get("/credits")
@@ -122,9 +122,9 @@ async def _owed(session: AsyncSession, patient_id: UUID) -> list[Money]:
     return [Money.of(amount, currency) for currency, amount in await session.execute(query)]
 
 
-async def _aging(session: AsyncSession, whose: ColumnElement[bool]) -> views.Aging:
+async def _aging(session: AsyncSession, facility_id: UUID, whose: ColumnElement[bool]) -> views.Aging:
     by_day = select(Invoice.due_on, Invoice.currency, func.sum(BALANCE)).group_by(Invoice.due_on, Invoice.currency)
     rows = (await session.execute(by_day.where(whose, Invoice.status.in_(rules.PAYABLE)))).all()
     debts = [(due_on, Money.of(amount, currency)) for due_on, currency, amount in rows if due_on is not None]
-    today = clock.now().date()
+    today = await commands.day_at(session, facility_id, clock.now())
     return views.Aging(on=today, buckets=rules.aged(debts, today))

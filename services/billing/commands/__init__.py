@@ -26,6 +26,7 @@ from services.billing.commands.collections import (
     send_to_collections,
 )
 from services.billing.commands.coupons import expire_coupon, make_coupon, redeem_coupon, revoke_coupon
+from services.billing.commands.days import day_at
 from services.billing.commands.insurance import (
     accept_claim,
     add_policy,
@@ -56,6 +57,7 @@ __all__ = [
     "capture_procedure",
     "collect_defaulted",
     "complete_claim",
+    "day_at",
     "deny_claim",
     "draft_claim",
     "end_policy",

@@ -18,6 +18,7 @@ from contracts.lab import LabOrderCompleted
 from contracts.money import Money
 from services.billing import rules
 from services.billing.commands.accounts import account_of
+from services.billing.commands.days import day_at
 from services.billing.commands.invoices import invoice_if_active, invoice_what_is_open
 from services.billing.errors import FacilityPricesInOneCurrency
 from services.billing.replicas import FacilityReference
@@ -65,14 +66,16 @@ async def set_price(
 async def capture_charges(session: AsyncSession, order: LabOrderCompleted, source_event_id: UUID) -> None:
     """One charge for each test of the order, at the price of its facility and day. Raises NotYet."""
     services = [Service(test.code, test.name) for test in order.tests]
-    visit = Visit(order.patient_id, order.facility_id, order.encounter_id, order.completed_at.date())
+    on = await day_at(session, order.facility_id, order.completed_at)
+    visit = Visit(order.patient_id, order.facility_id, order.encounter_id, on)
     await _capture(session, visit, services, source_event_id, order_id=order.order_id)
 
 
 async def capture_procedure(session: AsyncSession, procedure: ProcedurePerformed, source_event_id: UUID) -> None:
     """One charge for what was done, at the price of its facility and day. Raises NotYet."""
     service = Service(procedure.code, procedure.description)
-    visit = Visit(procedure.patient_id, procedure.facility_id, procedure.encounter_id, procedure.performed_at.date())
+    on = await day_at(session, procedure.facility_id, procedure.performed_at)
+    visit = Visit(procedure.patient_id, procedure.facility_id, procedure.encounter_id, on)
     await _capture(session, visit, [service], source_event_id, procedure_id=procedure.procedure_id)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import date
 from uuid import UUID, uuid4
 
 from sqlalchemy import select
@@ -14,6 +15,7 @@ from contracts.money import Money
 from contracts.payment import InstallmentPlanDefaulted
 from services.billing import rules
 from services.billing.commands.accounts import account_of
+from services.billing.commands.days import zone_of
 from services.billing.errors import AccountIsInCollectionsAlready, ThereIsNothingToCollect
 from services.billing.tables import BillingAuditEntry, CollectionCase, CollectionReason, Invoice
 
@@ -30,7 +32,12 @@ async def look_at_due_invoice(session: AsyncSession, invoice_id: UUID) -> None:
         invoice.move("overdue")
         publish(session, InvoiceOverdue.of(invoice))
         await expect_payment(session, invoice)
-    elif invoice.status == "overdue" and rules.collected_from(invoice.due_on) <= clock.now():
+    elif invoice.status == "overdue":
+        await _collect_if_aged(session, invoice, invoice.due_on)
+
+
+async def _collect_if_aged(session: AsyncSession, invoice: Invoice, due_on: date) -> None:
+    if rules.collected_from(due_on, await zone_of(session, invoice.facility_id)) <= clock.now():
         await _collect(session, invoice, "aged_over_120_days")
 
 
@@ -95,7 +102,8 @@ async def expect_payment(session: AsyncSession, invoice: Invoice) -> None:
         return
     next_day = rules.collected_from if invoice.status == "overdue" else rules.overdue_from
     due = InvoiceDue(invoice_id=invoice.invoice_id)
-    await schedule(session, due, at=next_day(invoice.due_on), name=due_name(invoice.invoice_id))
+    at = next_day(invoice.due_on, await zone_of(session, invoice.facility_id))
+    await schedule(session, due, at=at, name=due_name(invoice.invoice_id))
 
 
 def due_name(invoice_id: UUID) -> str:

@@ -14,6 +14,7 @@ from contracts.billing import CouponExpiryDue, CouponRedeemed
 from contracts.money import Money
 from services.billing import rules
 from services.billing.commands.adjustments import conclude_if_settled, note_adjustment
+from services.billing.commands.days import day_at, zone_of
 from services.billing.errors import CouponCodeIsTaken, CouponWasRedeemedOnThisInvoice, RedemptionKeyIsTaken
 from services.billing.tables import BillingAuditEntry, Coupon, CouponRedemption, Invoice
 
@@ -55,7 +56,8 @@ async def make_coupon(
     )
     session.add(coupon)
     expiry = CouponExpiryDue(coupon_id=coupon.coupon_id)
-    await schedule(session, expiry, at=rules.overdue_from(valid_to), name=_expiry_name(coupon.coupon_id))
+    ends_at = rules.overdue_from(valid_to, await zone_of(session, facility_id))
+    await schedule(session, expiry, at=ends_at, name=_expiry_name(coupon.coupon_id))
     return coupon
 
 
@@ -119,7 +121,8 @@ async def _check_redeemable(session: AsyncSession, coupon: Coupon, invoice: Invo
     others = (await session.execute(redeemed.where(redemption.invoice_id == invoice.invoice_id))).all()
     if coupon.coupon_id in {coupon_id for coupon_id, _ in others}:
         raise CouponWasRedeemedOnThisInvoice
-    rules.check_redeemable(coupon, clock.now().date(), used, [stacking for _, stacking in others])
+    today = await day_at(session, coupon.facility_id, clock.now())
+    rules.check_redeemable(coupon, today, used, [stacking for _, stacking in others])
 
 
 async def _redeemed_with(session: AsyncSession, coupon_id: UUID, key: str | None, invoice_id: UUID) -> CouponRedemption | None:

@@ -15,6 +15,7 @@ from contracts.money import Money
 from services.billing import rules
 from services.billing.commands.accounts import account_of
 from services.billing.commands.adjustments import lower
+from services.billing.commands.days import day_at
 from services.billing.errors import InvoiceIsClaimedAlready, PolicyIsOfAnotherPatient, ThereIsNothingToClaim
 from services.billing.tables import (
     BillingAuditEntry,
@@ -204,7 +205,7 @@ def _primary_of(claims: Sequence[InsuranceClaim]) -> InsuranceClaim | None:
 async def _service_dates(session: AsyncSession, invoice: Invoice) -> Sequence[date]:
     charges = [line.charge_id for line in invoice.lines if line.charge_id]
     dates = (await session.scalars(select(Charge.service_date).where(Charge.charge_id.in_(charges)).distinct())).all()
-    issued = [invoice.issued_at.date()] if invoice.issued_at else []
+    issued = [await day_at(session, invoice.facility_id, invoice.issued_at)] if invoice.issued_at else []
     return dates or issued
 
 

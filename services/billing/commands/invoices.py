@@ -14,6 +14,7 @@ from contracts.money import Money
 from services.billing import rules
 from services.billing.commands.accounts import account_of
 from services.billing.commands.collections import due_name, expect_payment, settle_case
+from services.billing.commands.days import day_at
 from services.billing.errors import InvoiceIsClaimed, ReferenceBelongsToAnotherInvoice, ThereIsNothingToInvoice
 from services.billing.replicas import FacilityReference
 from services.billing.tables import BillingAuditEntry, Charge, InsuranceClaim, Invoice, InvoiceNumber
@@ -112,7 +113,7 @@ async def _issue(session: AsyncSession, invoice: Invoice) -> Invoice:
     now = clock.now()
     invoice.move("issued")
     invoice.issued_at = invoice.issued_at or now
-    invoice.due_on = invoice.due_on or rules.due_after(now.date())
+    invoice.due_on = invoice.due_on or rules.due_after(await day_at(session, invoice.facility_id, now))
     invoice.number = rules.invoice_number(await InvoiceNumber.draw(session, invoice.facility_id))
     session.add(invoice)
     publish(session, InvoiceIssued.of(invoice))

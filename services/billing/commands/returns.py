@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from datetime import tzinfo
 from uuid import UUID
 
 from sqlalchemy import delete
@@ -16,6 +17,7 @@ from contracts.payment import DisputeLost, DisputeOpened, DisputeWon, RefundSucc
 from services.billing import rules
 from services.billing.commands.accounts import account_of
 from services.billing.commands.collections import expect_payment
+from services.billing.commands.days import zone_of
 from services.billing.errors import MoreWasReturnedThanReceived
 from services.billing.tables import (
     Credit,
@@ -87,10 +89,11 @@ async def _give_back(
         raise MoreWasReturnedThanReceived(payment_id=payment_id)
     receipt.returned_amount += amount.amount
     for invoice, of_invoice in await _by_invoice(session, parts):
+        zone = await zone_of(session, invoice.facility_id)
         for allocation, part in of_invoice:
             invoice.release(allocation.line_id, part)
             session.add(allocation.reversal(part, source_event_id))
-        await _reopen(session, invoice, payment_id, reason)
+        await _reopen(session, invoice, payment_id, reason, zone)
 
 
 async def _receipt_alone(session: AsyncSession, payment_id: UUID) -> Receipt:
@@ -106,9 +109,9 @@ async def _receipt_alone(session: AsyncSession, payment_id: UUID) -> Receipt:
     return receipt
 
 
-async def _reopen(session: AsyncSession, invoice: Invoice, payment_id: UUID, reason: ReturnReason) -> None:
+async def _reopen(session: AsyncSession, invoice: Invoice, payment_id: UUID, reason: ReturnReason, zone: tzinfo) -> None:
     was = invoice.status
-    invoice.status = rules.status_after_reversal(invoice, clock.now())
+    invoice.status = rules.status_after_reversal(invoice, clock.now(), zone)
     if was in rules.SETTLED:
         invoice.patient_id = (await account_of(session, invoice.recorded_for)).patient_id
         invoice.paid_at = invoice.collection_case_id = None

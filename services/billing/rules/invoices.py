@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from decimal import Decimal
 from typing import Protocol, TypeVar
 from uuid import UUID
@@ -72,11 +72,11 @@ def status_after_settling(invoice: Settled) -> InvoiceStatus:
     return invoice.status
 
 
-def status_after_reversal(invoice: Reopened, now: datetime) -> InvoiceStatus:
+def status_after_reversal(invoice: Reopened, now: datetime, zone: tzinfo = UTC) -> InvoiceStatus:
     """What an invoice is again when money that had settled it is gone: by its due date, unless a dispute holds it."""
     if invoice.status == "overdue":
         return "overdue"
-    if invoice.due_on is not None and overdue_from(invoice.due_on) <= now and not invoice.is_held:
+    if invoice.due_on is not None and overdue_from(invoice.due_on, zone) <= now and not invoice.is_held:
         to: InvoiceStatus = "overdue"
     else:
         to = "partially_paid" if invoice.allocated else "issued"
@@ -155,9 +155,9 @@ def due_after(issued_on: date) -> date:
     return issued_on + TERMS
 
 
-def overdue_from(due_on: date) -> datetime:
-    """The moment after which an invoice is overdue: the end of its due date, in UTC."""
-    return datetime.combine(due_on + timedelta(days=1), time(), UTC)
+def overdue_from(due_on: date, zone: tzinfo = UTC) -> datetime:
+    """The moment after which an invoice is overdue: the end of its due date, in its facility's zone."""
+    return datetime.combine(due_on + timedelta(days=1), time(), zone)
 
 
 def invoice_number(counter: int) -> str:

@@ -56,13 +56,15 @@ def patient(patient_id: UUID, *, version: int = 1, merged_into: UUID | None = No
     )
 
 
-def facility(status: FacilityStatus = "active", *, version: int = 1, facility_id: UUID = FACILITY) -> FacilityChanged:
+def facility(
+    status: FacilityStatus = "active", *, version: int = 1, facility_id: UUID = FACILITY, time_zone: str = "UTC"
+) -> FacilityChanged:
     return FacilityChanged(
         facility_id=facility_id,
         name="Juba Teaching Hospital",
         kind="hospital",
         status=status,
-        time_zone="Africa/Juba",
+        time_zone=time_zone,
         currency="USD",
         state_version=version,
     )

@@ -1,4 +1,4 @@
-"""Merges that are taken back, and references that are one facility's own."""
+"""Merges that are taken back, references that are one facility's own, and its own days."""
 
 from alembic import op
 from sqlalchemy import column, table
@@ -31,3 +31,7 @@ def upgrade() -> None:
     op.execute("ALTER TABLE invoices DROP CONSTRAINT invoices_external_reference_key")
     unique = "UNIQUE (facility_id, external_reference)"
     op.execute(f"ALTER TABLE invoices ADD CONSTRAINT invoices_facility_id_external_reference_key {unique}")
+    # Until a facility says its state again, its days are taken for those of UTC, as they were before.
+    op.execute("ALTER TABLE facility_reference ADD COLUMN time_zone text NOT NULL DEFAULT 'UTC'")
+    op.execute("ALTER TABLE facility_reference ALTER COLUMN time_zone DROP DEFAULT")
+    op.execute("COMMENT ON COLUMN facility_reference.time_zone IS 'IANA'")
