@@ -142,7 +142,7 @@ async def _choose_time(
 ) -> None:
     hours, zone = await contact_hours(session, person)
     if not topic.at_once:
-        if hours.digest_at is not None and channel == "email":
+        if hours.digest_at is not None and channel == "email" and notification.status == "queued":
             await _collect(session, notification, hours, zone)
             return
         quiet_until = rules.quiet_until(clock.now(), zone, hours.quiet_from, hours.quiet_until)
@@ -156,11 +156,13 @@ async def _choose_time(
 
 
 async def _collect(session: AsyncSession, notification: Notification, hours: ContactHours, zone: ZoneInfo) -> None:
+    """Under the id that it is for: after a merge that one finds its way to the person, whose hours these are."""
     assert hours.digest_at is not None
     notification.is_collected = True
-    due = DigestDue(recipient_id=hours.recipient_id, recipient_kind=hours.recipient_kind, channel="email")
+    kind, id_ = notification.recipient_kind, notification.recipient_id
+    due = DigestDue(recipient_id=id_, recipient_kind=kind, channel="email")
     at = rules.next_digest(clock.now(), zone, hours.digest_at)
-    await schedule(session, due, at=at, name=f"digest {hours.recipient_kind} {hours.recipient_id}")
+    await schedule(session, due, at=at, name=f"digest {kind} {id_}")
 
 
 async def _hand_over(

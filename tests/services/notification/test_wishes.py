@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from datetime import timedelta
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 
@@ -33,10 +33,10 @@ LATE = NOON + timedelta(hours=9)
 """23:00 in Khartoum."""
 
 
-async def wishes(desk: Desk, path: str, said: dict[str, Any], *, user: UUID | None = None) -> None:
+async def wishes(desk: Desk, path: str, said: dict[str, Any], *, user: UUID | None = None, patient: UUID = PATIENT) -> None:
     """A user for themselves, or a nurse for the patient."""
     roles = () if user else ("nurse",)
-    where = "/me" if user else f"/patients/{PATIENT}"
+    where = "/me" if user else f"/patients/{patient}"
     async with desk.work.client(*roles, at=FACILITY, subject=str(user)) as client:
         reply = await client.put(f"{where}/{path}", json=said)
     assert reply.status_code == 200, reply.text
@@ -126,6 +126,31 @@ async def test_a_digest_shares_the_mails_fate(desk: Desk) -> None:
     await desk.later(hours=5)
     assert await desk.states("digest") == [("dead", "550")]
     assert await desk.states("invoice.issued") == [("dead", None)]
+
+
+async def test_what_is_being_tried_again_waits_for_no_digest(desk: Desk) -> None:
+    """Who asks for a digest while a mailbox is busy gets what was on its way by itself."""
+    await desk.hears(patient(version=2, email="busy@example.org"), issued())
+    assert await desk.states("invoice.issued") == [("retry", "450")]
+    await wishes(desk, "contact-hours", {"digest_at": "18:00:00"})
+    for _ in range(2):
+        await desk.later(hours=1)
+    assert await desk.states("invoice.issued") == [("delivered", "450")]
+
+
+async def test_a_digest_finds_what_was_for_somebody_who_was_merged(desk: Desk) -> None:
+    """What waited for the morning of one record is in the digest of the one that lives on."""
+    survivor = uuid4()
+    await desk.hears(patient(survivor, email="survivor@example.org"))
+    await wishes(desk, "contact-hours", NIGHT)
+    await desk.at(LATE)
+    await desk.hears(issued())
+    await wishes(desk, "contact-hours", {"digest_at": "18:00:00"}, patient=survivor)
+    await desk.hears(patient(version=2, status="merged", merged_into=survivor))
+    await desk.later(hours=12)
+    await desk.later(hours=24)
+    assert desk.mail("survivor@example.org").subject == "1 messages for you"
+    assert await desk.states("invoice.issued") == [("delivered", None)]
 
 
 async def test_enough_is_enough(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
