@@ -45,7 +45,7 @@ class Listener:
         family = socket.AF_INET6 if ":" in self._host else socket.AF_INET
         listening = socket.create_server((self._host, self.port), family=family, backlog=512)
         listening.setblocking(False)
-        # Connections inherit it. With Nagle's algorithm, the second half of an answer waits for the client's delayed ACK: 40 ms.
+        # Connections inherit it. Under Nagle's algorithm the rest of an answer waits for the client's delayed ACK: 40 ms.
         listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.port = listening.getsockname()[1]
         self._task = asyncio.create_task(self._server.serve(sockets=[listening]), name=f"http {self.port}")
