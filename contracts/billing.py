@@ -73,7 +73,10 @@ class InvoiceVoided(Event, name="invoice.voided", version=1, key="invoice_id"):
 
 
 class InvoiceChanged(StateEvent, name="invoice.changed", version=1, key="invoice_id"):
-    """All that others may know of an invoice; feeds their references."""
+    """All that others may know of an invoice; feeds their references.
+
+    `payments` are those that named it and that its balance takes into account, whatever they settled.
+    """
 
     invoice_id: UUID
     patient_id: UUID
@@ -84,6 +87,7 @@ class InvoiceChanged(StateEvent, name="invoice.changed", version=1, key="invoice
     total: Money
     balance: Money
     due_on: date | None
+    payments: tuple[UUID, ...] | None = None
 
 
 class AdjustmentPosted(Event, name="adjustment.posted", version=1, key="invoice_id"):

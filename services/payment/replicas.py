@@ -7,8 +7,9 @@ from typing import Any, Self, cast
 from uuid import UUID
 
 from sqlalchemy import select
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import Mapped
+from sqlalchemy.orm import Mapped, mapped_column
 
 from broker import Replica
 from contracts.billing import InvoiceChanged, InvoiceStatus
@@ -45,22 +46,31 @@ class InvoiceReference(Replica[InvoiceChanged], Base):
     status: Mapped[str]
     open_amount: Mapped[Decimal]
     currency: Mapped[str]
+    heard: Mapped[list[str] | None] = mapped_column(
+        JSONB(none_as_null=True), comment="the payments that the open amount takes into account; null: billing has not said"
+    )
 
     @classmethod
     def kept(cls, event: InvoiceChanged) -> dict[str, Any]:
-        """The columns: the balance as amount and currency."""
+        """The columns: the balance as amount and currency, and what it takes into account."""
         return {
             "patient_id": event.patient_id,
             "facility_id": event.facility_id,
             "status": event.status,
             "open_amount": event.balance.amount,
             "currency": event.balance.currency,
+            "heard": None if event.payments is None else [str(payment_id) for payment_id in event.payments],
         }
 
     @property
     def balance(self) -> Money:
         """What is open."""
         return Money(amount=self.open_amount, currency=self.currency)
+
+    @property
+    def payments(self) -> list[UUID] | None:
+        """The payments that the open amount takes into account. None: billing has not said."""
+        return None if self.heard is None else [UUID(payment_id) for payment_id in self.heard]
 
     @property
     def state(self) -> InvoiceStatus:

@@ -79,6 +79,7 @@ async def _invoices_for(session: AsyncSession, payment: PaymentSucceeded) -> lis
         invoice = await Invoice.locked(session, payment.invoice_id)
         if invoice.currency != payment.amount.currency:
             raise InvoiceIsInAnotherCurrency(invoice_id=invoice.invoice_id, currency=invoice.currency)
+        invoice.take_in(payment.payment_id)
         is_theirs = invoice.facility_id == payment.facility_id and await _owner_of(session, invoice) == account.patient_id
         return rules.to_be_paid([invoice] if is_theirs else [])
     at_facility = [Invoice.patient_id == account.patient_id, Invoice.facility_id == payment.facility_id]

@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Self
 from uuid import UUID, uuid4
 
-from sqlalchemy import CheckConstraint, ForeignKey, UniqueConstraint, select
+from sqlalchemy import ARRAY, CheckConstraint, ForeignKey, UniqueConstraint, Uuid, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
@@ -87,6 +87,9 @@ class Invoice(StateOwner, FollowsMerges, Base):
     paid_at: Mapped[datetime | None]
     void_reason: Mapped[str | None]
     collection_case_id: Mapped[UUID | None] = mapped_column(ForeignKey("collection_cases.case_id"), index=True)
+    payments: Mapped[list[UUID]] = mapped_column(
+        ARRAY(Uuid), default=list, server_default=text("'{}'::uuid[]"), comment="those that named it and have been heard of"
+    )
 
     lines: Mapped[list[InvoiceLineItem]] = relationship(lazy="selectin", order_by=InvoiceLineItem.position)
 
@@ -158,6 +161,10 @@ class Invoice(StateOwner, FollowsMerges, Base):
             adjusted_amount=Decimal(0),
             held_amount=Decimal(0),
         )
+
+    def take_in(self, payment_id: UUID) -> None:
+        """Notes that a payment which names it has been heard of."""
+        self.payments = [*self.payments, payment_id]
 
     def add_line(
         self,

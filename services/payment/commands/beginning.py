@@ -41,10 +41,14 @@ async def begin_payment(
 
 
 async def under_way(session: AsyncSession, invoice: InvoiceReference) -> Money:
-    """What is already being paid of an invoice."""
-    claims = [Payment.invoice_id == invoice.id, Payment.status.in_(rules.UNDER_WAY)]
-    claimed = await session.scalar(select(func.coalesce(func.sum(Payment.value), 0)).where(*claims))
-    return Money.of(claimed or 0, invoice.currency)
+    """What is already being paid of an invoice, or was and is not in its balance yet."""
+    of_invoice = Payment.invoice_id == invoice.id
+    claimed = select(func.sum(Payment.value)).where(of_invoice, Payment.status.in_(rules.UNDER_WAY))
+    total = await session.scalar(claimed) or 0
+    if invoice.payments is not None:
+        unheard = [Payment.status == "succeeded", Payment.payment_id.not_in(invoice.payments)]
+        total += await session.scalar(select(func.sum(Payment.captured_value)).where(of_invoice, *unheard)) or 0
+    return Money.of(total, invoice.currency)
 
 
 async def authorise(session: AsyncSession, payment: Payment, token: str | None) -> None:

@@ -90,6 +90,17 @@ async def test_money_on_account_settles_the_oldest_due_first(billing: Workplace)
     assert [event.amount for event in await billing.published(CreditCreated)] == [usd("1.00")]
 
 
+async def test_an_invoices_state_says_which_payments_it_takes_into_account(billing: Workplace) -> None:
+    """Also one that settles nothing of it: payment then knows that the balance is not too high any more."""
+    invoice = await invoiced(billing, "10.00")
+    payments = [paid("10.00", invoice_id=invoice.invoice_id) for _ in range(2)]
+    for payment in payments:
+        await billing.deliver(payment)
+    states = [state for state in await billing.published(InvoiceChanged) if state.invoice_id == invoice.invoice_id]
+    told = [state.payments for state in states[-3:]]
+    assert told == [(), (payments[0].payment_id,), tuple(payment.payment_id for payment in payments)]
+
+
 async def test_money_for_a_voided_invoice_is_credit(billing: Workplace) -> None:
     """It has arrived: it is never refused."""
     invoice = await invoiced(billing, "10.00")

@@ -46,6 +46,7 @@ def invoice(
     status: InvoiceStatus = "issued",
     version: int = 1,
     currency: str = "USD",
+    payments: tuple[UUID, ...] | None = None,
 ) -> InvoiceChanged:
     return InvoiceChanged(
         invoice_id=invoice_id,
@@ -57,6 +58,7 @@ def invoice(
         total=Money.of("100.00", currency),
         balance=Money.of(balance, currency),
         due_on=date(2026, 4, 1),
+        payments=payments,
         state_version=version,
     )
 

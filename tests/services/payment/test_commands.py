@@ -71,6 +71,20 @@ async def test_a_payment_is_at_most_the_open_balance(payment: Workplace) -> None
     await initiated(payment, "100.00")
 
 
+async def test_what_was_paid_is_not_asked_for_again(payment: Workplace) -> None:
+    """A payment claims its part until the balance takes it into account, whatever else lowers or raises that meanwhile."""
+    await payment.deliver(invoice("100.00", version=2, payments=()))
+    paid = await initiated(payment, "60.00", "tok_visa")
+    assert await hear(payment, paid, CAPTURED)
+    with pytest.raises(AmountIsMoreThanTheOpenBalance):
+        await initiated(payment, "40.01")
+    await payment.deliver(invoice("70.00", version=3, payments=()))
+    with pytest.raises(AmountIsMoreThanTheOpenBalance):
+        await initiated(payment, "10.01")
+    await payment.deliver(invoice("10.00", status="partially_paid", version=4, payments=(paid.payment_id,)))
+    await initiated(payment, "10.00")
+
+
 async def test_a_newer_balance_counts(payment: Workplace) -> None:
     """As billing tells it; a settled invoice cannot be paid at all."""
     await payment.deliver(invoice("10.00", status="partially_paid", version=2))
