@@ -5,7 +5,14 @@ from __future__ import annotations
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from broker import on
-from contracts.clinical import EncounterAdmitted, EncounterCancelled, EncounterDischarged, PatientDeceased, PatientMerged
+from contracts.clinical import (
+    EncounterAdmitted,
+    EncounterCancelled,
+    EncounterDischarged,
+    PatientDeceased,
+    PatientMerged,
+    PatientUnmerged,
+)
 from contracts.facility import BedReservationExpired, ReleaseReason
 from services.facility import commands
 
@@ -22,10 +29,13 @@ async def follow_stay(event: EncounterAdmitted | EncounterDischarged | Encounter
     await commands.end_stay(session, **given, reason=reason, is_stay=event.encounter_class in (None, "inpatient"))
 
 
-@on(PatientMerged)
-async def merge_patient(event: PatientMerged, session: AsyncSession) -> None:
-    """One patient's bed is the other's."""
-    await commands.merge_patient(session, event.patient_id, event.into_patient_id, event.facility_id)
+@on(PatientMerged, PatientUnmerged)
+async def merge_patient(event: PatientMerged | PatientUnmerged, session: AsyncSession) -> None:
+    """One patient's bed is the other's, until the merge is taken back."""
+    if isinstance(event, PatientMerged):
+        await commands.merge_patient(session, event.patient_id, event.into_patient_id, event.facility_id)
+    else:
+        await commands.unmerge_patient(session, event.patient_id, event.facility_id)
 
 
 @on(PatientDeceased)

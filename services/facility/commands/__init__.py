@@ -11,7 +11,7 @@ from services.facility.commands.beds import (
     transfer_patient,
 )
 from services.facility.commands.houses import activate_facility, deactivate_facility, put_facility
-from services.facility.commands.patients import merge_patient, release_beds_of
+from services.facility.commands.patients import merge_patient, release_beds_of, unmerge_patient
 from services.facility.commands.settings import set_setting, setting_of, settings_of
 from services.facility.commands.stays import end_stay, request_bed
 from services.facility.commands.wards import change_ward, create_bed, create_department, create_ward
@@ -39,4 +39,5 @@ __all__ = [
     "settings_of",
     "take_out_of_service",
     "transfer_patient",
+    "unmerge_patient",
 ]

@@ -1,4 +1,4 @@
-"""What happens to patients' beds when two patients turn out to be one, or a patient dies."""
+"""What happens to patients' beds when two patients turn out to be one, or two after all, or a patient dies."""
 
 from __future__ import annotations
 
@@ -31,6 +31,25 @@ async def merge_patient(session: AsyncSession, patient_id: UUID, into_patient_id
     await session.execute(update(BedStay).where(*still_open).values(patient_id=into))
     needs = [BedRequest.patient_id == patient_id, BedRequest.status != "closed"]
     await session.execute(update(BedRequest).where(*needs).values(patient_id=into))
+    await serve_waiting(session, facility)
+
+
+async def unmerge_patient(session: AsyncSession, patient_id: UUID, facility_id: UUID) -> None:
+    """What was asked for a patient, or for whom was merged into them, and is not over is theirs again, with the beds.
+
+    A bed that the merge took away is not given again: somebody else may lie in it.
+    """
+    recorded_for = await PatientReference.identities(session, patient_id)
+    theirs = select(BedRequest.encounter_id).where(BedRequest.recorded_for.in_(recorded_for), BedRequest.status != "closed")
+    if await session.scalar(theirs.limit(1)) is None:
+        return
+    facility = await Facility.locked(session, facility_id)
+    encounters = list(await session.scalars(theirs))
+    await session.execute(update(BedRequest).where(BedRequest.encounter_id.in_(encounters)).values(patient_id=patient_id))
+    lying = [BedStay.encounter_id.in_(encounters), BedStay.ended_at.is_(None)]
+    await session.execute(update(BedStay).where(*lying).values(patient_id=patient_id))
+    for bed in await Bed.all_of(session, Bed.encounter_id.in_(encounters)):
+        bed.patient_id = patient_id
     await serve_waiting(session, facility)
 
 

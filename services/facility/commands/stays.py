@@ -39,6 +39,7 @@ async def request_bed(
     request = BedRequest(
         encounter_id=encounter_id,
         patient_id=patient.id,
+        recorded_for=patient_id,
         facility_id=facility_id,
         ward_id=ward.ward_id if ward is not None and ward.facility_id == facility_id else None,
         isolation=isolation,
@@ -73,6 +74,7 @@ async def end_stay(
         request = BedRequest(
             encounter_id=encounter_id,
             patient_id=patient_id,
+            recorded_for=patient_id,
             facility_id=facility_id,
             isolation=False,
             status="closed",

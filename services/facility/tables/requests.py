@@ -26,6 +26,7 @@ class BedRequest(Base):
 
     encounter_id: Mapped[UUID] = mapped_column(primary_key=True)
     patient_id: Mapped[UUID] = mapped_column(index=True)
+    recorded_for: Mapped[UUID] = mapped_column(index=True, comment="whose it is again when a merge is taken back")
     facility_id: Mapped[UUID]
     ward_id: Mapped[UUID | None] = mapped_column(ForeignKey("wards.ward_id"), comment="null: any that is fit")
     isolation: Mapped[bool]

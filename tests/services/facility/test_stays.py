@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import select
 
 from broker import clock
-from contracts.clinical import PatientDeceased, PatientMerged
+from contracts.clinical import PatientDeceased, PatientMerged, PatientUnmerged
 from contracts.facility import BedAssigned, BedReleased, BedRequestWaiting, WardFull
 from services.facility import commands
 from services.facility.tables import BedRequest
@@ -192,6 +192,26 @@ async def test_a_merge_gives_one_patients_bed_to_the_other(house: House, both_li
     assert await house.status(other) == ("cleaning" if both_lie else "available")
     await house.discharges(merged)
     assert {event.patient_id for event in await house.at.published(BedReleased)} == {survivor.patient_id}
+
+
+async def test_an_unmerge_gives_the_bed_back(house: House) -> None:
+    """To whom it was asked for: the survivor can be admitted, and the death of the one frees no bed of the other."""
+    await house.beds(2)
+    survivor, merged = await house.person(), await house.comes()
+    ids = {"patient_id": merged.patient_id, "facility_id": house.id}
+    await house.known(merged.patient_id, version=2, status="merged", merged_into=survivor.patient_id)
+    await house.at.deliver(PatientMerged(**ids, into_patient_id=survivor.patient_id, merged_at=clock.now()))
+    assert await house.admits(survivor) is None
+    await house.known(merged.patient_id, version=3)
+    await house.at.deliver(PatientUnmerged(**ids, from_patient_id=survivor.patient_id, unmerged_at=clock.now()))
+    beds = await house.bed_of(merged), await house.bed_of(survivor)
+    assert None not in beds
+    await house.known(survivor.patient_id, version=2, status="deceased")
+    died = PatientDeceased(patient_id=survivor.patient_id, facility_id=house.id, deceased_on=date(2026, 1, 1))
+    await house.at.deliver(died)
+    assert (await house.bed_of(merged), await house.bed_of(survivor)) == (beds[0], None)
+    await house.discharges(merged)
+    assert [event.patient_id for event in await house.at.published(BedReleased)] == [survivor.patient_id, merged.patient_id]
 
 
 async def test_a_full_ward_is_said_once(house: House) -> None:
