@@ -13,7 +13,12 @@ def upgrade() -> None:
         """
         UPDATE invoices SET payments = heard.payments
         FROM (
-            SELECT invoice_id, array_agg(DISTINCT payment_id) AS payments FROM invoice_payment_allocations GROUP BY invoice_id
+            SELECT invoice_id, array_agg(DISTINCT payment_id) AS payments
+            FROM (
+                SELECT invoice_id, payment_id FROM invoice_payment_allocations
+                UNION ALL SELECT invoice_id, payment_id FROM credits
+            ) settled
+            GROUP BY invoice_id
         ) heard
         WHERE heard.invoice_id = invoices.invoice_id
         """
