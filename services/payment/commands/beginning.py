@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import case, false, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from broker import call, publish
@@ -42,13 +42,12 @@ async def begin_payment(
 
 async def under_way(session: AsyncSession, invoice: InvoiceReference) -> Money:
     """What is already being paid of an invoice, or was and is not in its balance yet."""
-    of_invoice = Payment.invoice_id == invoice.id
-    claimed = select(func.sum(Payment.value)).where(of_invoice, Payment.status.in_(rules.UNDER_WAY))
-    total = await session.scalar(claimed) or 0
-    if invoice.payments is not None:
-        unheard = [Payment.status == "succeeded", Payment.payment_id.not_in(invoice.payments)]
-        total += await session.scalar(select(func.sum(Payment.captured_value)).where(of_invoice, *unheard)) or 0
-    return Money.of(total, invoice.currency)
+    is_paid = Payment.status == "succeeded"
+    is_unheard = false() if invoice.payments is None else is_paid & Payment.payment_id.not_in(invoice.payments)
+    claims = Payment.status.in_(rules.UNDER_WAY) | is_unheard
+    claim = case((is_paid, Payment.captured_value), else_=Payment.value)
+    claimed = await session.scalar(select(func.sum(claim)).where(Payment.invoice_id == invoice.id, claims))
+    return Money.of(claimed or 0, invoice.currency)
 
 
 async def authorise(session: AsyncSession, payment: Payment, token: str | None) -> None:
