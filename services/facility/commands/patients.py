@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from uuid import UUID
 
-from sqlalchemy import select, update
+from sqlalchemy import ColumnElement, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.facility.commands.giving import serve_waiting, take_back
@@ -25,12 +25,7 @@ async def merge_patient(session: AsyncSession, patient_id: UUID, into_patient_id
     into = (await PatientReference.current(session, into_patient_id)).id
     for encounter_id in (await _encounters_in_bed(session, {patient_id, into}))[1:]:
         await close(session, await BedRequest.seen(session, encounter_id), "transferred")
-    for bed in await Bed.all_of(session, Bed.patient_id == patient_id):
-        bed.patient_id = into
-    still_open = [BedStay.patient_id == patient_id, BedStay.ended_at.is_(None)]
-    await session.execute(update(BedStay).where(*still_open).values(patient_id=into))
-    needs = [BedRequest.patient_id == patient_id, BedRequest.status != "closed"]
-    await session.execute(update(BedRequest).where(*needs).values(patient_id=into))
+    await _hand_over(session, lambda table: table.patient_id == patient_id, to=into)
     await serve_waiting(session, facility)
 
 
@@ -45,11 +40,7 @@ async def unmerge_patient(session: AsyncSession, patient_id: UUID, facility_id: 
         return
     facility = await Facility.locked(session, facility_id)
     encounters = list(await session.scalars(theirs))
-    await session.execute(update(BedRequest).where(BedRequest.encounter_id.in_(encounters)).values(patient_id=patient_id))
-    lying = [BedStay.encounter_id.in_(encounters), BedStay.ended_at.is_(None)]
-    await session.execute(update(BedStay).where(*lying).values(patient_id=patient_id))
-    for bed in await Bed.all_of(session, Bed.encounter_id.in_(encounters)):
-        bed.patient_id = patient_id
+    await _hand_over(session, lambda table: table.encounter_id.in_(encounters), to=patient_id)
     await serve_waiting(session, facility)
 
 
@@ -64,6 +55,16 @@ async def release_beds_of(session: AsyncSession, patient_id: UUID, facility_id: 
     for bed in await Bed.all_of(session, Bed.patient_id == patient_id):
         await take_back(session, bed, "deceased")
     await serve_waiting(session, facility)
+
+
+async def _hand_over(
+    session: AsyncSession, theirs: Callable[[type[Bed | BedStay | BedRequest]], ColumnElement[bool]], *, to: UUID
+) -> None:
+    """Makes `to` the patient of these beds, and of the stays and needs among these that are not over."""
+    for bed in await Bed.all_of(session, theirs(Bed)):
+        bed.patient_id = to
+    await session.execute(update(BedStay).where(theirs(BedStay), BedStay.ended_at.is_(None)).values(patient_id=to))
+    await session.execute(update(BedRequest).where(theirs(BedRequest), BedRequest.status != "closed").values(patient_id=to))
 
 
 async def _is_concerned(session: AsyncSession, patient_id: UUID) -> bool:
