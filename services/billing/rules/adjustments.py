@@ -48,14 +48,18 @@ WRITE_OFF_REQUEST = LifeCycle[RequestStatus](
 
 def check_discretion(amount: Money, given_up: Money, posted_by: str, approved_by: str | None) -> None:
     """given_up: what nobody else approved of the same invoice before. Raises LargeAdjustmentNeedsASecondApprover."""
-    if (given_up + amount).amount > WRITE_OFF_LIMIT and approved_by in {None, posted_by}:
+    if _is_alone_beyond_the_limit(given_up + amount, posted_by, approved_by):
         raise LargeAdjustmentNeedsASecondApprover(limit=WRITE_OFF_LIMIT)
 
 
 def check_write_off(balance: Money, requested_by: str, approved_by: str | None) -> None:
     """balance: with what nobody else approved of the same invoice before. Raises LargeWriteOffNeedsASecondApprover."""
-    if balance.amount > WRITE_OFF_LIMIT and approved_by in {None, requested_by}:
+    if _is_alone_beyond_the_limit(balance, requested_by, approved_by):
         raise LargeWriteOffNeedsASecondApprover(limit=WRITE_OFF_LIMIT)
+
+
+def _is_alone_beyond_the_limit(amount: Money, by: str, approved_by: str | None) -> bool:
+    return amount.amount > WRITE_OFF_LIMIT and approved_by in {None, by}
 
 
 def check_approval(requested: Money, balance: Money, requested_by: str, decided_by: str) -> None:

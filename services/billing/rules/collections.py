@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import UTC, date, datetime, timedelta, tzinfo
+from datetime import date, datetime, timedelta, tzinfo
 from typing import Literal
 
 from broker import LifeCycle
@@ -46,6 +46,6 @@ def aged(debts: Iterable[tuple[date, Money]], today: date) -> dict[str, dict[Buc
     return table
 
 
-def collected_from(due_on: date, zone: tzinfo = UTC) -> datetime:
+def collected_from(due_on: date, zone: tzinfo) -> datetime:
     """The moment from which an invoice is in the last bucket, and goes to collections."""
     return overdue_from(due_on + COLLECT_AFTER, zone)

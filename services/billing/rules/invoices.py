@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta, tzinfo
+from datetime import date, datetime, time, timedelta, tzinfo
 from decimal import Decimal
 from typing import Protocol, TypeVar
 from uuid import UUID
@@ -72,7 +72,7 @@ def status_after_settling(invoice: Settled) -> InvoiceStatus:
     return invoice.status
 
 
-def status_after_reversal(invoice: Reopened, now: datetime, zone: tzinfo = UTC) -> InvoiceStatus:
+def status_after_reversal(invoice: Reopened, now: datetime, zone: tzinfo) -> InvoiceStatus:
     """What an invoice is again when money that had settled it is gone: by its due date, unless a dispute holds it."""
     if invoice.status == "overdue":
         return "overdue"
@@ -155,7 +155,7 @@ def due_after(issued_on: date) -> date:
     return issued_on + TERMS
 
 
-def overdue_from(due_on: date, zone: tzinfo = UTC) -> datetime:
+def overdue_from(due_on: date, zone: tzinfo) -> datetime:
     """The moment after which an invoice is overdue: the end of its due date, in its facility's zone."""
     return datetime.combine(due_on + timedelta(days=1), time(), zone)
 

@@ -154,7 +154,7 @@ def test_what_was_reversed_does_not_stand() -> None:
 )
 def test_what_an_invoice_is_when_money_is_gone(invoice: Opened, becomes: InvoiceStatus) -> None:
     """By its due date, which counts until midnight, and by whether anything is still paid; a hold keeps it from overdue."""
-    assert rules.status_after_reversal(invoice, datetime(2026, 3, 2, 23, 59, tzinfo=UTC)) == becomes
+    assert rules.status_after_reversal(invoice, datetime(2026, 3, 2, 23, 59, tzinfo=UTC), UTC) == becomes
 
 
 def test_a_facility_that_is_not_active_issues_nothing() -> None:
@@ -207,7 +207,7 @@ def test_the_last_bucket_goes_to_collections() -> None:
     """From the day on which a debt enters it."""
     due_on = TODAY - timedelta(days=121)
     assert rules.bucket_of(due_on, TODAY) == "over 120"
-    assert rules.collected_from(due_on) == datetime(2026, 3, 2, tzinfo=UTC)
+    assert rules.collected_from(due_on, UTC) == datetime(2026, 3, 2, tzinfo=UTC)
 
 
 def test_aged_debts_are_summed_by_currency() -> None:

@@ -241,7 +241,7 @@ def test_an_invoice_needs_a_line() -> None:
 def test_an_invoice_is_overdue_when_its_due_date_is_over() -> None:
     """Thirty days after issue it is due; it is overdue from the midnight after, in UTC."""
     assert rules.due_after(date(2026, 1, 1)) == date(2026, 1, 31)
-    assert rules.overdue_from(date(2026, 1, 31)) == datetime(2026, 2, 1, tzinfo=UTC)
+    assert rules.overdue_from(date(2026, 1, 31), UTC) == datetime(2026, 2, 1, tzinfo=UTC)
     assert timedelta(days=30) == rules.TERMS
 
 
