@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from nilecare.stack.errors import StackError, Unavailable
 from nilecare.stack.home import Home
 from nilecare.stack.probes import postgres_answers, rabbitmq_answers, wait_until
-from nilecare.stack.servers import QUEUE_IS_KEPT, Servers
+from nilecare.stack.servers import MAX_CONNECTIONS, QUEUE_IS_KEPT, Servers
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -86,7 +86,7 @@ class Containers:
         postgres = (
             DockerContainer(POSTGRES_IMAGE, labels=label, shm_size="256m")
             .with_env("POSTGRES_PASSWORD", servers.password)
-            .with_command(f"postgres -c max_connections=1000 -c fsync={'on' if durable else 'off'}")
+            .with_command(f"postgres -c max_connections={MAX_CONNECTIONS} -c fsync={'on' if durable else 'off'}")
         )
         _publish(postgres, 5432, database_port)
         self.postgres = ContainerServer("postgres", postgres, lambda: postgres_answers(database_port))

@@ -74,7 +74,7 @@ class Home:
         """
         account = pwd.getpwnam(user) if user else None
         inside = self.folder / name
-        base = _ON_DISK if lasting or not has_room(_IN_MEMORY) else _IN_MEMORY
+        base = _ON_DISK if lasting or not _has_room() else _IN_MEMORY
         if base is _ON_DISK and (account is None or may_enter(self.folder, account)):
             inside.mkdir(exist_ok=True)
         else:
@@ -118,10 +118,10 @@ def _allows(status: os.stat_result, account: pwd.struct_passwd) -> bool:
     return bool(status.st_mode & stat.S_IXOTH)
 
 
-def has_room(base: Path) -> bool:
-    """Whether a server's files may lie there, which is in memory."""
+def _has_room() -> bool:
+    """Whether a server's files may lie in memory."""
     try:
-        return min(shutil.disk_usage(base).free, psutil.virtual_memory().available) > _ROOM
+        return min(shutil.disk_usage(_IN_MEMORY).free, psutil.virtual_memory().available) > _ROOM
     except OSError:
         return False
 

@@ -16,6 +16,7 @@ from nilecare.stack.errors import StackError
 from nilecare.stack.home import Home
 from nilecare.stack.private import PrivateServer, find_program
 from nilecare.stack.probes import postgres_answers
+from nilecare.stack.servers import MAX_CONNECTIONS
 
 # PostgreSQL refuses to run as root: the first of these accounts that exists runs it then.
 _ACCOUNTS = ("postgres", "nobody")
@@ -55,7 +56,7 @@ class PrivatePostgres(PrivateServer):
             "listen_addresses": "127.0.0.1",
             "unix_socket_directories": "",
             "port": self.port,
-            "max_connections": 1000,
+            "max_connections": MAX_CONNECTIONS,
             "fsync": "on" if self.durable else "off",
         }
         options = [f"--{name}={value}" for name, value in settings.items()]
