@@ -82,7 +82,7 @@ USER = LifeCycle[UserStatus](
         "pending": {"active", "suspended", "deleted"},
         "active": {"locked", "suspended", "deleted"},
         "locked": {"active", "suspended", "deleted"},
-        "suspended": {"active", "deleted"},
+        "suspended": {"pending", "active", "deleted"},
         "deleted": set(),
     },
     refused=UserCannotBecome,
@@ -119,6 +119,11 @@ def refused_because(
 def is_to_be_locked(status: UserStatus | None, failures: int) -> bool:
     """Whether an account's latest failure, the last of so many within the window, locks it."""
     return status == "active" and failures >= FAILURES_PER_ACCOUNT
+
+
+def reinstated_as(*, is_proven: bool) -> UserStatus:
+    """What a suspended user is again: whose address was never proven has to prove it still; a lock from before is over."""
+    return "active" if is_proven else "pending"
 
 
 def is_familiar(successes: int, failures: int) -> bool:

@@ -61,7 +61,7 @@ async def suspend(user_id: UUID, who: Administrator, session: Transaction) -> Us
 
 @router.delete("/users/{user_id}/suspension")
 async def reinstate(user_id: UUID, who: Administrator, session: Transaction) -> UserView:
-    """Lets a suspended user back in."""
+    """Ends a suspension; whose address was not proven before has to prove it still."""
     return UserView.of(await commands.reinstate(session, user_id, by=who.subject), who)
 
 

@@ -98,7 +98,7 @@ async def suspend(session: AsyncSession, user_id: UUID, *, by: object) -> User:
 
 
 async def reinstate(session: AsyncSession, user_id: UUID, *, by: object) -> User:
-    """Lets a suspended user sign in again. Raises UserCannotBecome."""
+    """Ends a suspension: who could sign in before can do so again. Raises UserCannotBecome."""
     return await _let_back(session, user_id, "suspended", "user.reinstated", by=by)
 
 
@@ -137,7 +137,7 @@ async def _let_back(session: AsyncSession, user_id: UUID, kept_out: UserStatus, 
     user = await User.locked(session, user_id)
     if user.status != kept_out:
         raise UserCannotBecome(state=user.status, asked="active")
-    user.move("active")
+    user.move(rules.reinstated_as(is_proven=user.is_proven))
     user.failures_count_from = clock.now()
     await record(session, action, by=by, user_id=user_id)
     return user

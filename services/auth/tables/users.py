@@ -45,6 +45,11 @@ class User(StateOwner, Base):
         return (await session.scalars(select(cls).where(cls.email == email))).one_or_none()
 
     @property
+    def is_proven(self) -> bool:
+        """Whether somebody has shown that the address is theirs: only then a password counts."""
+        return self.password_hash is not None
+
+    @property
     def grants(self) -> tuple[Grant, ...]:
         """What the user may do, and where; a platform administrator is one everywhere."""
         everywhere = (rules.ADMINISTRATOR_EVERYWHERE,) if self.administrator else ()

@@ -35,6 +35,11 @@ def test_every_state_of_a_user_has_its_moves() -> None:
     assert [state for state in rules.USER.moves if rules.USER.is_last(state)] == ["deleted"]
 
 
+def test_a_suspension_proves_nothing() -> None:
+    """Who is reinstated has proven an address only if they had before."""
+    assert [rules.reinstated_as(is_proven=each) for each in (True, False)] == ["active", "pending"]
+
+
 def test_what_is_over_does_not_begin_again() -> None:
     """A session that was revoked stays so, and a refresh token that was used is used."""
     with pytest.raises(SessionCannotBecome):

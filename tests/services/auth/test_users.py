@@ -117,6 +117,21 @@ async def test_nobody_is_reinstated_who_never_proved_an_address(desk: Desk, admi
     assert rule(await desk.asks(administrator, "DELETE", f"/users/{pending.user_id}/suspension")) == "UserCannotBecome"
 
 
+async def test_a_suspension_proves_no_address(desk: Desk, administrator: dict[str, Any]) -> None:
+    """Who was suspended before they had proven their address is pending again once reinstated, until their code is shown."""
+    await desk.registers("pending@example.org")
+    [pending] = await desk.rows("SELECT user_id FROM auth_users WHERE status = 'pending'")
+    path = f"/users/{pending.user_id}/suspension"
+    await desk.asks(administrator, "POST", path)
+    [code] = (await desk.codes())[1:]
+    assert (await desk.client.post("/verify", json={"code": code})).status_code == 422
+    assert (await desk.asks(administrator, "DELETE", path)).json()["status"] == "pending"
+    assert (await desk.at.published(UserChanged))[-1].status == "pending"
+    assert (await desk.tries("pending@example.org")).status_code == 401
+    assert (await desk.client.post("/verify", json={"code": code})).status_code == 200
+    assert (await desk.tries("pending@example.org")).status_code == 200
+
+
 async def test_an_administrator_ends_sessions_and_removes_apps(desk: Desk, administrator: dict[str, Any]) -> None:
     """For who lost a phone."""
     person = await desk.person()
