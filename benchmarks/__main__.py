@@ -1,150 +1,53 @@
-"""`python -m benchmarks [--quick]`: the backbone against the usual way, both in this run, on the same servers.
-
-Single figures depend on the machine and on what else it does; the ratios of one run do not, or little. Each measurement is
-taken in rounds, ours and theirs in turn, and the medians are compared.
-"""
+"""`python -m benchmarks`: the backbone against others, all in this run, in turn, on the same servers."""
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 import logging
-import platform
-import statistics
-import time
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Sequence
 
-import structlog
-import uvloop
 from rich.console import Console
-from rich.table import Table
 
-from benchmarks.ground import Ground, account, posting
-from benchmarks.ours import Backbone
-from benchmarks.usual import UsualWay
-from contracts.event import Event
+from benchmarks.contenders import ALL, Contender
+from benchmarks.contending import WORKLOADS
+from benchmarks.environments import missing
+from benchmarks.measure import ContenderFailed, measure
 from nilecare.stack import start_stack
 
-RESULTS = Path(__file__).parent / "results.md"
 
-
-@dataclass(slots=True)
-class Measured:
-    """Events per second of both ways, one figure a round."""
-
-    what: str
-    ours: list[float] = field(default_factory=list)
-    usual: list[float] = field(default_factory=list)
-
-    @property
-    def ratio(self) -> float:
-        """How many times as fast the backbone is."""
-        return statistics.median(self.ours) / statistics.median(self.usual)
-
-    def row(self) -> tuple[str, str, str, str]:
-        """What a person reads."""
-        ours, usual = statistics.median(self.ours), statistics.median(self.usual)
-        return self.what, f"{ours:,.0f}", f"{usual:,.0f}", f"{self.ratio:.1f}x"
-
-
-async def rate(count: int, work: Awaitable[None]) -> float:
-    """Events per second."""
-    began = time.perf_counter()
-    await work
-    return count / (time.perf_counter() - began)
-
-
-async def commands(way: Backbone | UsualWay, count: int) -> None:
-    """`count` commands, sixteen at a time."""
-    turns = asyncio.Semaphore(16)
-
-    async def one(event: Event) -> None:
-        async with turns:
-            await way.command(event)
-
-    await asyncio.gather(*(one(posting()) for _ in range(count)))
-
-
-async def round_of(way: Backbone | UsualWay, count: int) -> list[float]:
-    """The four figures of one way."""
-    commanded = await rate(count // 4, commands(way, count // 4))
-    await way.fill([posting() for _ in range(count - count // 4)])
-    relayed = await rate(count, way.relay())
-    consumed = await rate(count, way.consume(count))
-    await way.fill([account(version=version + 1) for version in range(count)])
-    await way.relay()
-    replicated = await rate(count, way.replicate(count))
-    return [commanded, relayed, consumed, replicated]
-
-
-async def measure(rounds: int, count: int, say: Callable[[str], None]) -> list[Measured]:
-    """All figures. Starts servers of its own unless the environment gives some."""
-    measured = [
-        Measured("command: transaction with one event"),
-        Measured("relay: outbox to confirmed message"),
-        Measured("consume: message to committed row"),
-        Measured("replica: state to committed upsert"),
-    ]
-    async with start_stack("bench") as stack:
-        for number in range(rounds):
-            ground = await Ground.lay(stack.servers)
-            ours, usual = Backbone(ground), UsualWay(ground.reader.database_url, ground.platform.amqp_url)
-            for way, name in ((ours, "the backbone"), (usual, "the usual way")):
-                say(f"round {number + 1} of {rounds}: {name}")
-                await way.open()
-                for figure, of in zip(await round_of(way, count), measured, strict=True):
-                    (of.ours if way is ours else of.usual).append(figure)
-                await way.close()
-    return measured
-
-
-def show(measured: Sequence[Measured], console: Console) -> None:
-    """The table."""
-    table = Table(title="events per second, medians of one run")
-    for heading in ("what", "the backbone", "the usual way", "ratio"):
-        table.add_column(heading, justify="left" if heading == "what" else "right")
-    for one in measured:
-        table.add_row(*one.row())
-    console.print(table)
-
-
-def page(measured: Sequence[Measured], rounds: int, count: int) -> str:
-    """The page of results."""
-    rows = "\n".join(f"| {' | '.join(one.row())} |" for one in measured)
-    return f"""# Results
-
-`python -m benchmarks --save`: {rounds} rounds of {count} events, Python {platform.python_version()}, {platform.machine()}.
-Events per second, medians; the ratio is what carries over to another machine. The usual way is `usual.py`: FastStream and
-SQLAlchemy with a session and a transaction per message, and a relay that waits for each confirm.
-
-| what | the backbone | the usual way | ratio |
-|---|---|---|---|
-{rows}
-"""
+async def run(contenders: Sequence[Contender], workloads: Sequence[str], rounds: int, count: int, console: Console) -> None:
+    """Measures."""
+    reasons = missing(contenders, console.print)
+    async with start_stack("bench", durable=True) as stack:
+        for workload in WORKLOADS:
+            for _ in range(rounds):
+                for contender in contenders:
+                    if workload not in contender.workloads or workload not in workloads or contender.requirements in reasons:
+                        continue
+                    try:
+                        sample = await measure(contender, workload, int(count * contender.share), stack.servers)
+                    except ContenderFailed as failure:
+                        console.print(f"{workload} {contender.name} ({contender.settings}): {failure}")
+                        continue
+                    cpu = sample.cpu_per_1000
+                    console.print(
+                        f"{workload:8} {contender.name:24} {sample.rate:10,.0f}/s  CPU s per 1,000: client {cpu.client:.3f} "
+                        f"rabbitmq {cpu.rabbitmq:.3f} postgresql {cpu.postgresql:.3f}  {sample.memory_mib:.0f} MiB"
+                    )
 
 
 def main() -> None:
     """The command."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="fewer events: about a minute")
-    parser.add_argument("--json", metavar="FILE", type=Path, help="write the figures to a file")
-    parser.add_argument("--save", action="store_true", help=f"write {RESULTS.name} beside the benchmarks")
+    parser.add_argument("--only", metavar="TEXT", help="only contenders whose name contains it")
+    parser.add_argument("--workload", choices=WORKLOADS, action="append", help="only this one; may be repeated")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--count", type=int, default=50_000, help="events in one measurement")
     arguments = parser.parse_args()
     logging.disable(logging.WARNING)
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
-    rounds, count = (2, 3000) if arguments.quick else (5, 10_000)
-    console = Console()
-    with console.status("starting servers") as status:
-        measured = uvloop.run(measure(rounds, count, status.update))
-    show(measured, console)
-    if arguments.json:
-        figures = {one.what: {"ours": one.ours, "usual": one.usual, "ratio": one.ratio} for one in measured}
-        arguments.json.write_text(json.dumps(figures, indent=2) + "\n")
-    if arguments.save:
-        RESULTS.write_text(page(measured, rounds, count))
+    chosen = [each for each in ALL if (arguments.only or "") in each.name]
+    asyncio.run(run(chosen, arguments.workload or WORKLOADS, arguments.rounds, arguments.count, Console()))
 
 
 if __name__ == "__main__":
