@@ -8,6 +8,9 @@ Roles are granted at one facility, or everywhere. In auth itself they permit:
     privacy_officer   reads and verifies the audit log, erases    nothing
     any other         nothing                                     nothing
 
+Who grants at one facility sees, and grants to, those who have or had a role there, and nobody else: others they invite by
+address, and learn who that is once the invitation is taken.
+
 What each role may do in another service, that service says at its routes. A token carries a role only if its user has it at
 every facility that the token carries: with different roles at different facilities, one chooses a facility.
 
@@ -57,6 +60,9 @@ LOCK_LASTS = timedelta(minutes=15)
 FAMILIAR_FOR = timedelta(days=30)
 """Since the last sign-in from an address. There a lock that others brought about does not count: nobody can be kept out by
 somebody else's guesses (OWASP, Slow Down Online Guessing Attacks with Device Cookies)."""
+
+INVITATION_LIFETIME = timedelta(days=14)
+"""How long a role is on offer."""
 
 CLEAN_UP_EVERY = timedelta(days=1)
 CLEANED_AT_ONCE = 500
@@ -186,6 +192,31 @@ def check_may_grant(grant: Grant, permissions: Iterable[str], facilities: frozen
     is_there = facilities is None or (grant.facility_id in facilities and grant.role != ADMINISTRATOR)
     if needed not in permissions or not is_there:
         raise RoleMayNotBeGranted(role=grant.role)
+
+
+def check_may_offer(grant: Grant, permissions: Iterable[str], facilities: frozenset[UUID] | None) -> None:
+    """As `check_may_grant`, at the one facility that the role is offered at: an administrator's is never on offer."""
+    there = frozenset({grant.facility_id} if grant.facility_id is not None else ())
+    check_may_grant(grant, permissions, there if facilities is None else there & facilities)
+
+
+def is_overtaken(
+    before: Iterable[Grant], after: Iterable[Grant], facility_id: UUID | None, *, chosen_at: datetime | None, now: datetime
+) -> bool:
+    """Whether a session ends when its user's roles change: a token of it would say something else, or an earlier one might.
+
+    Who works elsewhere, and chose that facility, is not disturbed. facility_id: the one that the session is at, since
+    `chosen_at`; until the last token from before has expired, that one counts too.
+    """
+    has_earlier = chosen_at is not None and now < chosen_at + ACCESS_TOKEN_LIFETIME + CLOCK_SKEW
+    return has_earlier or _scope_if_any(before, facility_id) != _scope_if_any(after, facility_id)
+
+
+def _scope_if_any(grants: Iterable[Grant], facility_id: UUID | None) -> Scope | None:
+    try:
+        return scope_of(grants, facility_id)
+    except UserHasNoRoleThere:
+        return None
 
 
 class Entry(Protocol):

@@ -181,6 +181,30 @@ class AskedGrant(Asked):
         return Grant(role=self.role, facility_id=self.facility_id)
 
 
+class AskedInvitation(Asked):
+    """A role to offer to who has this address."""
+
+    email: Email
+    role: RoleCode
+    facility_id: UUID
+
+
+class InvitationView(Shown):
+    """A role that is on offer to oneself."""
+
+    invitation_id: UUID
+    role: str
+    facility_id: UUID
+    expires_at: datetime
+
+
+class SentInvitationView(InvitationView):
+    """A role that is on offer, and to whom."""
+
+    email: str
+    invited_at: datetime
+
+
 class UserView(Shown):
     """A user, as far as a token sees them."""
 

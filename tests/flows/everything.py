@@ -108,15 +108,18 @@ async def _owes_for_long(hospital: Hospital) -> str:
 
 
 async def _has_an_account(colleague: Colleague) -> dict[str, str]:
-    """Somebody who is signed in, and a program."""
+    """Somebody who is signed in, and was offered another role; and a program."""
     session = await colleague.signs_in()
     program = {"name": "analyser", "roles": ["technician"], "facilities": [colleague.hospital.id]}
     client = await administers(colleague.hospital, "POST", "/clients", program)
+    offered = {"email": colleague.email, "role": "nurse", "facility_id": colleague.hospital.id}
+    invitation = await administers(colleague.hospital, "POST", "/invitations", offered)
     return {
         "user_id": str(colleague.user_id),
         "role": colleague.role,
         "session_id": session["session_id"],
         "client_id": client["client_id"],
+        "invitation_id": invitation["invitation_id"],
     }
 
 

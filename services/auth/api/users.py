@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, exists, select, true
+from sqlalchemy import select
 
-from broker import Idempotent, NotFound, Page, PageRequest, Principal, Reading, Router, Transaction
+from broker import Idempotent, NotFound, Page, PageRequest, Reading, Router, Transaction
 from contracts.auth import Grant
 from services.auth import commands
 from services.auth.api.access import Administrator, Granter, Officer
-from services.auth.tables import Role, User, UserRole
+from services.auth.tables import Role, User
 from services.auth.views import AskedGrant, RoleView, UserView
 
 router = Router(tags=["users"])
@@ -18,15 +18,15 @@ router = Router(tags=["users"])
 
 @router.get("/users")
 async def list_users(who: Granter, session: Reading, page: PageRequest) -> Page[UserView]:
-    """Users with a role at the token's facilities; everywhere, all."""
-    query = select(User).where(_seen_by(who))
+    """Users who have or had a role at the token's facilities; everywhere, all."""
+    query = select(User).where(User.seen_by(who))
     return await page.read(session, query, by=[User.registered_at, User.user_id], view=lambda user: UserView.of(user, who))
 
 
 @router.get("/users/{user_id}")
 async def show_user(user_id: UUID, who: Granter, session: Reading) -> UserView:
     """One of them."""
-    user = (await session.scalars(select(User).where(User.user_id == user_id, _seen_by(who)))).one_or_none()
+    user = (await session.scalars(select(User).where(User.user_id == user_id, User.seen_by(who)))).one_or_none()
     if user is None:
         raise NotFound
     return UserView.of(user, who)
@@ -40,7 +40,7 @@ async def list_roles(who: Granter, session: Reading, page: PageRequest) -> Page[
 
 @router.post("/users/{user_id}/roles")
 async def assign_role(user_id: UUID, asked: AskedGrant, who: Granter, session: Transaction, key: Idempotent) -> UserView:
-    """Gives a role; the user's sessions end."""
+    """Gives a role to who has or had one there; sessions end whose tokens would say otherwise."""
     return UserView.of(await commands.assign_role(session, user_id, asked.grant, who), who)
 
 
@@ -48,7 +48,7 @@ async def assign_role(user_id: UUID, asked: AskedGrant, who: Granter, session: T
 async def withdraw_role(
     user_id: UUID, role: str, who: Granter, session: Transaction, facility_id: UUID | None = None
 ) -> UserView:
-    """Takes a role; the user's sessions end."""
+    """Takes a role; sessions end whose tokens would say otherwise."""
     grant = Grant(role=role, facility_id=facility_id)
     return UserView.of(await commands.withdraw_role(session, user_id, grant, who), who)
 
@@ -89,9 +89,3 @@ async def remove_factor(user_id: UUID, who: Administrator, session: Transaction)
 async def erase(user_id: UUID, who: Officer, session: Transaction) -> UserView:
     """Forgets a person, here and everywhere."""
     return UserView.of(await commands.erase(session, user_id, by=who.subject), who)
-
-
-def _seen_by(who: Principal) -> ColumnElement[bool]:
-    if who.facilities is None:
-        return true()
-    return exists().where(UserRole.user_id == User.user_id, who.within(UserRole.facility_id))

@@ -16,6 +16,7 @@ from services.auth.commands.audit import verify as verify_audit
 from services.auth.commands.bootstrap import appoint_first_administrator
 from services.auth.commands.clean_up import clean_up
 from services.auth.commands.clients import client_token, register_client, revoke_client
+from services.auth.commands.invitations import accept_invitation, invite, is_open_for, take_back_invitation
 from services.auth.commands.keys import announce_keys, public_keys, rotate_key
 from services.auth.commands.mfa import confirm_factor, enrol_factor, remove_factor
 from services.auth.commands.roles import assign_role, withdraw_role
@@ -26,6 +27,7 @@ __all__ = [
     "Credentials",
     "Registration",
     "SignedIn",
+    "accept_invitation",
     "announce_keys",
     "appoint_first_administrator",
     "assign_role",
@@ -35,6 +37,8 @@ __all__ = [
     "confirm_factor",
     "enrol_factor",
     "erase",
+    "invite",
+    "is_open_for",
     "lift_lock",
     "proven",
     "public_keys",
@@ -49,6 +53,7 @@ __all__ = [
     "rotate_key",
     "sign_in",
     "suspend",
+    "take_back_invitation",
     "unlock",
     "verify",
     "verify_audit",

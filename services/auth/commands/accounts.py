@@ -16,7 +16,17 @@ from services.auth.commands.attempts import lock_name, look, note
 from services.auth.commands.audit import record
 from services.auth.commands.sessions import revoke_sessions
 from services.auth.errors import CodeIsNotValid, UserCannotBecome
-from services.auth.tables import Device, LoginAttempt, MfaFactor, RecoveryCode, Session, User, Verification
+from services.auth.tables import (
+    Device,
+    FormerColleague,
+    Invitation,
+    LoginAttempt,
+    MfaFactor,
+    RecoveryCode,
+    Session,
+    User,
+    Verification,
+)
 
 PROFILE = ("full_name", "phone", "locale", "time_zone")
 """What is said at registration, and counts once the address is proven."""
@@ -121,6 +131,7 @@ async def erase(session: AsyncSession, user_id: UUID, *, by: object) -> User:
     user = await User.locked(session, user_id)
     await check_another_remains(session, user)
     user.move("deleted")
+    await session.execute(delete(Invitation).where(Invitation.email == user.email))
     user.email = user.phone = user.password_hash = None
     user.full_name = ""
     user.roles.clear()
@@ -178,8 +189,8 @@ async def add_user(session: AsyncSession, asked: Registration, *, status: UserSt
 
 
 async def _forget(session: AsyncSession, user_id: UUID) -> None:
-    """Removes what only served to sign in, and where the user did."""
+    """Removes what only served to sign in, and where the user did so and worked."""
     await session.execute(update(Session).where(Session.user_id == user_id).values(device_id=None))
     await session.execute(update(LoginAttempt).where(LoginAttempt.user_id == user_id).values(address=None))
-    for table in (Device, MfaFactor, RecoveryCode, Verification):
+    for table in (Device, FormerColleague, MfaFactor, RecoveryCode, Verification):
         await session.execute(delete(table).where(table.user_id == user_id))

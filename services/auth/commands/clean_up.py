@@ -14,7 +14,7 @@ from broker import Cause, caused_by, clock, schedule
 from contracts.auth import AuthCleanUpDue
 from services.auth import rules
 from services.auth.commands.accounts import erase
-from services.auth.tables import Device, LoginAttempt, RefreshToken, RevokedSession, Session, User, Verification
+from services.auth.tables import Device, Invitation, LoginAttempt, RefreshToken, RevokedSession, Session, User, Verification
 
 
 async def plan_clean_up(session: AsyncSession) -> None:
@@ -32,6 +32,7 @@ async def clean_up(session: AsyncSession) -> None:
     is_more = [
         await _delete(session, LoginAttempt.attempt_id, LoginAttempt.attempted_at <= now - rules.FAMILIAR_FOR),
         await _delete(session, Verification.code_hash, Verification.expires_at <= now),
+        await _delete(session, Invitation.invitation_id, Invitation.expires_at <= now),
         await _delete(session, RefreshToken.token_hash, RefreshToken.expires_at <= now),
         await _delete(session, Session.session_id, _is_over(now)),
         await _delete(session, Device.device_id, _is_unused(now)),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from uuid import UUID, uuid4
 
@@ -11,7 +11,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from broker import NotFound, clock, issue_token
-from contracts.auth import RevocationReason
+from contracts.auth import Grant, RevocationReason
 from services.auth import rules, totp
 from services.auth.commands.audit import record
 from services.auth.commands.keys import signing_key
@@ -68,7 +68,8 @@ async def refresh(session: AsyncSession, token: str, vault: Vault, *, facility_i
         return None
     shown.move("rotated")
     begun.last_used_at = clock.now()
-    begun.facility_id = facility_id or begun.facility_id
+    if facility_id is not None and facility_id != begun.facility_id:
+        begun.facility_id, begun.chosen_at = facility_id, begun.last_used_at
     return await _tokens(session, begun, await User.seen(session, begun.user_id), vault)
 
 
@@ -83,9 +84,16 @@ async def revoke_session(session: AsyncSession, session_id: UUID, reason: Revoca
 
 async def revoke_sessions(session: AsyncSession, user_id: UUID, reason: RevocationReason, *, by: object) -> None:
     """Ends all sessions of a user."""
-    query = select(Session).where(Session.user_id == user_id, Session.status == "active").order_by(Session.session_id)
-    for begun in await session.scalars(query.with_for_update()):
+    for begun in await _active(session, user_id):
         await _revoke(session, begun, reason, by=by)
+
+
+async def revoke_overtaken(session: AsyncSession, user: User, before: Iterable[Grant], *, by: object) -> None:
+    """Ends the sessions whose tokens would say something else than with the roles that the user had before."""
+    now = clock.now()
+    for begun in await _active(session, user.user_id):
+        if rules.is_overtaken(before, user.grants, begun.facility_id, chosen_at=begun.chosen_at, now=now):
+            await _revoke(session, begun, "role_changed", by=by)
 
 
 def no_longer_counts(session: AsyncSession, session_id: UUID, user_id: UUID, reason: RevocationReason) -> None:
@@ -93,6 +101,12 @@ def no_longer_counts(session: AsyncSession, session_id: UUID, user_id: UUID, rea
     now = clock.now()
     expires_at = now + rules.ACCESS_TOKEN_LIFETIME + rules.CLOCK_SKEW
     session.add(RevokedSession(session_id=session_id, user_id=user_id, reason=reason, revoked_at=now, expires_at=expires_at))
+
+
+async def _active(session: AsyncSession, user_id: UUID) -> Sequence[Session]:
+    """Locked, so that no token of theirs is given meanwhile."""
+    query = select(Session).where(Session.user_id == user_id, Session.status == "active").order_by(Session.session_id)
+    return (await session.scalars(query.with_for_update())).all()
 
 
 async def _revoke(session: AsyncSession, begun: Session, reason: RevocationReason, *, by: object) -> None:

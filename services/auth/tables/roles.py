@@ -8,6 +8,7 @@ from uuid import UUID, uuid4
 from sqlalchemy import ForeignKey, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
+from contracts.auth import Grant
 from services.auth.tables.base import Base
 
 
@@ -50,3 +51,32 @@ class UserRole(Base):
     facility_id: Mapped[UUID | None] = mapped_column(comment="null is every one")
     granted_at: Mapped[datetime]
     granted_by: Mapped[UUID | None]
+
+
+class FormerColleague(Base):
+    """A user who had a role at a facility: whoever grants roles there knows them still."""
+
+    __tablename__ = "auth_former_colleagues"
+
+    user_id: Mapped[UUID] = mapped_column(ForeignKey("auth_users.user_id"), primary_key=True)
+    facility_id: Mapped[UUID] = mapped_column(primary_key=True)
+
+
+class Invitation(Base):
+    """A role at a facility, on offer to whoever proves that an address is theirs; gone once it is taken."""
+
+    __tablename__ = "auth_invitations"
+    __table_args__ = (UniqueConstraint("email", "role", "facility_id"),)
+
+    invitation_id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
+    email: Mapped[str] = mapped_column(comment="in lower case")
+    role: Mapped[str] = mapped_column(ForeignKey("auth_roles.code"))
+    facility_id: Mapped[UUID] = mapped_column(index=True)
+    invited_by: Mapped[UUID]
+    invited_at: Mapped[datetime]
+    expires_at: Mapped[datetime]
+
+    @property
+    def grant(self) -> Grant:
+        """What is on offer."""
+        return Grant(role=self.role, facility_id=self.facility_id)

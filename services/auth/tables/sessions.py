@@ -36,6 +36,7 @@ class Session(Base):
     user_id: Mapped[UUID] = mapped_column(ForeignKey("auth_users.user_id"), index=True)
     device_id: Mapped[UUID | None] = mapped_column(ForeignKey("auth_devices.device_id"))
     facility_id: Mapped[UUID | None] = mapped_column(comment="where its tokens count, if the user chose one")
+    chosen_at: Mapped[datetime | None] = mapped_column(comment="when another facility was chosen than at sign-in")
     status: Mapped[rules.SessionStatus]
     began_at: Mapped[datetime]
     last_used_at: Mapped[datetime]

@@ -6,15 +6,15 @@ from datetime import datetime
 from typing import Self
 from uuid import UUID, uuid4
 
-from sqlalchemy import ForeignKey, LargeBinary, func, select
+from sqlalchemy import ColumnElement, ForeignKey, LargeBinary, exists, func, or_, select, true
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from broker import StateOwner, publishes_state
+from broker import NotFound, Principal, StateOwner, publishes_state
 from contracts.auth import Grant, UserChanged, UserStatus
 from services.auth import rules
 from services.auth.tables.base import Base
-from services.auth.tables.roles import UserRole
+from services.auth.tables.roles import FormerColleague, UserRole
 
 
 @publishes_state(UserChanged)
@@ -43,6 +43,24 @@ class User(StateOwner, Base):
     async def by_email(cls, session: AsyncSession, email: str) -> Self | None:
         """The user with this address."""
         return (await session.scalars(select(cls).where(cls.email == email))).one_or_none()
+
+    @classmethod
+    def seen_by(cls, who: Principal) -> ColumnElement[bool]:
+        """The condition that keeps a query to whom a granter knows: who has or had a role at the facilities of the token."""
+        if who.facilities is None:
+            return true()
+        return or_(
+            exists().where(UserRole.user_id == cls.user_id, who.within(UserRole.facility_id)),
+            exists().where(FormerColleague.user_id == cls.user_id, who.within(FormerColleague.facility_id)),
+        )
+
+    @classmethod
+    async def known_to(cls, session: AsyncSession, who: Principal, user_id: UUID) -> Self:
+        """One of them, to change. Raises NotFound, as for an id that nobody has."""
+        query = select(cls.user_id).where(cls.user_id == user_id, cls.seen_by(who))
+        if await session.scalar(query) is None:
+            raise NotFound
+        return await cls.locked(session, user_id)
 
     @property
     def is_proven(self) -> bool:

@@ -99,6 +99,45 @@ def test_who_may_grant(role: str, at: UUID | None, permissions: set[str], facili
 
 
 @pytest.mark.parametrize(
+    ("role", "facilities", "may"),
+    [("nurse", {HERE}, True), ("nurse", None, True), ("nurse", {ELSEWHERE}, False), ("administrator", None, False)],
+)
+def test_who_may_offer(role: str, facilities: set[UUID] | None, may: bool) -> None:
+    """Who may grant a role at that facility may offer it; an administrator's is on offer to nobody."""
+    permissions = {"roles.assign", "administrators.appoint"}
+    where = None if facilities is None else frozenset(facilities)
+    try:
+        rules.check_may_offer(Grant(role=role, facility_id=HERE), permissions, where)
+        offered = True
+    except RoleMayNotBeGranted:
+        offered = False
+    assert offered is may
+
+
+@given(before=GRANTS, after=GRANTS, at=st.sampled_from([None, HERE, ELSEWHERE]))
+def test_no_token_says_what_is_no_longer_so(before: list[Grant], after: list[Grant], at: UUID | None) -> None:
+    """Whatever roles change wherever: a session that goes on would get the tokens that it has."""
+    if rules.is_overtaken(before, after, at, chosen_at=None, now=NOW):
+        return
+    try:
+        scope = rules.scope_of(before, at)
+    except UserHasNoRoleThere:
+        with pytest.raises(UserHasNoRoleThere):
+            rules.scope_of(after, at)
+    else:
+        assert rules.scope_of(after, at) == scope
+
+
+def test_a_change_here_concerns_nobody_elsewhere() -> None:
+    """A session at another facility goes on, unless a token counts still that it had before it was there."""
+    before = [Grant(role="nurse", facility_id=HERE), Grant(role="nurse", facility_id=ELSEWHERE)]
+    after, expire = before[1:], rules.ACCESS_TOKEN_LIFETIME + rules.CLOCK_SKEW
+    cases = [(ELSEWHERE, None), (ELSEWHERE, NOW - expire), (ELSEWHERE, NOW), (HERE, None), (None, None)]
+    ends = [rules.is_overtaken(before, after, at, chosen_at=chosen, now=NOW) for at, chosen in cases]
+    assert ends == [False, False, True, True, True]
+
+
+@pytest.mark.parametrize(
     ("status", "is_right", "is_address_locked", "because"),
     [
         (None, False, False, "unknown"),

@@ -10,8 +10,9 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
+from broker import clock
 from contracts.auth import RoleAssigned, RoleWithdrawn, SessionRevoked, UserChanged, UserErased, UserSuspended
-from services.auth import commands
+from services.auth import commands, rules
 from services.auth.errors import AdministratorExistsAlready
 from tests.services.auth.given import ELSEWHERE, HERE, PASSWORD, Desk, Person
 
@@ -59,15 +60,66 @@ async def test_a_role_is_granted_and_withdrawn(desk: Desk, administrator: dict[s
 async def test_a_facility_manager_grants_at_their_facility(desk: Desk) -> None:
     """And nowhere else, nor everywhere, nor an administrator; what is there of others they do not see."""
     manager = await desk.signs_in(await desk.person(("facility_manager", HERE)))
-    person = await desk.person(("nurse", ELSEWHERE))
-    assert (await desk.asks(manager, "GET", f"/users/{person.user_id}")).status_code == 404
+    person = await desk.person(("nurse", ELSEWHERE), ("nurse", HERE))
     for role, at in (("nurse", ELSEWHERE), ("nurse", None), ("administrator", HERE), ADMINISTRATOR):
         assert rule(await grant(desk, manager, person, role, at)) == "RoleMayNotBeGranted"
     granted = await grant(desk, manager, person, "registrar", HERE)
-    assert granted.json()["grants"] == [{"role": "registrar", "facility_id": str(HERE)}]
+    assert [(each["role"], each["facility_id"]) for each in granted.json()["grants"]] == [
+        ("nurse", str(HERE)), ("registrar", str(HERE)),
+    ]  # fmt: skip
     withdrawn = await desk.asks(manager, "DELETE", f"/users/{person.user_id}/roles/nurse?facility_id={ELSEWHERE}")
     assert rule(withdrawn) == "RoleMayNotBeGranted"
     assert len((await desk.asks(manager, "GET", "/users")).json()["items"]) == 2
+
+
+async def test_a_facility_manager_knows_nobody_else(desk: Desk) -> None:
+    """Who never had a role at the facility does not exist for its manager: no name, no role, and no session ends."""
+    manager = await desk.signs_in(await desk.person(("facility_manager", HERE)))
+    person = await desk.person(("nurse", ELSEWHERE))
+    signed = await desk.signs_in(person)
+    nobody = Person(uuid4(), "")
+    role = f"roles/nurse?facility_id={HERE}"
+    for ask in (
+        lambda whom: desk.asks(manager, "GET", f"/users/{whom.user_id}"),
+        lambda whom: grant(desk, manager, whom, "nurse", HERE),
+        lambda whom: desk.asks(manager, "DELETE", f"/users/{whom.user_id}/{role}"),
+    ):
+        replies = [await ask(whom) for whom in (person, nobody)]
+        assert {(reply.status_code, reply.text) for reply in replies} == {(404, replies[0].text)}
+    assert not await desk.is_refused(signed)
+    assert len((await desk.asks(manager, "GET", "/users")).json()["items"]) == 1
+
+
+async def test_a_facility_manager_knows_former_colleagues(desk: Desk) -> None:
+    """Who had a role at the facility can get one again, until they are erased."""
+    manager = await desk.signs_in(await desk.person(("facility_manager", HERE)))
+    person, officer = await desk.person(("nurse", HERE)), await desk.person(("privacy_officer", None))
+    path = f"/users/{person.user_id}"
+    assert (await desk.asks(manager, "DELETE", f"{path}/roles/nurse?facility_id={HERE}")).json()["grants"] == []
+    assert (await desk.asks(manager, "GET", path)).json()["email"] == person.email
+    assert (await grant(desk, manager, person, "registrar", HERE)).status_code == 200
+    await desk.asks(await desk.signs_in(officer), "DELETE", path)
+    assert (await desk.asks(manager, "GET", path)).status_code == 404
+
+
+async def test_who_works_elsewhere_is_not_disturbed(desk: Desk) -> None:
+    """A session at another facility goes on when roles change at this one; those that the change concerns end.
+
+    One that was here until lately ends too: a token from then may count still.
+    """
+    manager = await desk.signs_in(await desk.person(("facility_manager", HERE)))
+    person = await desk.person(("nurse", ELSEWHERE), ("nurse", HERE))
+    elsewhere, before, moved = [await desk.signs_in(person, facility_id=str(at)) for at in (ELSEWHERE, HERE, HERE)]
+    before = (await desk.refreshes(before, facility_id=str(ELSEWHERE))).json()
+    clock.shift = rules.ACCESS_TOKEN_LIFETIME + rules.CLOCK_SKEW
+    manager, elsewhere, before = [(await desk.refreshes(each)).json() for each in (manager, elsewhere, before)]
+    moved = (await desk.refreshes(moved, facility_id=str(ELSEWHERE))).json()
+    here, both = await desk.signs_in(person, facility_id=str(HERE)), await desk.signs_in(person)
+    withdrawn = await desk.asks(manager, "DELETE", f"/users/{person.user_id}/roles/nurse?facility_id={HERE}")
+    assert withdrawn.status_code == 200
+    ended = [await desk.is_refused(each) for each in (elsewhere, before, moved, here, both)]
+    assert ended == [False, False, True, True, True]
+    assert (await desk.refreshes(elsewhere)).json()["roles"] == ["nurse"]
 
 
 async def test_a_role_needs_a_facility_that_there_is(desk: Desk, administrator: dict[str, Any]) -> None:
