@@ -33,7 +33,7 @@ class SignInFailed(RuleBroken):
 
 
 class CodeIsNeeded(RuleBroken):
-    """This account needs a code of its authenticator app besides the password."""
+    """For this account a code of its authenticator app is needed besides the password."""
 
     status = 401
 

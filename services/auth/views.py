@@ -137,16 +137,23 @@ class SessionView(Shown):
 
 
 class AskedPasswordChange(Asked):
-    """The present password and the one to be."""
+    """The present password and the one to be; `code` is the app's or a recovery code, for who uses an app."""
 
     present_password: Password
     new_password: NewPassword
+    code: Code | None = None
 
 
 class ShownPassword(Asked):
     """The present password, to prove who asks."""
 
     password: Password
+
+
+class ShownFactors(ShownPassword):
+    """The present password, and a code of the app or a recovery code, to prove who asks."""
+
+    code: Code | None = None
 
 
 class FactorView(Shown):

@@ -10,7 +10,7 @@ from sqlalchemy import select
 from broker import Page, PageRequest, Reading, Router, Transaction, refusal
 from services.auth import commands
 from services.auth.api.access import Address, Anybody, Myself, Sealed
-from services.auth.errors import PasswordIsWrong
+from services.auth.errors import CodeIsNotValid, PasswordIsWrong
 from services.auth.tables import Session
 from services.auth.views import (
     AskedPasswordChange,
@@ -18,6 +18,7 @@ from services.auth.views import (
     RecoveryCodes,
     SessionView,
     ShownCode,
+    ShownFactors,
     ShownPassword,
 )
 
@@ -47,12 +48,14 @@ async def revoke_session(session_id: UUID, user_id: Myself, session: Transaction
 
 @router.put("/password", status_code=204, response_model=None)
 async def change_password(
-    asked: AskedPasswordChange, user_id: Myself, session: Transaction, address: Address
+    asked: AskedPasswordChange, user_id: Myself, session: Transaction, vault: Sealed, address: Address
 ) -> Response | None:
-    """Sets a new password; all sessions end."""
+    """Sets a new password; who uses an authenticator app shows a code too. All sessions end."""
     user = await commands.proven(session, user_id, asked.present_password, address)
     if user is None:
         return refusal(PasswordIsWrong())
+    if not await commands.steps_up(session, user, asked.code, address, vault):
+        return refusal(CodeIsNotValid())
     await commands.change_password(session, user, asked.new_password)
     return None
 
@@ -76,9 +79,14 @@ async def confirm_factor(shown: ShownCode, user_id: Myself, session: Transaction
 
 
 @router.post("/mfa/removal", status_code=204, response_model=None)
-async def remove_factor(shown: ShownPassword, user_id: Myself, session: Transaction, address: Address) -> Response | None:
-    """Ends that."""
-    if await commands.proven(session, user_id, shown.password, address) is None:
+async def remove_factor(
+    shown: ShownFactors, user_id: Myself, session: Transaction, vault: Sealed, address: Address
+) -> Response | None:
+    """Ends that; it takes a code, of the app or for when it is lost."""
+    user = await commands.proven(session, user_id, shown.password, address)
+    if user is None:
         return refusal(PasswordIsWrong())
+    if not await commands.steps_up(session, user, shown.code, address, vault):
+        return refusal(CodeIsNotValid())
     await commands.remove_factor(session, user_id, by=user_id)
     return None

@@ -18,7 +18,7 @@ from services.auth.commands.clean_up import clean_up
 from services.auth.commands.clients import client_token, register_client, revoke_client
 from services.auth.commands.invitations import accept_invitation, invite, is_open_for, take_back_invitation
 from services.auth.commands.keys import announce_keys, public_keys, rotate_key
-from services.auth.commands.mfa import confirm_factor, enrol_factor, remove_factor
+from services.auth.commands.mfa import confirm_factor, enrol_factor, remove_factor, steps_up
 from services.auth.commands.roles import assign_role, withdraw_role
 from services.auth.commands.sessions import SignedIn, refresh, revoke_session, revoke_sessions
 from services.auth.commands.sign_in import Credentials, sign_in
@@ -52,6 +52,7 @@ __all__ = [
     "revoke_sessions",
     "rotate_key",
     "sign_in",
+    "steps_up",
     "suspend",
     "take_back_invitation",
     "unlock",

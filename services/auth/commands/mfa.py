@@ -8,9 +8,11 @@ from sqlalchemy import delete
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from broker import clock
+from contracts.auth import LoginFailure
 from services.auth import rules, totp
+from services.auth.commands.attempts import note
 from services.auth.commands.audit import record
-from services.auth.errors import CodeIsNotValid, FactorIsEnrolledAlready
+from services.auth.errors import CodeIsNeeded, CodeIsNotValid, FactorIsEnrolledAlready
 from services.auth.tables import MfaFactor, RecoveryCode, User
 from services.auth.vault import Vault
 
@@ -52,13 +54,28 @@ async def remove_factor(session: AsyncSession, user_id: UUID, *, by: object) -> 
     await record(session, "mfa.removed", by=by, user_id=user_id)
 
 
-async def confirmed_factor(session: AsyncSession, user_id: UUID) -> MfaFactor | None:
-    """The factor that a sign-in must show a code of, if there is one; locked, so that no code is taken twice."""
-    factor = await session.get(MfaFactor, user_id, with_for_update=True)
-    return factor if factor is not None and factor.confirmed_at is not None else None
+async def second_failure(session: AsyncSession, user: User, code: str | None, vault: Vault) -> LoginFailure | None:
+    """Why the password alone is not enough for who uses an app. Raises CodeIsNeeded when only the code is absent."""
+    factor = await session.get(MfaFactor, user.user_id, with_for_update=True)
+    if factor is None or factor.confirmed_at is None:
+        return None
+    if code is None:
+        raise CodeIsNeeded
+    return None if await _takes_any(session, factor, code, vault) else "wrong_code"
 
 
-async def takes_code(session: AsyncSession, factor: MfaFactor, code: str, vault: Vault) -> bool:
+async def steps_up(session: AsyncSession, user: User, code: str | None, address: str, vault: Vault) -> bool:
+    """Whether who has shown the user's password shows a code too, if there is an app; a wrong one counts as at a sign-in.
+
+    Raises CodeIsNeeded.
+    """
+    failure = await second_failure(session, user, code, vault)
+    if failure is not None:
+        await note(session, user, address, failure)
+    return failure is None
+
+
+async def _takes_any(session: AsyncSession, factor: MfaFactor, code: str, vault: Vault) -> bool:
     """Whether the code is the app's and new, or a recovery code that was not used; either is then used."""
     if _takes(factor, code, vault):
         return True

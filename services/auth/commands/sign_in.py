@@ -8,14 +8,13 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from broker import clock, publish
-from contracts.auth import AuthLoginSucceeded, LoginFailure
+from contracts.auth import AuthLoginSucceeded
 from services.auth import passwords
 from services.auth.commands import attempts
 from services.auth.commands.audit import record
 from services.auth.commands.clean_up import plan_clean_up
-from services.auth.commands.mfa import confirmed_factor, takes_code
+from services.auth.commands.mfa import second_failure
 from services.auth.commands.sessions import SignedIn, begin_session
-from services.auth.errors import CodeIsNeeded
 from services.auth.tables import User
 from services.auth.vault import Vault
 
@@ -39,7 +38,7 @@ async def sign_in(
     """
     user, failure = await attempts.look(session, User.email == shown.email, shown.password, shown.address)
     if failure is None and user is not None:
-        failure = await _second_failure(session, user, shown.code, vault)
+        failure = await second_failure(session, user, shown.code, vault)
     await attempts.note(session, user, shown.address, failure or "succeeded")
     if failure is not None or user is None:
         return None
@@ -51,12 +50,3 @@ async def sign_in(
     await plan_clean_up(session)
     await record(session, "signed_in", by=user.user_id, user_id=user.user_id, session_id=begun.session_id)
     return begun
-
-
-async def _second_failure(session: AsyncSession, user: User, code: str | None, vault: Vault) -> LoginFailure | None:
-    factor = await confirmed_factor(session, user.user_id)
-    if factor is None:
-        return None
-    if code is None:
-        raise CodeIsNeeded
-    return None if await takes_code(session, factor, code, vault) else "wrong_code"

@@ -243,10 +243,46 @@ async def test_recovery_codes(desk: Desk) -> None:
 
 
 async def test_an_app_is_removed_by_its_owner(desk: Desk) -> None:
-    """Who knows the password can do without the app again."""
+    """Who knows the password and has a code can do without the app again."""
     person = await desk.person()
     _, codes = await enrolled(desk, person)
     signed = await desk.signs_in(person, code=codes[0])
-    assert (await desk.asks(signed, "POST", "/mfa/removal", {"password": WRONG})).status_code == 403
-    assert (await desk.asks(signed, "POST", "/mfa/removal", {"password": PASSWORD})).status_code == 204
+    shown = {"password": WRONG, "code": codes[1]}
+    assert (await desk.asks(signed, "POST", "/mfa/removal", shown)).status_code == 403
+    assert (await desk.asks(signed, "POST", "/mfa/removal", shown | {"password": PASSWORD})).status_code == 204
     assert (await desk.tries(person)).status_code == 200
+
+
+STEPPED_UP = [
+    ("POST", "/mfa/removal", {"password": PASSWORD}),
+    ("PUT", "/password", {"present_password": PASSWORD, "new_password": "a new and longer password"}),
+]
+
+
+@pytest.mark.parametrize(("method", "path", "body"), STEPPED_UP)
+async def test_a_password_alone_changes_nothing_of_who_uses_an_app(
+    desk: Desk, method: str, path: str, body: dict[str, str]
+) -> None:
+    """Neither the app goes nor another password counts, without a code that was not used; a recovery code will do."""
+    person = await desk.person()
+    app, codes = await enrolled(desk, person)
+    signed = await desk.signs_in(person, code=codes[0])
+    asked = [body, body | {"code": app.at(clock.now())}, body | {"code": codes[0]}]
+    replies = [await desk.asks(signed, method, path, each) for each in asked]
+    assert [reply.json()["type"].removeprefix("urn:nilecare:rule:") for reply in replies] == [
+        "CodeIsNeeded", "CodeIsNotValid", "CodeIsNotValid",
+    ]  # fmt: skip
+    assert (await desk.tries(person, code=codes[1])).status_code == 200
+    assert (await desk.asks(signed, method, path, body | {"code": codes[2]})).status_code == 204
+
+
+@pytest.mark.parametrize(("method", "path", "body"), STEPPED_UP)
+async def test_a_stolen_token_is_no_way_to_guess_codes(desk: Desk, method: str, path: str, body: dict[str, str]) -> None:
+    """A wrong code counts there like one at a sign-in: too many lock the account, and then the right one does not help."""
+    person = await desk.person()
+    _, codes = await enrolled(desk, person)
+    signed = await desk.signs_in(person, code=codes[0])
+    for _ in range(rules.FAILURES_PER_ACCOUNT):
+        assert (await desk.asks(signed, method, path, body | {"code": "made up"})).status_code == 422
+    assert (await desk.user(person)).status == "locked"
+    assert (await desk.asks(signed, method, path, body | {"code": codes[1]})).status_code == 403
