@@ -1,4 +1,4 @@
-"""Second factors: an authenticator app, and codes for when it is lost."""
+"""Second factors: an authenticator app, and codes for when it is lost. Who changes them, or uses one, holds the user."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from services.auth.vault import Vault
 
 
 async def enrol_factor(session: AsyncSession, user: User, vault: Vault) -> tuple[str, str]:
-    """A new secret for the user's app, and the address for its QR code. It counts once a code confirms it.
+    """A new secret for the app of a user, who is locked, and the address for its QR code. It counts once a code confirms it.
 
     Raises FactorIsEnrolledAlready.
     """
@@ -35,7 +35,8 @@ async def confirm_factor(session: AsyncSession, user_id: UUID, code: str, vault:
 
     Raises CodeIsNotValid, NotFound, FactorIsEnrolledAlready.
     """
-    factor = await MfaFactor.locked(session, user_id)
+    await User.locked(session, user_id)
+    factor = await MfaFactor.seen(session, user_id)
     if factor.confirmed_at is not None:
         raise FactorIsEnrolledAlready
     if not _takes(factor, code, vault):
@@ -55,8 +56,11 @@ async def remove_factor(session: AsyncSession, user_id: UUID, *, by: object) -> 
 
 
 async def second_failure(session: AsyncSession, user: User, code: str | None, vault: Vault) -> LoginFailure | None:
-    """Why the password alone is not enough for who uses an app. Raises CodeIsNeeded when only the code is absent."""
-    factor = await session.get(MfaFactor, user.user_id, with_for_update=True)
+    """Why the password alone is not enough for a user, who is locked, if they use an app.
+
+    Raises CodeIsNeeded when only the code is absent.
+    """
+    factor = await session.get(MfaFactor, user.user_id)
     if factor is None or factor.confirmed_at is None:
         return None
     if code is None:

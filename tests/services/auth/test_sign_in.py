@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 from typing import Any
 
@@ -11,7 +12,7 @@ from argon2 import PasswordHasher
 
 from broker import clock
 from contracts.auth import AuthLoginFailed, AuthLoginSucceeded, AuthUserLocked, UserChanged
-from services.auth import passwords, rules
+from services.auth import commands, passwords, rules
 from services.auth.tables import User
 from tests.services.auth.given import HERE, PASSWORD, Desk, Person
 
@@ -286,3 +287,47 @@ async def test_a_stolen_token_is_no_way_to_guess_codes(desk: Desk, method: str, 
         assert (await desk.asks(signed, method, path, body | {"code": "made up"})).status_code == 422
     assert (await desk.user(person)).status == "locked"
     assert (await desk.asks(signed, method, path, body | {"code": codes[1]})).status_code == 403
+
+
+async def test_an_app_that_counts_is_not_replaced(desk: Desk) -> None:
+    """Whoever enrols another app while a code confirms the first waits, and is then refused."""
+    person = await desk.person()
+    signed = await desk.signs_in(person)
+    app = pyotp.TOTP((await desk.asks(signed, "POST", "/mfa", {"password": PASSWORD})).json()["secret"])
+    async with desk.at.transaction() as session:
+        await commands.confirm_factor(session, person.user_id, app.at(clock.now()), desk.vault)
+        await session.flush()
+        enrolment = asyncio.create_task(desk.asks(signed, "POST", "/mfa", {"password": PASSWORD}))
+        await desk.at.somebody_waits()
+    assert (await enrolment).json()["type"] == "urn:nilecare:rule:FactorIsEnrolledAlready"
+    assert (await desk.tries(person)).json()["type"] == "urn:nilecare:rule:CodeIsNeeded"
+
+
+async def test_two_enrolments_at_once(desk: Desk) -> None:
+    """One waits for the other and replaces its secret, of which no code counts then."""
+    person = await desk.person()
+    signed = await desk.signs_in(person)
+    async with desk.at.transaction() as session:
+        user = await User.locked(session, person.user_id)
+        secret, _ = await commands.enrol_factor(session, user, desk.vault)
+        await session.flush()
+        enrolment = asyncio.create_task(desk.asks(signed, "POST", "/mfa", {"password": PASSWORD}))
+        await desk.at.somebody_waits()
+    apps = [pyotp.TOTP(each) for each in (secret, (await enrolment).json()["secret"])]
+    shown = [await desk.asks(signed, "POST", "/mfa/confirmation", {"code": app.at(clock.now())}) for app in apps]
+    assert [reply.status_code for reply in shown] == [422, 200]
+
+
+async def test_an_app_is_removed_while_a_code_comes(desk: Desk) -> None:
+    """Who removes an app waits for nothing that its first code holds: neither is aborted, and no recovery code is left."""
+    person = await desk.person()
+    signed = await desk.signs_in(person)
+    app = pyotp.TOTP((await desk.asks(signed, "POST", "/mfa", {"password": PASSWORD})).json()["secret"])
+    async with desk.at.transaction() as session:
+        await User.locked(session, person.user_id)
+        shown = {"code": app.at(clock.now())}
+        confirmation = asyncio.create_task(desk.asks(signed, "POST", "/mfa/confirmation", shown))
+        await desk.at.somebody_waits()
+        await commands.remove_factor(session, person.user_id, by="tester")
+    assert (await confirmation).status_code == 404
+    assert await desk.rows("SELECT * FROM mfa_recovery_codes") == []
