@@ -33,6 +33,9 @@ Password = Annotated[str, Field(max_length=rules.LONGEST_PASSWORD)]
 NewPassword = Annotated[Password, Field(min_length=rules.SHORTEST_PASSWORD)]
 Code = Annotated[str, Field(min_length=1, max_length=100)]
 Name = Annotated[str, Field(min_length=1, max_length=200)]
+Phone = Annotated[str, Field(pattern=r"^\+[0-9]{6,15}$", description="E.164.")]
+Locale = Annotated[str, Field(pattern=r"^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*$", max_length=35, description="BCP 47.")]
+TimeZone = Annotated[str, Field(max_length=64, description="IANA."), AfterValidator(_known_zone)]
 RoleCode = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[a-z_]+$")]
 
 
@@ -42,10 +45,9 @@ class AskedRegistration(Asked):
     email: Email
     password: NewPassword
     full_name: Name
-    phone: Annotated[str, Field(pattern=r"^\+[0-9]{6,15}$")] | None = None
-    """E.164."""
-    locale: Annotated[str, Field(pattern=r"^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*$", max_length=35)] = "en"
-    time_zone: Annotated[str, Field(max_length=64), AfterValidator(_known_zone)] = "UTC"
+    phone: Phone | None = None
+    locale: Locale = "en"
+    time_zone: TimeZone = "UTC"
 
 
 class RegistrationTaken(Shown):
@@ -124,6 +126,21 @@ class AskedProgramToken(Asked):
     grant_type: Literal["client_credentials"]
     client_id: UUID
     client_secret: Password
+
+
+class AskedProfile(Asked):
+    """What to change of oneself; what is left out, or null, stays. A phone that is given as null is forgotten."""
+
+    full_name: Name | None = None
+    phone: Phone | None = None
+    locale: Locale | None = None
+    time_zone: TimeZone | None = None
+
+    @property
+    def changes(self) -> dict[str, str | None]:
+        """By the names of the fields."""
+        given = self.model_dump(exclude_unset=True)
+        return {name: value for name, value in given.items() if value is not None or name == "phone"}
 
 
 class SessionView(Shown):
@@ -237,6 +254,20 @@ class UserView(Shown):
             locked_until=user.locked_until,
             grants=grants,
         )
+
+
+class ProfileView(Shown):
+    """Oneself."""
+
+    user_id: UUID
+    email: str | None
+    full_name: str
+    phone: str | None
+    locale: str
+    time_zone: str
+    status: UserStatus
+    registered_at: datetime
+    grants: list[GrantView]
 
 
 class RoleView(Shown):

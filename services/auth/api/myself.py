@@ -11,10 +11,12 @@ from broker import Page, PageRequest, Reading, Router, Transaction, refusal
 from services.auth import commands
 from services.auth.api.access import Address, Anybody, Myself, Sealed
 from services.auth.errors import CodeIsNotValid, PasswordIsWrong
-from services.auth.tables import Session
+from services.auth.tables import Session, User
 from services.auth.views import (
     AskedPasswordChange,
+    AskedProfile,
     FactorView,
+    ProfileView,
     RecoveryCodes,
     SessionView,
     ShownCode,
@@ -23,6 +25,18 @@ from services.auth.views import (
 )
 
 router = Router(tags=["myself"])
+
+
+@router.get("/me")
+async def show_myself(user_id: Myself, session: Reading) -> ProfileView:
+    """What others are told of oneself."""
+    return ProfileView.model_validate(await User.seen(session, user_id))
+
+
+@router.patch("/me")
+async def change_myself(asked: AskedProfile, user_id: Myself, session: Transaction) -> ProfileView:
+    """Changes what is given: name, phone, locale, time zone. Others hear of it."""
+    return ProfileView.model_validate(await commands.change_profile(session, user_id, asked.changes))
 
 
 @router.post("/logout", status_code=204)

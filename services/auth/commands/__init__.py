@@ -3,6 +3,7 @@
 from services.auth.commands.accounts import (
     Registration,
     change_password,
+    change_profile,
     erase,
     lift_lock,
     proven,
@@ -32,6 +33,7 @@ __all__ = [
     "appoint_first_administrator",
     "assign_role",
     "change_password",
+    "change_profile",
     "clean_up",
     "client_token",
     "confirm_factor",

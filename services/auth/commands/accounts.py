@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from uuid import UUID, uuid4
 
@@ -29,7 +30,7 @@ from services.auth.tables import (
 )
 
 PROFILE = ("full_name", "phone", "locale", "time_zone")
-"""What is said at registration, and counts once the address is proven."""
+"""What users say of themselves: at registration, from when it counts once the address is proven, and later."""
 
 ONE_BY_ONE = text("SELECT pg_advisory_xact_lock(hashtextextended('auth email ' || :email, 0))")
 
@@ -93,6 +94,17 @@ async def change_password(session: AsyncSession, user: User, new: str) -> None:
     user.password_hash = await passwords.hashed(new)
     await revoke_sessions(session, user.user_id, "password_changed", by=user.user_id)
     await record(session, "password.changed", by=user.user_id, user_id=user.user_id)
+
+
+async def change_profile(session: AsyncSession, user_id: UUID, changes: Mapping[str, str | None]) -> User:
+    """Changes what a user says of themselves, by the names of PROFILE. The audit log says what was changed, not to what."""
+    user = await User.locked(session, user_id)
+    changed = sorted(name for name, value in changes.items() if getattr(user, name) != value)
+    for name in changed:
+        setattr(user, name, changes[name])
+    if changed:
+        await record(session, "profile.changed", by=user_id, user_id=user_id, fields=", ".join(changed))
+    return user
 
 
 async def suspend(session: AsyncSession, user_id: UUID, *, by: object) -> User:
