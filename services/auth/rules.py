@@ -156,6 +156,14 @@ class Scope:
     facilities: frozenset[UUID] | None
 
 
+def signs_no_more(signs_from: datetime, following: Iterable[datetime], now: datetime) -> bool:
+    """Whether a key that signs from some time on has been followed by one that signs, also by the slowest clock.
+
+    following: from when the others sign.
+    """
+    return any(signs_from < other <= now - CLOCK_SKEW for other in following)
+
+
 def refresh_token_expires(began_at: datetime, now: datetime) -> datetime:
     """When a refresh token given now expires: never after its session does."""
     return min(now + REFRESH_TOKEN_LIFETIME, began_at + SESSION_LIFETIME)

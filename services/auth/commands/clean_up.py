@@ -4,22 +4,17 @@ from __future__ import annotations
 
 from datetime import datetime
 from typing import Any, cast
-from uuid import uuid4
 
 from sqlalchemy import ColumnElement, CursorResult, delete, exists, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute
 
-from broker import Cause, caused_by, clock, schedule
-from contracts.auth import AuthCleanUpDue
+from broker import clock
 from services.auth import rules
 from services.auth.commands.accounts import erase
+from services.auth.commands.keys import destroy_old_keys
+from services.auth.commands.plans import plan_clean_up, plan_clean_up_at
 from services.auth.tables import Device, Invitation, LoginAttempt, RefreshToken, RevokedSession, Session, User, Verification
-
-
-async def plan_clean_up(session: AsyncSession) -> None:
-    """Has auth clean up within a day; planned again, it is still once."""
-    await _plan(session, rules.next_clean_up(clock.now()), "clean-up")
 
 
 async def clean_up(session: AsyncSession) -> None:
@@ -29,6 +24,7 @@ async def clean_up(session: AsyncSession) -> None:
     """
     now = clock.now()
     await plan_clean_up(session)
+    await destroy_old_keys(session)
     is_more = [
         await _delete(session, LoginAttempt.attempt_id, LoginAttempt.attempted_at <= now - rules.FAMILIAR_FOR),
         await _delete(session, Verification.code_hash, Verification.expires_at <= now),
@@ -40,13 +36,7 @@ async def clean_up(session: AsyncSession) -> None:
         await _erase_unproven(session, now),
     ]
     if any(is_more):
-        await _plan(session, now, "the rest of a clean-up")
-
-
-async def _plan(session: AsyncSession, at: datetime, name: str) -> None:
-    """In a flow of its own: it does not follow from what somebody asked for."""
-    with caused_by(Cause(flow=uuid4())):
-        await schedule(session, AuthCleanUpDue(due_at=at), at=at, name=name)
+        await plan_clean_up_at(session, now, "the rest of a clean-up")
 
 
 async def _delete(session: AsyncSession, key: InstrumentedAttribute[Any], is_over: ColumnElement[bool]) -> bool:
@@ -80,8 +70,9 @@ async def _erase_unproven(session: AsyncSession, now: datetime) -> bool:
     is_open = exists().where(Verification.user_id == User.user_id)
     old = (User.status == "pending") & (User.registered_at <= now - rules.UNPROVEN_KEPT) & ~is_open
     some = select(User).where(old).order_by(User.user_id).limit(rules.CLEANED_AT_ONCE)
-    # All of them first: an erasure holds the audit log, for which who holds one of them may wait.
+    # All of them first, and what they were offered: an erasure holds the audit log, for which who holds one of them may wait.
     unproven = (await session.scalars(some.with_for_update(skip_locked=True))).all()
+    await session.execute(delete(Invitation).where(Invitation.email.in_([user.email for user in unproven])))
     for user in unproven:
         await erase(session, user.user_id, by="auth")
     return len(unproven) == rules.CLEANED_AT_ONCE

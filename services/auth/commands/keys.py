@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from broker import clock, new_key, touch
 from services.auth import rules
 from services.auth.commands.audit import record
+from services.auth.commands.plans import plan_clean_up_at
 from services.auth.errors import KeyIsAlreadyChanging
 from services.auth.tables import SigningKey
 from services.auth.vault import Vault
@@ -29,8 +30,9 @@ async def signing_key(session: AsyncSession, vault: Vault) -> OKPKey:
 
 
 async def rotate_key(session: AsyncSession, vault: Vault, *, by: object) -> SigningKey:
-    """Announces a new key, which signs when every service has had time to hear of it; the old one verifies its last tokens.
+    """Announces a new key, which signs when every service has had time to hear of it.
 
+    The old one signs until then; of its private half nothing is left soon after, and its public one verifies the last tokens.
     Raises KeyIsAlreadyChanging.
     """
     await session.execute(ALONE)
@@ -43,9 +45,18 @@ async def rotate_key(session: AsyncSession, vault: Vault, *, by: object) -> Sign
         made.signs_from = now + rules.KEY_ANNOUNCED_FOR
     for key in before:
         key.expires_at = made.signs_from + rules.ACCESS_TOKEN_LIFETIME + rules.CLOCK_SKEW
-    await _forget_expired(session)
+    await plan_clean_up_at(session, made.signs_from + rules.CLOCK_SKEW, "the end of a signing key")
     await record(session, "key.rotated", by=by, kid=made.kid)
     return made
+
+
+async def destroy_old_keys(session: AsyncSession) -> None:
+    """Destroys the private halves of keys that sign no more."""
+    await session.execute(ALONE)
+    kept = (await session.scalars(select(SigningKey).where(SigningKey.sealed_private_key.is_not(None)))).all()
+    for key in kept:
+        if rules.signs_no_more(key.signs_from, [other.signs_from for other in kept], clock.now()):
+            key.sealed_private_key = None
 
 
 async def announce_keys(session: AsyncSession) -> None:
@@ -76,10 +87,3 @@ def _made(session: AsyncSession, vault: Vault) -> SigningKey:
     )
     session.add(made)
     return made
-
-
-async def _forget_expired(session: AsyncSession) -> None:
-    """What signs no more need not be kept."""
-    expired = select(SigningKey).where(SigningKey.expires_at <= clock.now(), SigningKey.sealed_private_key.is_not(None))
-    for key in await session.scalars(expired):
-        key.sealed_private_key = None

@@ -12,8 +12,8 @@ from contracts.auth import AuthLoginSucceeded
 from services.auth import passwords
 from services.auth.commands import attempts
 from services.auth.commands.audit import record
-from services.auth.commands.clean_up import plan_clean_up
 from services.auth.commands.mfa import second_failure
+from services.auth.commands.plans import plan_clean_up
 from services.auth.commands.sessions import SignedIn, begin_session
 from services.auth.tables import User
 from services.auth.vault import Vault

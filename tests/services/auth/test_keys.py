@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -43,18 +44,34 @@ async def test_a_new_key_is_known_before_it_signs(desk: Desk, administrator: dic
 
 
 async def test_private_keys_are_sealed(desk: Desk, administrator: dict[str, Any]) -> None:
-    """No private key is published or can be read in the database, and one that signs no more is gone."""
+    """No private key is published or can be read in the database."""
     await desk.asks(administrator, "POST", "/keys/rotation")
     assert all("d" not in json.loads(each.public_key) for each in await desk.at.published(AuthKeyChanged))
     assert all("d" not in key for key in (await desk.client.get("/jwks")).json()["keys"])
     kept = await desk.rows("SELECT sealed_private_key FROM auth_signing_keys")
     assert len(kept) == 2
     assert all(row.sealed_private_key.count(".") == 4 and '"d"' not in row.sealed_private_key for row in kept)
-    clock.shift = rules.KEY_ANNOUNCED_FOR + rules.ACCESS_TOKEN_LIFETIME + rules.CLOCK_SKEW
-    signed = (await desk.refreshes(administrator)).json()
-    await desk.hear()
-    assert (await desk.asks(signed, "POST", "/keys/rotation")).status_code == 201
-    assert len(await desk.rows("SELECT kid FROM auth_signing_keys WHERE sealed_private_key IS NULL")) == 1
+
+
+async def test_a_private_key_is_destroyed_when_it_signs_no_more(desk: Desk, administrator: dict[str, Any]) -> None:
+    """Without another rotation, as soon as the next one signs by every clock; its last tokens count until they expire."""
+    old = key_id(administrator["access_token"])
+    new = (await desk.asks(administrator, "POST", "/keys/rotation")).json()["kid"]
+    clock.shift = rules.KEY_ANNOUNCED_FOR + rules.CLOCK_SKEW - timedelta(seconds=10)
+    before = (await desk.refreshes(administrator)).json()
+    await desk.tell_time()
+    assert await private(desk) == {old, new}, "a slow clock still signs with it"
+    clock.shift = rules.KEY_ANNOUNCED_FOR + rules.CLOCK_SKEW
+    await desk.tell_time()
+    assert await private(desk) == {new}
+    assert await published(desk) == {old, new}
+    assert [await desk.is_refused(each) for each in (administrator, before)] == [False, False]
+    assert key_id((await desk.refreshes(before)).json()["access_token"]) == new
+
+
+async def private(desk: Desk) -> set[str]:
+    """The keys of which the private half is kept."""
+    return {row.kid for row in await desk.rows("SELECT kid FROM auth_signing_keys WHERE sealed_private_key IS NOT NULL")}
 
 
 async def test_keys_are_announced_again(desk: Desk, administrator: dict[str, Any]) -> None:

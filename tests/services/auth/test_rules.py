@@ -183,6 +183,14 @@ def test_clean_ups_are_a_day_apart() -> None:
     assert rules.next_clean_up(first) == first + rules.CLEAN_UP_EVERY
 
 
+def test_a_key_signs_until_the_next_one_does() -> None:
+    """Not until the slowest clock says so, and the newest signs in any case."""
+    old, new = NOW - timedelta(days=1), NOW - rules.CLOCK_SKEW
+    assert rules.signs_no_more(old, [old, new], NOW)
+    assert not rules.signs_no_more(old, [old, new], NOW - timedelta(seconds=1))
+    assert not rules.signs_no_more(new, [old, new], NOW)
+
+
 def test_failures_are_forgiven_in_time() -> None:
     """Those before the window do not count, nor those before the last success."""
     assert rules.failures_count_since(NOW, NOW - timedelta(days=1)) == NOW - rules.FAILURE_WINDOW
