@@ -47,9 +47,9 @@ class UserChanged(StateEvent, name="user.changed", version=1, key="user_id"):
     full_name: Annotated[str, Personal(of="user_id")]
     email: Annotated[str | None, Personal(of="user_id")]
     phone: Annotated[str | None, Personal(of="user_id")]
-    locale: str
+    locale: Annotated[str, Personal(of="user_id")]
     """BCP 47."""
-    time_zone: str
+    time_zone: Annotated[str, Personal(of="user_id")]
     """IANA."""
     status: UserStatus
     grants: tuple[Grant, ...]

@@ -145,7 +145,7 @@ async def erase(session: AsyncSession, user_id: UUID, *, by: object) -> User:
     user.move("deleted")
     await session.execute(delete(Invitation).where(Invitation.email == user.email))
     user.email = user.phone = user.password_hash = None
-    user.full_name = ""
+    user.full_name = user.locale = user.time_zone = ""
     user.roles.clear()
     user.administrator = None
     await unschedule(session, lock_name(user_id))
