@@ -1,12 +1,19 @@
-"""How auth reacts to its own clock: a lock ends, and what is over is forgotten."""
+"""How auth reacts to itself: too many failures lock, a lock ends, and what is over is forgotten."""
 
 from __future__ import annotations
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from broker import on
-from contracts.auth import AuthCleanUpDue, AuthLockExpired
+from contracts.auth import AuthCleanUpDue, AuthLockExpired, AuthLoginFailed
 from services.auth import commands
+
+
+@on(AuthLoginFailed)
+async def lock_out(event: AuthLoginFailed, session: AsyncSession) -> None:
+    """An account that is guessed at is locked; until this is heard, sign-in refuses by its own count."""
+    if event.user_id is not None:
+        await commands.lock_after_too_many(session, event.user_id)
 
 
 @on(AuthLockExpired)

@@ -107,15 +107,21 @@ COUNTED: frozenset[LoginFailure] = frozenset({"unknown", "wrong_password", "wron
 
 
 def refused_because(
-    status: UserStatus | None, *, is_password_right: bool, is_address_locked: bool, is_familiar: bool
+    status: UserStatus | None,
+    *,
+    is_password_right: bool,
+    is_address_locked: bool,
+    is_guessed_at: bool,
+    is_familiar: bool,
 ) -> LoginFailure | None:
     """Why somebody does not get in by password, for us alone to know; None when they do. `status` None: no such user.
 
+    is_guessed_at: whether the account was guessed at too often, and is about to be locked if it is not yet.
     is_familiar: whether the account's lock does not count where they come from.
     """
     if status is None:
         return "unknown"
-    if is_address_locked or (status == "locked" and not is_familiar):
+    if is_address_locked or ((status == "locked" or is_guessed_at) and not is_familiar):
         return "locked"
     if not is_password_right:
         return "wrong_password"

@@ -13,6 +13,7 @@ from services.auth.commands.accounts import (
     unlock,
     verify,
 )
+from services.auth.commands.attempts import lock_after_too_many
 from services.auth.commands.audit import verify as verify_audit
 from services.auth.commands.bootstrap import appoint_first_administrator
 from services.auth.commands.clean_up import clean_up
@@ -42,6 +43,7 @@ __all__ = [
     "invite",
     "is_open_for",
     "lift_lock",
+    "lock_after_too_many",
     "proven",
     "public_keys",
     "refresh",

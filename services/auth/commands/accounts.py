@@ -75,6 +75,7 @@ async def verify(session: AsyncSession, code: str) -> User:
     user.move("active")
     for name in ("password_hash", *PROFILE):
         setattr(user, name, getattr(shown, name))
+    user.failures_count_from = clock.now()
     await session.execute(delete(Verification).where(Verification.user_id == user.user_id))
     publish(session, UserVerified(user_id=user.user_id, verified_at=clock.now()))
     await record(session, "user.verified", by=user.user_id, user_id=user.user_id)
@@ -83,10 +84,11 @@ async def verify(session: AsyncSession, code: str) -> User:
 
 async def proven(session: AsyncSession, user_id: UUID, password: str, address: str) -> User | None:
     """The user, locked, if this is their password; None if not, which counts as a failed sign-in does."""
-    user, failure = await look(session, User.user_id == user_id, password, address)
-    if failure is not None:
-        await note(session, user, address, failure)
-    return user if failure is None else None
+    looked = await look(session, User.user_id == user_id, password, address)
+    if looked.failure is not None:
+        note(session, looked.user_id, address, looked.failure)
+        return None
+    return await User.locked(session, user_id)
 
 
 async def change_password(session: AsyncSession, user: User, new: str) -> None:

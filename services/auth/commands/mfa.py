@@ -8,7 +8,6 @@ from sqlalchemy import delete
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from broker import clock
-from contracts.auth import LoginFailure
 from services.auth import rules, totp
 from services.auth.commands.attempts import note
 from services.auth.commands.audit import record
@@ -55,28 +54,20 @@ async def remove_factor(session: AsyncSession, user_id: UUID, *, by: object) -> 
     await record(session, "mfa.removed", by=by, user_id=user_id)
 
 
-async def second_failure(session: AsyncSession, user: User, code: str | None, vault: Vault) -> LoginFailure | None:
-    """Why the password alone is not enough for a user, who is locked, if they use an app.
+async def steps_up(session: AsyncSession, user: User, code: str | None, address: str, vault: Vault) -> bool:
+    """Whether who has shown the password of a user, who is locked, shows a code too, if there is an app; a wrong one counts.
 
     Raises CodeIsNeeded when only the code is absent.
     """
     factor = await session.get(MfaFactor, user.user_id)
     if factor is None or factor.confirmed_at is None:
-        return None
+        return True
     if code is None:
         raise CodeIsNeeded
-    return None if await _takes_any(session, factor, code, vault) else "wrong_code"
-
-
-async def steps_up(session: AsyncSession, user: User, code: str | None, address: str, vault: Vault) -> bool:
-    """Whether who has shown the user's password shows a code too, if there is an app; a wrong one counts as at a sign-in.
-
-    Raises CodeIsNeeded.
-    """
-    failure = await second_failure(session, user, code, vault)
-    if failure is not None:
-        await note(session, user, address, failure)
-    return failure is None
+    if await _takes_any(session, factor, code, vault):
+        return True
+    note(session, user.user_id, address, "wrong_code")
+    return False
 
 
 async def _takes_any(session: AsyncSession, factor: MfaFactor, code: str, vault: Vault) -> bool:

@@ -12,7 +12,7 @@ from contracts.auth import AuthLoginSucceeded
 from services.auth import passwords
 from services.auth.commands import attempts
 from services.auth.commands.audit import record
-from services.auth.commands.mfa import second_failure
+from services.auth.commands.mfa import steps_up
 from services.auth.commands.plans import plan_clean_up
 from services.auth.commands.sessions import SignedIn, begin_session
 from services.auth.tables import User
@@ -36,12 +36,14 @@ async def sign_in(
 
     Raises CodeIsNeeded when only the code is absent, UserHasNoRoleThere.
     """
-    user, failure = await attempts.look(session, User.email == shown.email, shown.password, shown.address)
-    if failure is None and user is not None:
-        failure = await second_failure(session, user, shown.code, vault)
-    await attempts.note(session, user, shown.address, failure or "succeeded")
-    if failure is not None or user is None:
+    looked = await attempts.look(session, User.email == shown.email, shown.password, shown.address)
+    if looked.failure is not None:
+        attempts.note(session, looked.user_id, shown.address, looked.failure)
         return None
+    user = await User.locked(session, looked.user_id)
+    if not await steps_up(session, user, shown.code, shown.address, vault):
+        return None
+    attempts.note(session, user.user_id, shown.address, "succeeded")
     if passwords.is_outdated(user.password_hash or ""):
         user.password_hash = await passwords.hashed(shown.password)
     user.failures_count_from = clock.now()

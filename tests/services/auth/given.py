@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import UUID, uuid4
 
 import httpx
+from sqlalchemy import event as sa_event
 from sqlalchemy import text
 
 from broker import Principal
 from broker._schedule import Scheduler
-from contracts.auth import AuthCleanUpDue, AuthKeyChanged, AuthLockExpired, AuthVerificationRequested, Grant, SessionRevoked
+from contracts.auth import (
+    AuthCleanUpDue,
+    AuthKeyChanged,
+    AuthLockExpired,
+    AuthLoginFailed,
+    AuthVerificationRequested,
+    Grant,
+    SessionRevoked,
+)
 from contracts.event import Event
 from contracts.facility import FacilityChanged
 from services.auth import commands
@@ -74,15 +83,16 @@ class Desk:
         return person
 
     async def tries(self, person: Person | str, password: str = PASSWORD, **more: Any) -> httpx.Response:
-        """Somebody tries to sign in."""
+        """Somebody tries to sign in; auth has heard of a failure when the answer is given back."""
         email = person if isinstance(person, str) else person.email
-        return await self.client.post("/login", json={"email": email, "password": password, **more})
+        reply = await self.client.post("/login", json={"email": email, "password": password, **more})
+        await self.hear()
+        return reply
 
     async def signs_in(self, person: Person, **more: Any) -> dict[str, Any]:
         """Somebody does."""
         reply = await self.tries(person, **more)
         assert reply.status_code == 200, reply.text
-        await self.hear()
         body: dict[str, Any] = reply.json()
         return body
 
@@ -103,8 +113,8 @@ class Desk:
         return (await self.asks(signed, "GET", "/sessions")).status_code == 401
 
     async def hear(self) -> None:
-        """What auth has said of keys and sessions arrives."""
-        for kind in (AuthKeyChanged, SessionRevoked):
+        """What auth has said of keys, sessions and failures arrives."""
+        for kind in (AuthKeyChanged, SessionRevoked, AuthLoginFailed):
             said = await self.at.published(kind)
             for event in said[self.heard.get(kind, 0) :]:
                 await self.at.arrive(event)
@@ -118,6 +128,21 @@ class Desk:
         for kind in kinds:
             for event in (await self.at.published(kind))[before[kind] :]:
                 await self.at.deliver(event)
+
+    @contextmanager
+    def statements(self) -> Iterator[list[str]]:
+        """What is said to the database meanwhile."""
+        said: list[str] = []
+
+        def note(*executed: Any) -> None:
+            said.append(executed[2])
+
+        engine = self.at.database.engine.sync_engine
+        sa_event.listen(engine, "before_cursor_execute", note)
+        try:
+            yield said
+        finally:
+            sa_event.remove(engine, "before_cursor_execute", note)
 
     async def user(self, person: Person) -> User:
         async with self.at.transaction() as session:

@@ -138,34 +138,46 @@ def test_a_change_here_concerns_nobody_elsewhere() -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "is_right", "is_address_locked", "because"),
+    ("status", "is_right", "is_address_locked", "is_guessed_at", "because"),
     [
-        (None, False, False, "unknown"),
-        ("active", False, False, "wrong_password"),
-        ("active", True, False, None),
-        ("active", True, True, "locked"),
-        ("locked", True, False, "locked"),
-        ("pending", True, False, "not_active"),
-        ("pending", False, False, "wrong_password"),
-        ("suspended", True, False, "not_active"),
-        ("deleted", True, False, "not_active"),
+        (None, False, False, False, "unknown"),
+        ("active", False, False, False, "wrong_password"),
+        ("active", True, False, False, None),
+        ("active", True, True, False, "locked"),
+        ("active", True, False, True, "locked"),
+        ("locked", True, False, False, "locked"),
+        ("pending", True, False, False, "not_active"),
+        ("pending", False, False, False, "wrong_password"),
+        ("suspended", True, False, False, "not_active"),
+        ("deleted", True, False, False, "not_active"),
     ],
 )
 def test_why_somebody_does_not_get_in(
-    status: UserStatus | None, is_right: bool, is_address_locked: bool, because: str | None
+    status: UserStatus | None, is_right: bool, is_address_locked: bool, is_guessed_at: bool, because: str | None
 ) -> None:
-    """Only an active account with the right password, from an address that did not guess, gets in."""
-    refused = rules.refused_because(status, is_password_right=is_right, is_address_locked=is_address_locked, is_familiar=False)
+    """Only an active account with the right password, that nobody guesses at, from an address that did not, gets in."""
+    refused = rules.refused_because(
+        status,
+        is_password_right=is_right,
+        is_address_locked=is_address_locked,
+        is_guessed_at=is_guessed_at,
+        is_familiar=False,
+    )
     assert refused == because
 
 
+@pytest.mark.parametrize("status", ["locked", "active"])
 @pytest.mark.parametrize(
     ("is_right", "is_address_locked", "because"),
     [(True, False, None), (False, False, "wrong_password"), (True, True, "locked")],
 )
-def test_a_lock_does_not_count_where_one_signs_in(is_right: bool, is_address_locked: bool, because: str | None) -> None:
-    """There the password decides, as ever, unless the address is locked out itself."""
-    refused = rules.refused_because("locked", is_password_right=is_right, is_address_locked=is_address_locked, is_familiar=True)
+def test_a_lock_does_not_count_where_one_signs_in(
+    status: UserStatus, is_right: bool, is_address_locked: bool, because: str | None
+) -> None:
+    """There the password decides, as ever, unless the address is locked out itself; nor do others' guesses."""
+    refused = rules.refused_because(
+        status, is_password_right=is_right, is_address_locked=is_address_locked, is_guessed_at=True, is_familiar=True
+    )
     assert refused == because
 
 

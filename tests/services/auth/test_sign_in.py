@@ -65,6 +65,49 @@ async def test_every_failure_looks_the_same(desk: Desk, monkeypatch: pytest.Monk
     assert failed[0].user_id is None
 
 
+async def test_every_failure_is_the_same_work(desk: Desk) -> None:
+    """Whoever is named, the database is asked the same questions and told as much: the time that it takes tells nothing."""
+    active, locked, suspended = [await desk.person(("nurse", HERE)) for _ in range(3)]
+    await desk.registers("pending@example.org")
+    async with desk.at.transaction() as session:
+        for person, status in ((locked, "locked"), (suspended, "suspended")):
+            (await User.locked(session, person.user_id)).move(status)  # type: ignore[arg-type]
+    await fail(desk, active, rules.FAILURES_PER_ACCOUNT - 2)
+    tried = [("nobody@example.org", PASSWORD), ("pending@example.org", PASSWORD)]
+    tried += [(suspended.email, PASSWORD), (locked.email, PASSWORD), (locked.email, WRONG)]
+    # The last two are the one that locks and the one after it.
+    tried += [(active.email, WRONG)] * 3
+    work = []
+    for email, password in tried:
+        with desk.statements() as said:
+            await desk.client.post("/login", json={"email": email, "password": password})
+        work.append(said)
+    assert [each == work[0] for each in work] == [True] * len(work)
+    await desk.hear()
+    assert (await desk.user(active)).status == "locked"
+
+
+async def test_an_account_that_is_guessed_at_is_closed_at_once(desk: Desk) -> None:
+    """Before auth has heard of the failures that lock it, nobody gets in, but from where its user signs in."""
+    person = await desk.person()
+    async with desk.elsewhere("203.0.113.7") as home:
+        await home.signs_in(person)
+        right, wrong = [{"email": person.email, "password": password} for password in (PASSWORD, WRONG)]
+        for _ in range(rules.FAILURES_PER_ACCOUNT):
+            await desk.client.post("/login", json=wrong)
+        assert (await desk.user(person)).status == "active"
+        assert (await desk.client.post("/login", json=right)).status_code == 401
+        assert (await home.client.post("/login", json=right)).status_code == 200
+
+
+async def test_guesses_before_an_address_is_proven_are_forgiven(desk: Desk) -> None:
+    """Whoever proves it gets in."""
+    await desk.registers("pending@example.org")
+    await fail(desk, "pending@example.org", rules.FAILURES_PER_ACCOUNT)
+    await desk.client.post("/verify", json={"code": (await desk.codes())[0]})
+    assert (await desk.tries("pending@example.org")).status_code == 200
+
+
 async def fail(desk: Desk, person: Person | str, times: int) -> None:
     for _ in range(times):
         assert (await desk.tries(person, WRONG)).status_code == 401
