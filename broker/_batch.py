@@ -18,7 +18,7 @@ from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt,
 from broker import _inbox as inbox
 from broker._attempts import Attempts
 from broker._blame import Blame, DatabaseOutOfReach, Nobody, blame_for
-from broker._database import Database, LentSession
+from broker._database import CHECK, Database, LentSession
 from broker._delivery import CAREFUL, Delivery
 from broker._envelope import Envelope
 from broker._invocation import Invocation
@@ -33,8 +33,6 @@ NARROW = 16
 TRIES = 5
 """How often an event that stands alone is tried at once when its failure is nobody's fault."""
 
-# A transaction that a handler broke and hid refuses this; without it, COMMIT would quietly roll back.
-CHECK = text("SET CONSTRAINTS ALL IMMEDIATE")
 REMEMBER, RESTORE = text("SAVEPOINT checked"), text("ROLLBACK TO SAVEPOINT checked")
 
 
@@ -51,9 +49,6 @@ class Processor(Protocol):
 
 class Failures(Protocol):
     """Where messages that cannot be handled are kept: `broker._failures.Failures`, as far as a batch needs it."""
-
-    async def lock_held(self, session: AsyncSession, subscription: Subscription, keys: Collection[str]) -> set[str]:
-        """Locks those of `keys` that open failed messages hold, in sorted order, and says which they are."""
 
     async def known(self, session: AsyncSession, subscription: Subscription, ids: Collection[UUID]) -> set[UUID]:
         """Those of `ids` that took effect, or failed and are kept."""
@@ -155,7 +150,7 @@ class BatchProcessor:
         try:
             async with self._transaction() as session:
                 effect = await self._handle(session, messages)
-                await session.execute(CHECK)
+                await session.prove()
         except Nobody:
             await asyncio.sleep(random.uniform(0, 0.05))  # noqa: S311
             await self._halve(messages)
@@ -189,6 +184,7 @@ class BatchProcessor:
         try:
             async with session.begin_nested():
                 effect = await self._handle(session, [message])
+                await session.flush()
                 await _check(session)
                 return effect
         except Exception as failure:
@@ -204,7 +200,7 @@ class BatchProcessor:
                 with attempt:
                     async with self._transaction() as session:
                         effect = await self._handle(session, [message])
-                        await session.execute(CHECK)
+                        await session.prove()
         except DatabaseOutOfReach:
             raise
         except Nobody as nobody:
@@ -225,21 +221,16 @@ class BatchProcessor:
         """The core: what is new goes to the handler in queue order, what belongs behind a failed message is laid there."""
         subscription = self.subscription
         envelopes = [message.envelope for message in messages]
-        held: set[str] = set()
-        if subscription.on_failure == "hold":
-            held = await self._failures.lock_held(session, subscription, {envelope.subject for envelope in envelopes})
-        fresh = await inbox.take(session, subscription.name, envelopes, held)
+        taken = await inbox.take(session, subscription.name, envelopes, hold=subscription.on_failure == "hold")
         handled: list[Envelope] = []
         for message in messages:
-            if message.envelope.id not in fresh:
-                continue
-            if message.envelope.subject in held:
+            if message.envelope.id in taken.held:
                 await self._failures.hold(session, subscription, message.delivery, message.envelope)
-            else:
+            elif message.envelope.id in taken.free:
                 await self.invocation.handle(session, message.envelope, message.event)
                 handled.append(message.envelope)
-        await session.flush()
-        return Effect(handled=tuple(handled), held=len(fresh) - len(handled), duplicates=len(messages) - len(fresh))
+        duplicates = len(messages) - len(handled) - len(taken.held)
+        return Effect(handled=tuple(handled), held=len(taken.held), duplicates=duplicates)
 
     async def _record(
         self, session: AsyncSession, message: Readable | Unreadable, failure: Exception, attempts: int = 1

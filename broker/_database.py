@@ -11,12 +11,12 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, MetaData
+from sqlalchemy import Connection, MetaData, text
 from sqlalchemy import event as sa_event
 from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 
-from broker._publishing import ON_COMMIT, PUBLISHER, PublishingSession
+from broker._publishing import BUFFER, ON_COMMIT, PUBLISHER, PublishingSession
 from broker.errors import SessionIsGuarded
 
 BACKBONE_MIGRATIONS = Path(__file__).parent / "migrations"
@@ -39,6 +39,10 @@ def _refuse_closed(connection: Any, *_: Any) -> None:
         raise DisconnectionError
 
 
+CHECK = text("SET CONSTRAINTS ALL IMMEDIATE")
+"""Checks the constraints that are deferred. A broken transaction refuses it."""
+
+
 class LentSession(AsyncSession):
     """The session a handler works in. The transaction belongs to the backbone: savepoints yes, commit no."""
 
@@ -59,6 +63,16 @@ class LentSession(AsyncSession):
 
     async def invalidate(self) -> None:
         self._refuse("invalidate")
+
+    async def prove(self) -> None:
+        """Writes what is pending, and refuses a transaction that a handler broke and hid: COMMIT would quietly roll it back.
+
+        A broken transaction refuses any statement, so that one for its own sake is sent only where none is to come anyway.
+        """
+        is_written = bool(self.new) or BUFFER in self.info
+        await self.flush()
+        if not is_written:
+            await self.execute(CHECK)
 
     async def settle(self) -> None:
         """Commits: for the backbone alone."""

@@ -33,15 +33,6 @@ log = structlog.get_logger("nilecare.backbone")
 
 BEHIND = Verdict("held", "Held", "lies behind an earlier failed message of its key")
 
-LOCK_HELD = text(
-    """
-    SELECT key FROM backbone.held_key held
-    WHERE subscription = :subscription AND key = ANY(CAST(:keys AS text[]))
-          AND EXISTS (SELECT FROM backbone.failed_message WHERE subscription = held.subscription AND key = held.key)
-    ORDER BY key FOR UPDATE
-    """
-)
-
 PROMOTE = text(
     """
     UPDATE backbone.failed_message SET state = 'retrying', due_at = :now
@@ -66,15 +57,6 @@ class Failures:
 
     def __init__(self, service: Service) -> None:
         self.service = service
-
-    async def lock_held(self, session: AsyncSession, subscription: Subscription, keys: Collection[str]) -> set[str]:
-        """Locks those of `keys` that open failed messages hold, in sorted order, and says which they are.
-
-        Nothing is held where a subscription lets later messages pass.
-        """
-        if subscription.on_failure == "pass" or not keys:
-            return set()
-        return set((await session.scalars(LOCK_HELD, {"subscription": subscription.name, "keys": sorted(keys)})).all())
 
     async def known(self, session: AsyncSession, subscription: Subscription, ids: Collection[UUID]) -> set[UUID]:
         """Those of `ids` that took effect, or failed and are kept."""

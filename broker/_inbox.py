@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from uuid import UUID
 
@@ -17,13 +18,22 @@ from broker._publishing import lock_number
 AHEAD = timedelta(days=3)
 """How far ahead of time partitions are made; a message that fits none goes to the default partition."""
 
-# The subquery on the inbox stays correlated on purpose: it is looked up by its key, and only for the few that are held.
+# Keys are locked in their order, as by everybody who touches them. The subquery on the inbox stays correlated on purpose: it is
+# looked up by its key, and only for the few that are held. Arrays stand in subqueries so that one plan serves for all (see INSERT
+# in `_publishing`).
 TAKE = text(
     """
-    WITH arrived AS (
-             SELECT * FROM unnest(
-                 CAST(:ids AS uuid[]), CAST(:keys AS text[]), CAST(:flows AS uuid[]), CAST(:held AS boolean[])
-             ) WITH ORDINALITY AS message (id, key, flow, held, place)
+    WITH locked AS MATERIALIZED (
+             SELECT key FROM backbone.held_key held
+             WHERE CAST(:hold AS boolean) AND subscription = :subscription AND key IN (SELECT unnest((SELECT CAST(:keys AS text[]))))
+                   AND EXISTS (SELECT FROM backbone.failed_message WHERE subscription = held.subscription AND key = held.key)
+             ORDER BY key FOR UPDATE
+         ),
+         arrived AS (
+             SELECT message.*, key IN (SELECT key FROM locked) AS held
+             FROM unnest(
+                 (SELECT CAST(:ids AS uuid[])), (SELECT CAST(:keys AS text[])), (SELECT CAST(:flows AS uuid[]))
+             ) WITH ORDINALITY AS message (id, key, flow, place)
          ),
          fresh AS (
              SELECT * FROM arrived
@@ -36,9 +46,9 @@ TAKE = text(
              SELECT id, :subscription, key, flow FROM fresh WHERE NOT held ORDER BY place
              ON CONFLICT DO NOTHING RETURNING id
          )
-    SELECT id FROM taken
+    SELECT id, false AS held FROM taken
     UNION ALL
-    SELECT id FROM fresh
+    SELECT id, true FROM fresh
     WHERE held AND (
         SELECT count(*) FROM backbone.inbox seen WHERE seen.id = fresh.id AND seen.subscription = :subscription
     ) = 0
@@ -54,12 +64,20 @@ PARTITIONS = text(
 )
 
 
-async def take(session: AsyncSession, subscription: str, envelopes: Sequence[Envelope], held: Iterable[str] = ()) -> set[UUID]:
-    """The ids among `envelopes` that are new, looking at inbox and failed messages.
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """The ids of messages that are new: those to be handled, and those that belong behind a failed message of their key."""
 
-    Those whose key is not `held` are written into the inbox, in their order, with the caller's transaction.
+    free: frozenset[UUID]
+    held: frozenset[UUID]
+
+
+async def take(session: AsyncSession, subscription: str, envelopes: Sequence[Envelope], *, hold: bool) -> Taken:
+    """Which of the messages are new, looking at inbox and failed messages. In the caller's transaction.
+
+    Those that are free are written into the inbox, in their order. With `hold`, keys that open failed messages hold are locked;
+    without it none is held.
     """
-    keys = set(held)
     rows = await session.execute(
         TAKE,
         {
@@ -67,10 +85,12 @@ async def take(session: AsyncSession, subscription: str, envelopes: Sequence[Env
             "ids": [envelope.id for envelope in envelopes],
             "keys": [envelope.subject for envelope in envelopes],
             "flows": [envelope.flow for envelope in envelopes],
-            "held": [envelope.subject in keys for envelope in envelopes],
+            "hold": hold,
         },
     )
-    return set(rows.scalars())
+    held_by_id = {row.id: row.held for row in rows}
+    held = frozenset(id_ for id_, is_held in held_by_id.items() if is_held)
+    return Taken(frozenset(held_by_id) - held, held)
 
 
 class InboxKeeper(Loop):

@@ -65,8 +65,9 @@ class Metrics:
         """One transaction of a subscription ended."""
         name, now = subscription.name, clock.now()
         latencies = [max(0.0, (now - envelope.time).total_seconds()) for envelope in effect.handled]
+        latency = self._latency.labels(name)
         for seconds in latencies:
-            self._latency.labels(name).observe(seconds)
+            latency.observe(seconds)
         if latencies:
             self._size.labels(name).observe(len(latencies))
         self._duplicates.labels(name).inc(effect.duplicates)

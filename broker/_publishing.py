@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session, SessionTransaction
 
 from broker._clock import clock
 from broker._context import current_cause, uuid7
+from broker._lookup import LookingUp
 from broker.errors import EventTooLarge, ForeignEvent
 from contracts.event import Event, StateEvent
 
@@ -156,7 +157,7 @@ def write_buffer(session: Session) -> None:
     session.info[WROTE] = True
 
 
-class PublishingSession(Session):
+class PublishingSession(LookingUp):
     """A session whose commit writes what was published in it to the outbox.
 
     `info` may hold, under PUBLISHER, the only service whose events it takes, and under ON_COMMIT what to call when events

@@ -84,12 +84,18 @@ class Relay(Loop):
         self._batches: dict[Batch, tuple[list[Waiting], float, Bound]] = {}
         self._held: dict[str, float] = {}
         self._tidied = 0.0
+        self._may_wait = True
         self._in_doubt = False
 
     @property
     def is_active(self) -> bool:
         """Whether this relay has the lock of its database."""
         return self._outbox is not None
+
+    def wake(self) -> None:
+        """See Loop. Until then, while something is on its way, the outbox is not looked at again for nothing."""
+        self._may_wait = True
+        super().wake()
 
     async def run_once(self) -> bool:
         """Sends one batch and clears what was confirmed; True while there is more."""
@@ -98,10 +104,10 @@ class Relay(Loop):
                 return False
             publishing = await self._connected()
             await publishing.ready()
-            room = len(self._batches) < self._settings.relay_window
-            sent = room and await self._send(publishing)
+            has_room = len(self._batches) < self._settings.relay_window
+            sent = has_room and (self._may_wait or not self._batches) and await self._send(publishing)
             if self._batches and not sent:
-                await self._confirmation(or_woken=room)
+                await self._confirmation(or_woken=has_room)
             await self._clear()
             await self._tidy()
         except (InDoubt, TimeoutError, OSError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError) as failure:
@@ -174,7 +180,9 @@ class Relay(Loop):
         now = time.monotonic()
         self._held = {key: until for key, until in self._held.items() if until > now}
         assert self._outbox is not None
-        rows = await self._outbox.oldest(self._settings.relay_batch, without=self._positions(), held=self._held)
+        limit, self._may_wait = self._settings.relay_batch, False
+        rows = await self._outbox.oldest(limit, without=self._positions(), held=self._held)
+        self._may_wait = self._may_wait or len(rows) == limit
         if not rows:
             return False
         batch = await publishing.channel.send([row.envelope for row in rows], user=publishing.user, mandatory=self._mandatory)

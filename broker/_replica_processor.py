@@ -45,8 +45,8 @@ class ReplicaProcessor(BatchProcessor):
 
     async def _handle(self, session: LentSession, messages: Sequence[Readable]) -> Effect:
         envelopes = [message.envelope for message in messages]
-        fresh = await inbox.take(session, self.subscription.name, envelopes)
-        new = [message for message in messages if message.envelope.id in fresh]
+        taken = await inbox.take(session, self.subscription.name, envelopes, hold=False)
+        new = [message for message in messages if message.envelope.id in taken.free]
         woken = await upsert(session, self.replica, [Arrived(cast("StateEvent", each.event), each.envelope) for each in new])
         handled = tuple(message.envelope for message in new)
         return Effect(handled=handled, duplicates=len(messages) - len(handled), woken=woken)

@@ -18,11 +18,12 @@ from broker._database import Database, engine_for
 from broker._delivery import Delivery
 from broker._envelope import Envelope
 from broker._failures import Failures
+from broker._inbox import take
 from broker._replay import Outcome, Retrier
 from broker._retry import RetryLoop
 from broker._service import Service
 from broker._subscriptions import OnFailure, Subscription, on
-from broker._tables import failed_message, held_key, inbox
+from broker._tables import failed_message, held_key
 from contracts.event import Event
 
 tables = MetaData()
@@ -92,18 +93,13 @@ class Desk:
     async def consume(self, delivery: Delivery, envelope: Envelope) -> str:
         """What a consumer does with one message, as far as failing is concerned; says what came of it."""
         async with self.database.lent() as session:
-            held = await self.failures.lock_held(session, self.subscription, {envelope.subject})
-            if await self.failures.known(session, self.subscription, [envelope.id]):
-                return "known"
-            if held:
+            taken = await take(session, self.subscription.name, [envelope], hold=self.subscription.on_failure == "hold")
+            if taken.held:
                 await self.failures.hold(session, self.subscription, delivery, envelope)
                 await session.settle()
                 return "held"
-            await session.execute(
-                insert(inbox).values(
-                    id=envelope.id, subscription=self.subscription.name, key=envelope.subject, flow=envelope.flow
-                )
-            )
+            if not taken.free:
+                return "known"
             event = Sold.read(envelope.body, envelope.version)
             await self.subscription.handler(event, session, envelope)
             await session.settle()

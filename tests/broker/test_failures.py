@@ -12,6 +12,7 @@ from sqlalchemy import Column, Table, Uuid, insert, text
 from broker import Later, Newer, NotYet, Permanent
 from broker._context import uuid7
 from broker._failures import wake_waiting
+from broker._inbox import Taken, take
 from broker._publishing import lock_number
 from tests.broker.failing import Desk, delivery_of, make_desk, tables
 
@@ -68,17 +69,26 @@ async def test_a_message_without_an_envelope_is_kept_once_and_holds_nothing(desk
         async with desk.database.transaction() as session:
             await desk.failures.record(session, desk.subscription, delivery, None, Permanent("no message_id"))
     assert [(row.id, row.state) for row in await desk.rows()] == [(None, "dead")] * 2
-    async with desk.database.transaction() as session:
-        assert await desk.failures.lock_held(session, desk.subscription, {"a", ""}) <= {""}
+    assert await desk.consume(*desk.message("a", 2)) == "done"
 
 
 async def test_only_open_keys_are_held(desk: Desk) -> None:
     """A failed message holds its own key, no other, and none where the subscription lets later ones pass."""
     await desk.fail("a", 1, Permanent("never"))
+    (_, next_of_a), (_, next_of_b) = (desk.message(key, 2) for key in ("a", "b"))
     async with desk.database.transaction() as session:
-        assert await desk.failures.lock_held(session, desk.subscription, {"a", "b"}) == {"a"}
-        passing = replace(desk.subscription, on_failure="pass")
-        assert await desk.failures.lock_held(session, passing, {"a", "b"}) == set()
+        taken = await take(session, desk.subscription.name, [next_of_a, next_of_b], hold=True)
+        assert taken == Taken(frozenset({next_of_b.id}), frozenset({next_of_a.id}))
+        assert (await take(session, desk.subscription.name, [next_of_a], hold=False)).free == {next_of_a.id}
+
+
+async def test_a_held_message_that_took_effect_is_not_new(desk: Desk) -> None:
+    """Delivered again, a message that took effect is not laid behind a later one of its key that failed."""
+    first = desk.message("a", 1)
+    assert await desk.consume(*first) == "done"
+    await desk.fail("a", 2, Permanent("never"))
+    assert await desk.consume(*first) == "known"
+    assert await desk.states("a") == ["dead"]
 
 
 async def test_a_held_key_without_messages_holds_nothing(desk: Desk) -> None:
@@ -86,8 +96,7 @@ async def test_a_held_key_without_messages_holds_nothing(desk: Desk) -> None:
     position = await desk.fail("a", 1, Permanent("never"))
     async with desk.database.transaction() as session:
         await session.execute(text("DELETE FROM backbone.failed_message WHERE position = :p"), {"p": position})
-    async with desk.database.transaction() as session:
-        assert await desk.failures.lock_held(session, desk.subscription, {"a"}) == set()
+    assert await desk.consume(*desk.message("a", 2)) == "done"
 
 
 async def test_a_wait_whose_row_came_meanwhile_is_due_at_once(desk: Desk) -> None:

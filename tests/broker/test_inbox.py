@@ -11,7 +11,7 @@ from sqlalchemy import text
 
 from broker import _inbox as inbox
 from broker._context import uuid7
-from broker._inbox import InboxKeeper, first_id, partition_name
+from broker._inbox import InboxKeeper, Taken, first_id, partition_name
 from tests.broker.consuming import Happened, Ledger, envelope_of
 from tests.scratch import Databases
 
@@ -55,13 +55,13 @@ async def add_partition(ledger: Ledger, day: datetime) -> str:
 
 
 async def test_says_what_is_new(ledger: Ledger) -> None:
-    """Only messages that neither took effect nor failed are new, and only those of keys not held are written down."""
-    seen, free, held = (envelope_of(Happened(thing=thing, number=0)) for thing in ("seen", "free", "held"))
+    """Only messages that neither took effect nor failed are new, and they are written down."""
+    seen, free = (envelope_of(Happened(thing=thing, number=0)) for thing in ("seen", "free"))
     async with ledger.database.transaction() as session:
-        assert await inbox.take(session, "write_down", [seen]) == {seen.id}
+        assert await inbox.take(session, "write_down", [seen], hold=True) == Taken(frozenset({seen.id}), frozenset())
     async with ledger.database.transaction() as session:
-        assert await inbox.take(session, "write_down", [held, seen, free], {"held", "seen"}) == {held.id, free.id}
-        assert await inbox.take(session, "another", [seen]) == {seen.id}
+        assert await inbox.take(session, "write_down", [seen, free], hold=True) == Taken(frozenset({free.id}), frozenset())
+        assert await inbox.take(session, "another", [seen], hold=True) == Taken(frozenset({seen.id}), frozenset())
     assert sorted(await ledger.rows("SELECT key FROM backbone.inbox WHERE subscription = 'write_down'")) == ["free", "seen"]
 
 
@@ -69,7 +69,7 @@ async def test_numbers_effects_in_their_order(ledger: Ledger) -> None:
     """The inbox's position follows the order of the batch."""
     envelopes = [envelope_of(Happened(thing=str(number), number=number)) for number in range(50)]
     async with ledger.database.transaction() as session:
-        await inbox.take(session, "write_down", list(reversed(envelopes)))
+        await inbox.take(session, "write_down", list(reversed(envelopes)), hold=True)
     assert await ledger.rows("SELECT key FROM backbone.inbox ORDER BY position") == [str(n) for n in reversed(range(50))]
 
 

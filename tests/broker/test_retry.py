@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from broker import Later, Newer, Permanent, clock, publish
 from broker._context import uuid7
+from broker._inbox import take
 from broker._renames import follow_rename
 from broker._retry import CRASHES, RetryLoop
 from broker._tables import attempt, inbox, outbox
@@ -229,7 +230,7 @@ async def test_what_the_consumer_lays_behind_meanwhile_is_not_forgotten(desk: De
     position = await desk.fail("a", 1, Later("busy"))
     delivery, envelope = desk.message("a", 2)
     async with asyncio.TaskGroup() as group, desk.database.transaction() as session:
-        assert await desk.failures.lock_held(session, desk.subscription, {"a"}) == {"a"}
+        assert (await take(session, desk.subscription.name, [envelope], hold=True)).held == {envelope.id}
         group.create_task(desk.retry(position))
         await desk.blocked()
         await desk.failures.hold(session, desk.subscription, delivery, envelope)
