@@ -69,6 +69,13 @@ class UserErased(Event, name="user.erased", version=1, key="user_id"):
     erased_at: datetime
 
 
+class AuthRegistrationAsked(Event, name="auth.registration.asked", version=1, key="registration_id"):
+    """Somebody wants an account; auth tells itself, to see afterwards whether the address has one."""
+
+    registration_id: UUID
+    asked_at: datetime
+
+
 class AuthVerificationRequested(Event, name="auth.verification.requested", version=1, key="user_id"):
     """A user has to prove an address with a code, good once and until `expires_at`."""
 

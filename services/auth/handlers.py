@@ -1,12 +1,18 @@
-"""How auth reacts to itself: too many failures lock, a lock ends, and what is over is forgotten."""
+"""How auth reacts to itself: accounts begin, too many failures lock, a lock ends, and what is over is forgotten."""
 
 from __future__ import annotations
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from broker import on
-from contracts.auth import AuthCleanUpDue, AuthLockExpired, AuthLoginFailed
+from contracts.auth import AuthCleanUpDue, AuthLockExpired, AuthLoginFailed, AuthRegistrationAsked
 from services.auth import commands
+
+
+@on(AuthRegistrationAsked)
+async def begin_account(event: AuthRegistrationAsked, session: AsyncSession) -> None:
+    """An address without an account gets a code; one that has an account does not."""
+    await commands.begin_account(session, event.registration_id)
 
 
 @on(AuthLoginFailed)

@@ -45,6 +45,9 @@ VERIFICATION_LIFETIME = timedelta(hours=24)
 OPEN_VERIFICATIONS = 10
 """How many codes may be on their way to one address: whoever registers it over and over does not fill its mailbox."""
 
+REGISTRATION_KEPT = timedelta(hours=24)
+"""How long a registration is kept that auth did not get round to: who asked for it has long asked again."""
+
 UNPROVEN_KEPT = timedelta(days=30)
 """How long an account is kept whose address nobody proves."""
 

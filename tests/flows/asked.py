@@ -101,7 +101,7 @@ class Route:
     @property
     def is_list(self) -> bool:
         """Whether it gives pages of what one may see."""
-        return self.method == "GET" and not self.places
+        return self.method == "GET" and not self.places and self.pages
 
     @property
     def queries(self) -> set[str]:

@@ -26,7 +26,7 @@ router = Router(tags=["signing in"], dependencies=[open_to_everybody()])
 
 @router.post("/register", status_code=202)
 async def register(asked: AskedRegistration, session: Transaction) -> RegistrationTaken:
-    """Sends a code to the address, if it has no account yet."""
+    """Takes down who wants an account; a code goes to the address if it has none yet."""
     await commands.register(session, commands.Registration(**dict(asked)))
     return RegistrationTaken()
 

@@ -1,17 +1,14 @@
 """What auth can be asked to do, each in the transaction of whoever asks."""
 
 from services.auth.commands.accounts import (
-    Registration,
     change_password,
     change_profile,
     erase,
     lift_lock,
     proven,
-    register,
     reinstate,
     suspend,
     unlock,
-    verify,
 )
 from services.auth.commands.attempts import lock_after_too_many
 from services.auth.commands.audit import verify as verify_audit
@@ -21,6 +18,7 @@ from services.auth.commands.clients import client_token, register_client, revoke
 from services.auth.commands.invitations import accept_invitation, invite, is_open_for, take_back_invitation
 from services.auth.commands.keys import announce_keys, public_keys, rotate_key
 from services.auth.commands.mfa import confirm_factor, enrol_factor, remove_factor, steps_up
+from services.auth.commands.registration import Registration, begin_account, register, verify
 from services.auth.commands.roles import assign_role, withdraw_role
 from services.auth.commands.sessions import SignedIn, refresh, revoke_session, revoke_sessions
 from services.auth.commands.sign_in import Credentials, sign_in
@@ -33,6 +31,7 @@ __all__ = [
     "announce_keys",
     "appoint_first_administrator",
     "assign_role",
+    "begin_account",
     "change_password",
     "change_profile",
     "clean_up",

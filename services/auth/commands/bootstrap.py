@@ -5,10 +5,10 @@ from __future__ import annotations
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.auth import passwords
-from services.auth.commands.accounts import Registration, add_user
 from services.auth.commands.administrators import appoint
 from services.auth.commands.audit import record
 from services.auth.commands.keys import announce_keys, signing_key
+from services.auth.commands.registration import Registration, add_user
 from services.auth.errors import AdministratorExistsAlready
 from services.auth.tables import AdminUser, User
 from services.auth.vault import Vault

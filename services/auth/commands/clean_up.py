@@ -11,10 +11,20 @@ from sqlalchemy.orm import InstrumentedAttribute
 
 from broker import clock
 from services.auth import rules
-from services.auth.commands.accounts import erase
+from services.auth.commands.accounts import erase, forget_addresses
 from services.auth.commands.keys import destroy_old_keys
 from services.auth.commands.plans import plan_clean_up, plan_clean_up_at
-from services.auth.tables import Device, Invitation, LoginAttempt, RefreshToken, RevokedSession, Session, User, Verification
+from services.auth.tables import (
+    Device,
+    Invitation,
+    LoginAttempt,
+    OpenRegistration,
+    RefreshToken,
+    RevokedSession,
+    Session,
+    User,
+    Verification,
+)
 
 
 async def clean_up(session: AsyncSession) -> None:
@@ -27,6 +37,7 @@ async def clean_up(session: AsyncSession) -> None:
     await destroy_old_keys(session)
     is_more = [
         await _delete(session, LoginAttempt.attempt_id, LoginAttempt.attempted_at <= now - rules.FAMILIAR_FOR),
+        await _delete(session, OpenRegistration.registration_id, OpenRegistration.asked_at <= now - rules.REGISTRATION_KEPT),
         await _delete(session, Verification.code_hash, Verification.expires_at <= now),
         await _delete(session, Invitation.invitation_id, Invitation.expires_at <= now),
         await _delete(session, RefreshToken.token_hash, RefreshToken.expires_at <= now),
@@ -70,9 +81,9 @@ async def _erase_unproven(session: AsyncSession, now: datetime) -> bool:
     is_open = exists().where(Verification.user_id == User.user_id)
     old = (User.status == "pending") & (User.registered_at <= now - rules.UNPROVEN_KEPT) & ~is_open
     some = select(User).where(old).order_by(User.user_id).limit(rules.CLEANED_AT_ONCE)
-    # All of them first, and what they were offered: an erasure holds the audit log, for which who holds one of them may wait.
+    # All of them first, with what is under way to them: an erasure holds the audit log, for which who holds any of it waits.
     unproven = (await session.scalars(some.with_for_update(skip_locked=True))).all()
-    await session.execute(delete(Invitation).where(Invitation.email.in_([user.email for user in unproven])))
+    await forget_addresses(session, [user.email for user in unproven])
     for user in unproven:
         await erase(session, user.user_id, by="auth")
     return len(unproven) == rules.CLEANED_AT_ONCE

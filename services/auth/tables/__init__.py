@@ -6,7 +6,7 @@ from services.auth.tables.keys import OAuthClient, SigningKey
 from services.auth.tables.proofs import LoginAttempt, MfaFactor, Outcome, RecoveryCode
 from services.auth.tables.roles import FormerColleague, Invitation, Permission, Role, RolePermission, UserRole
 from services.auth.tables.sessions import Device, RefreshToken, RevokedSession, Session
-from services.auth.tables.users import AdminUser, User, Verification
+from services.auth.tables.users import AdminUser, OpenRegistration, User, Verification
 
 __all__ = [
     "AdminUser",
@@ -18,6 +18,7 @@ __all__ = [
     "LoginAttempt",
     "MfaFactor",
     "OAuthClient",
+    "OpenRegistration",
     "Outcome",
     "Permission",
     "RecoveryCode",

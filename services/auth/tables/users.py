@@ -97,6 +97,21 @@ class AdminUser(Base):
         return await session.scalar(active.where(User.status.in_(rules.ABLE_TO_RETURN))) or 0
 
 
+class OpenRegistration(Base):
+    """Somebody wants an account; gone once it was looked whether the address has one."""
+
+    __tablename__ = "auth_registrations"
+
+    registration_id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
+    email: Mapped[str] = mapped_column(index=True, comment="in lower case")
+    password_hash: Mapped[str] = mapped_column(comment="argon2id")
+    full_name: Mapped[str]
+    phone: Mapped[str | None]
+    locale: Mapped[str]
+    time_zone: Mapped[str]
+    asked_at: Mapped[datetime]
+
+
 class Verification(Base):
     """A code that proves an address, and what counts of the account once it has."""
 

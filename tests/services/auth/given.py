@@ -19,6 +19,7 @@ from contracts.auth import (
     AuthKeyChanged,
     AuthLockExpired,
     AuthLoginFailed,
+    AuthRegistrationAsked,
     AuthVerificationRequested,
     Grant,
     SessionRevoked,
@@ -65,7 +66,9 @@ class Desk:
 
     async def registers(self, email: str, password: str = PASSWORD, **more: Any) -> httpx.Response:
         body = {"email": email, "password": password, "full_name": "Amina Osman", **more}
-        return await self.client.post("/register", json=body)
+        reply = await self.client.post("/register", json=body)
+        await self.hear()
+        return reply
 
     async def codes(self) -> list[str]:
         """Those that were sent, the oldest first."""
@@ -113,8 +116,8 @@ class Desk:
         return (await self.asks(signed, "GET", "/sessions")).status_code == 401
 
     async def hear(self) -> None:
-        """What auth has said of keys, sessions and failures arrives."""
-        for kind in (AuthKeyChanged, SessionRevoked, AuthLoginFailed):
+        """What auth has said of keys, sessions, registrations and failures arrives."""
+        for kind in (AuthKeyChanged, SessionRevoked, AuthRegistrationAsked, AuthLoginFailed):
             said = await self.at.published(kind)
             for event in said[self.heard.get(kind, 0) :]:
                 await self.at.arrive(event)

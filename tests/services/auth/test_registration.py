@@ -47,6 +47,44 @@ async def test_a_known_address_gets_the_same_reply(desk: Desk) -> None:
     assert (await desk.tries("amina@example.org", PASSWORD)).status_code == 200
 
 
+async def test_every_registration_is_the_same_work(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether the address is nobody's, not proven, full of codes or somebody's: the time that a reply takes tells nothing."""
+    monkeypatch.setattr(rules, "OPEN_VERIFICATIONS", 2)
+    person = await desk.person()
+    tried = ["new@example.org", "pending@example.org", "full@example.org", person.email]
+    for address in ("pending@example.org", "full@example.org", "full@example.org"):
+        await desk.registers(address)
+    work = []
+    for address in tried:
+        body = {"email": address, "password": PASSWORD, "full_name": "Amina Osman"}
+        with desk.statements() as said:
+            assert (await desk.client.post("/register", json=body)).status_code == 202
+        work.append(said)
+    assert [each == work[0] for each in work] == [True] * len(work)
+    before = len(await desk.codes())
+    await desk.hear()
+    assert len(await desk.codes()) == before + 2
+
+
+async def test_nothing_is_left_of_a_registration(desk: Desk) -> None:
+    """Once it was looked at; one that nobody got round to is forgotten in a day, or with who is erased."""
+    officer = await desk.signs_in(await desk.person(("privacy_officer", None)))
+    person = await desk.person(email="amina@example.org")
+    assert await desk.rows("SELECT * FROM auth_registrations") == []
+    body = {"email": person.email, "password": PASSWORD, "full_name": "Amina Osman"}
+    for address in (person.email, "late@example.org"):
+        await desk.client.post("/register", json=body | {"email": address})
+    assert len(await desk.rows("SELECT * FROM auth_registrations")) == 2
+    headers = {"Authorization": f"Bearer {officer['access_token']}"}
+    await desk.client.delete(f"/users/{person.user_id}", headers=headers)
+    assert await desk.rows("SELECT email FROM auth_registrations") == [("late@example.org",)]
+    clock.shift = rules.REGISTRATION_KEPT + rules.CLEAN_UP_EVERY
+    await desk.tell_time()
+    assert await desk.rows("SELECT * FROM auth_registrations") == []
+    await desk.hear()
+    assert len(await desk.codes()) == 2
+
+
 async def test_who_registers_an_address_of_somebody_else_gains_nothing(desk: Desk) -> None:
     """Password, name and phone count of whose code the owner of the address used, not of whoever came first."""
     await desk.registers("amina@example.org", password="the password of mallory", full_name="Mallory", phone="+249900000666")
