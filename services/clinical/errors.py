@@ -12,8 +12,8 @@ Failure
 │   │   EncounterIsOfAnotherPatient, EncounterNeverWas
 │   ├── about the record: TimeIsInTheFuture, RecordIsBeforeBirth, RecordIsAfterDeath, DiagnosisCannotBecome,
 │   │   DiagnosisCodeIsMalformed, DiagnosisCodeIsUnknown, DiagnosisCodeIsNotBillable, AllergyIsAlreadyRecorded,
-│   │   AllergyCannotBecome, PatientIsTooYoungForThisDose, DoseIsTooSoonAfterThePrevious, DoseWasAlreadyGiven,
-│   │   PreviousDoseIsNotRecorded, VitalSignIsImplausible, DiastolicIsNotBelowSystolic
+│   │   AllergyCannotBecome, PatientIsTooYoungForThisDose, DoseIsTooSoonAfterThePrevious, DoseIsTooSoonAfterTheFirst,
+│   │   DoseWasAlreadyGiven, PreviousDoseIsNotRecorded, VitalSignIsImplausible, DiastolicIsNotBelowSystolic
 │   └── about breaking the glass: AccessIsGivenAlready, GlassIsBrokenAlready, BreakGlassCannotBecome, NobodyReviewsThemselves
 └── Later
     └── PatientIsNotKnownYet
@@ -186,12 +186,16 @@ class DoseIsTooSoonAfterThePrevious(RuleBroken):
     """The minimum interval since the dose before has not passed."""
 
 
+class DoseIsTooSoonAfterTheFirst(RuleBroken):
+    """The minimum interval since the first dose of the series has not passed."""
+
+
 class DoseWasAlreadyGiven(RuleBroken):
     """This dose of this vaccine is recorded already."""
 
 
 class PreviousDoseIsNotRecorded(RuleBroken):
-    """The dose before this one is not recorded: record it first, also where it was given elsewhere."""
+    """A dose before this one is not recorded: record it first, also where it was given elsewhere."""
 
 
 class VitalSignIsImplausible(RuleBroken):

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 
 from services.clinical.errors import (
+    DoseIsTooSoonAfterTheFirst,
     DoseIsTooSoonAfterThePrevious,
     DoseWasAlreadyGiven,
     PatientIsTooYoungForThisDose,
@@ -41,22 +42,23 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Minimum:
-    """How old for a dose, and how long after the dose before."""
+    """How old for a dose, and how long after the dose before and after the first of the series."""
 
     age: Span
     interval: Span = Span()
+    since_first: Span = Span()
 
 
-def _weeks(age: int, interval: int = 0) -> Minimum:
-    return Minimum(Span(weeks=age), Span(weeks=interval))
+def _weeks(age: int, interval: int = 0, *, since_first: int = 0) -> Minimum:
+    return Minimum(Span(weeks=age), Span(weeks=interval), Span(weeks=since_first))
 
 
-def _months(age: int, *, months: int = 0, weeks: int = 0) -> Minimum:
-    return Minimum(Span(months=age), Span(months=months, weeks=weeks))
+def _months(age: int, *, months: int = 0, weeks: int = 0, since_first: int = 0) -> Minimum:
+    return Minimum(Span(months=age), Span(months=months, weeks=weeks), Span(months=since_first))
 
 
 MINIMUMS: Mapping[str, Sequence[Minimum]] = {
-    "HepB": (_weeks(0), _weeks(4, 4), _weeks(24, 8)),
+    "HepB": (_weeks(0), _weeks(4, 4), _weeks(24, 8, since_first=16)),
     "RV": (_weeks(6), _weeks(10, 4), _weeks(14, 4)),
     "DTaP": (_weeks(6), _weeks(10, 4), _weeks(14, 4), _months(15, months=6), _months(48, months=6)),
     "Hib": (_weeks(6), _weeks(10, 4), _weeks(14, 4), _months(12, weeks=8)),
@@ -66,9 +68,9 @@ MINIMUMS: Mapping[str, Sequence[Minimum]] = {
     "MMR": (_months(12), _months(13, weeks=4)),
     "VAR": (_months(12), _months(15, weeks=12)),
     "HepA": (_months(12), _months(18, months=6)),
-    "HPV": (_months(9 * 12), _months(9 * 12, weeks=4), _months(9 * 12 + 5, weeks=12)),
+    "HPV": (_months(9 * 12), _months(9 * 12, weeks=4), _months(9 * 12 + 5, weeks=12, since_first=5)),
 }
-"""By vaccine, dose by dose."""
+"""By vaccine, dose by dose. What is asked since the first dose is in the table's footnotes, for HepB-3 and HPV-3 alone."""
 
 VACCINES: Mapping[str, str] = {
     "08": "HepB", "116": "RV", "20": "DTaP", "106": "DTaP", "48": "Hib", "133": "PCV", "216": "PCV", "10": "IPV",
@@ -92,7 +94,8 @@ def minimum_for(vaccine_code: str, dose: int) -> Minimum | None:
 def check_dose(vaccine_code: str, dose: int, given_on: date, *, birth_date: date, earlier: Mapping[int, date]) -> None:
     """Whether a dose counts that is given on this day. `earlier` are the days of the doses that are recorded, by number.
 
-    Raises DoseWasAlreadyGiven, PatientIsTooYoungForThisDose, PreviousDoseIsNotRecorded, DoseIsTooSoonAfterThePrevious.
+    Raises DoseWasAlreadyGiven, PatientIsTooYoungForThisDose, PreviousDoseIsNotRecorded, DoseIsTooSoonAfterThePrevious,
+    DoseIsTooSoonAfterTheFirst.
     """
     if dose in earlier:
         raise DoseWasAlreadyGiven
@@ -103,7 +106,9 @@ def check_dose(vaccine_code: str, dose: int, given_on: date, *, birth_date: date
         raise PatientIsTooYoungForThisDose
     if dose == 1:
         return
-    if dose - 1 not in earlier:
+    if not earlier.keys() >= set(range(1, dose)):
         raise PreviousDoseIsNotRecorded
     if given_on + GRACE < minimum.interval.after(earlier[dose - 1]):
         raise DoseIsTooSoonAfterThePrevious
+    if given_on + GRACE < minimum.since_first.after(earlier[1]):
+        raise DoseIsTooSoonAfterTheFirst

@@ -50,8 +50,25 @@ def test_a_dose_counts_from_its_minimum_interval() -> None:
         rules.check_dose("03", 2, earliest - timedelta(days=1), birth_date=BORN, earlier={1: first})
 
 
+@pytest.mark.parametrize(
+    ("vaccine_code", "doses", "earliest"),
+    [
+        ("08", {1: date(2025, 3, 1), 2: date(2025, 4, 1)}, date(2025, 6, 21)),
+        ("165", {1: date(2035, 3, 1), 2: date(2035, 4, 1)}, date(2035, 8, 1)),
+    ],
+)
+def test_a_third_dose_keeps_its_distance_from_the_first(vaccine_code: str, doses: dict[int, date], earliest: date) -> None:
+    """DoseIsTooSoonAfterTheFirst, although the second is long enough ago: HepB after 16 weeks, HPV after five months."""
+    rules.check_dose(vaccine_code, 3, earliest - GRACE, birth_date=BORN, earlier=doses)
+    with pytest.raises(errors.DoseIsTooSoonAfterTheFirst):
+        rules.check_dose(vaccine_code, 3, earliest - GRACE - timedelta(days=1), birth_date=BORN, earlier=doses)
+
+
 def test_a_series_has_no_holes_and_no_dose_twice() -> None:
-    """PreviousDoseIsNotRecorded, DoseWasAlreadyGiven."""
+    """PreviousDoseIsNotRecorded, also of one that is not the last before; DoseWasAlreadyGiven."""
+    for recorded in (1, 2):
+        with pytest.raises(errors.PreviousDoseIsNotRecorded):
+            rules.check_dose("08", 3, date(2025, 1, 1), birth_date=BORN, earlier={recorded: BORN})
     with pytest.raises(errors.PreviousDoseIsNotRecorded):
         rules.check_dose("08", 3, date(2025, 1, 1), birth_date=BORN, earlier={1: BORN})
     with pytest.raises(errors.DoseWasAlreadyGiven):
