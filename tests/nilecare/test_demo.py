@@ -284,8 +284,8 @@ async def test_without_the_inbox_effects_are_found_doubled(
 ) -> None:
     """With an inbox that forgets everything, both charges of a redelivered order are counted as doubled."""
 
-    async def forget(session: object, subscription: str, envelopes: list[Envelope], held: object = ()) -> set[object]:
-        return {envelope.id for envelope in envelopes}
+    async def forget(session: object, subscription: str, envelopes: list[Envelope], *, hold: bool) -> inbox.Taken:
+        return inbox.Taken(free=frozenset(envelope.id for envelope in envelopes), held=frozenset())
 
     monkeypatch.setattr(inbox, "take", forget)
     await deliver_twice(databases["billing"])
