@@ -14,16 +14,21 @@ from services.clinical.tables import DuplicateReview, Patient
 
 
 async def look_for_duplicates(session: AsyncSession, patient: Patient) -> None:
-    """Leaves to be reviewed each record that may be of the same person as this new one."""
+    """Leaves to be reviewed each record that may be of the same person as this one, unless the pair has been in the queue.
+
+    Nobody else may be registering or changing patients there: see `Patient.alone_at`.
+    """
+    known = await DuplicateReview.paired_with(session, patient.patient_id)
     for other in await Patient.like(session, patient):
         weights = rules.weights(patient, other)
         score = sum(weights.values())
-        if score >= rules.REVIEW_FROM:
+        if score >= rules.REVIEW_FROM and other.patient_id not in known:
+            older, newer = sorted((patient, other), key=lambda one: (one.registered_at, one.patient_id))
             session.add(
                 DuplicateReview(
                     facility_id=patient.facility_id,
-                    patient_id=patient.patient_id,
-                    other_id=other.patient_id,
+                    patient_id=newer.patient_id,
+                    other_id=older.patient_id,
                     score=score,
                     weights=dict(weights),
                     status="open",

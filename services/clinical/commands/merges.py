@@ -22,6 +22,7 @@ async def merge_patients(session: AsyncSession, patient_id: UUID, *, into_patien
     `rules.check_merge` raises.
     """
     review = await DuplicateReview.open_of(session, patient_id, into_patient_id)
+    await Patient.alone_at(session, (await Patient.seen(session, patient_id)).facility_id)
     patient, into = await _both_locked(session, patient_id, into_patient_id)
     rules.check_merge(patient, into)
     rules.check_one_bed(await Encounter.open_stays(session, patient_id, into_patient_id))

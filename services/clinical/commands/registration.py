@@ -45,8 +45,9 @@ async def register_patient(
 
     Raises NotYet, FacilityIsNotActive, MedicalRecordNumberIsTaken, TimeIsInTheFuture.
     """
-    now = clock.now()
     await FacilityReference.require_active(session, facility_id)
+    await Patient.alone_at(session, facility_id)
+    now = clock.now()
     same = select(Patient.patient_id).filter_by(facility_id=facility_id, medical_record_number=medical_record_number)
     if await session.scalar(same) is not None:
         raise MedicalRecordNumberIsTaken
@@ -78,8 +79,10 @@ async def update_demographics(
 ) -> Patient:
     """Changes what is given; a way to reach the patient that is given as None is forgotten.
 
+    A record that may be of the same person, as this one is described from here on, is left to be reviewed.
     Raises NotFound, MergedPatientIsReadOnly, TimeIsInTheFuture.
     """
+    await Patient.alone_at(session, (await Patient.seen(session, patient_id)).facility_id)
     patient = await Patient.locked(session, patient_id)
     rules.check_writable(patient)
     today = await FacilityReference.day_at(session, patient.facility_id, clock.now())
@@ -88,6 +91,7 @@ async def update_demographics(
     patient.sex = sex or patient.sex
     for name, value in contact.items():
         setattr(patient, name, value)
+    await look_for_duplicates(session, patient)
     return patient
 
 

@@ -17,6 +17,8 @@ from services.clinical import rules
 from services.clinical.rules import ReviewStatus
 from services.clinical.tables.base import Base
 
+ONE_BY_ONE = text("SELECT pg_advisory_xact_lock(hashtextextended('clinical patients of ' || :facility_id, 0))")
+
 
 @publishes_state(PatientChanged)
 class Patient(StateOwner, Base):
@@ -86,12 +88,20 @@ class Patient(StateOwner, Base):
         return list(await session.scalars(select(found.c.patient_id)))
 
     @classmethod
-    async def like(cls, session: AsyncSession, new: Patient) -> Sequence[Self]:
-        """The facility's other records that agree with `new` in one thing that tells people apart; merged ones are left out."""
-        alike = [cls.birth_date == new.birth_date, func.lower(cls.full_name) == new.full_name.lower()]
-        if new.phone is not None:
-            alike.append(cls.phone == new.phone)
-        others = [cls.patient_id != new.patient_id, cls.facility_id == new.facility_id, cls.merged_into.is_(None)]
+    async def alone_at(cls, session: AsyncSession, facility_id: UUID) -> None:
+        """Nobody else registers, changes or merges a patient of the facility until the transaction ends.
+
+        What a record is compared with is then all that there is. This is taken before the lock on any patient.
+        """
+        await session.execute(ONE_BY_ONE, {"facility_id": str(facility_id)})
+
+    @classmethod
+    async def like(cls, session: AsyncSession, one: Patient) -> Sequence[Self]:
+        """The facility's other records that agree with this in one thing that tells people apart; merged ones are left out."""
+        alike = [cls.birth_date == one.birth_date, func.lower(cls.full_name) == one.full_name.lower()]
+        if one.phone is not None:
+            alike.append(cls.phone == one.phone)
+        others = [cls.patient_id != one.patient_id, cls.facility_id == one.facility_id, cls.merged_into.is_(None)]
         return (await session.scalars(select(cls).where(or_(*alike), *others).order_by(cls.registered_at))).all()
 
 
@@ -114,7 +124,7 @@ class OfPatient(Base):
 
 
 class DuplicateReview(Base):
-    """Two records that may be of one person, for somebody to decide: open → confirmed (merged) or dismissed."""
+    """Two records that may be of one person, for somebody to decide, once: open → confirmed (merged) or dismissed."""
 
     __tablename__ = "duplicate_reviews"
     __table_args__ = (UniqueConstraint("patient_id", "other_id"),)
@@ -135,6 +145,13 @@ class DuplicateReview(Base):
     def pair(self) -> frozenset[UUID]:
         """The two records."""
         return frozenset({self.patient_id, self.other_id})
+
+    @classmethod
+    async def paired_with(cls, session: AsyncSession, patient_id: UUID) -> set[UUID]:
+        """Those who stand or stood in the queue together with this record, whatever was decided."""
+        mine = or_(cls.patient_id == patient_id, cls.other_id == patient_id)
+        pairs = (await session.scalars(select(cls).where(mine))).all()
+        return {key for review in pairs for key in review.pair - {patient_id}}
 
     @classmethod
     async def open_of(cls, session: AsyncSession, one: UUID, other: UUID) -> Self | None:

@@ -157,6 +157,88 @@ async def test_a_merge_closes_the_review_of_the_pair(registrar: httpx.AsyncClien
     assert await queue(registrar) == []
 
 
+NADIA = {"full_name": "Nadia Osman", "birth_date": "1955-01-02"}
+
+
+async def called_amal(registrar: httpx.AsyncClient, patient_id: str) -> None:
+    """Nadia, as registered, turns out to be called otherwise and to be born on another day."""
+    reply = await registrar.patch(f"/patients/{patient_id}", json={"full_name": "Amal Hadad", "birth_date": "1980-05-17"})
+    assert reply.status_code == 200, reply.text
+
+
+@pytest.mark.parametrize("corrected", ["older", "newer"])
+async def test_a_corrected_record_is_looked_at_again(registrar: httpx.AsyncClient, corrected: str) -> None:
+    """What was no duplicate when it was registered may be one now; still the newer record is merged into the older."""
+    older = await registered(registrar, "M-1", **(NADIA if corrected == "older" else {}))
+    newer = await registered(registrar, "M-2", **(NADIA if corrected == "newer" else {}))
+    assert await queue(registrar) == []
+    await called_amal(registrar, older if corrected == "older" else newer)
+    [review] = await queue(registrar)
+    assert (review["patient_id"], review["other_id"]) == (newer, older)
+
+
+async def test_a_pair_is_proposed_once(registrar: httpx.AsyncClient) -> None:
+    """Neither beside itself while it is open, nor again after somebody said that these are two people."""
+    older = await registered(registrar, "M-1")
+    newer = await registered(registrar, "M-2")
+    for patient_id in (older, newer):
+        await called_amal(registrar, patient_id)
+    [review] = await queue(registrar)
+    await registrar.post(f"/duplicate-reviews/{review['review_id']}/dismiss", json={"reason": "twins"})
+    for patient_id in (older, newer):
+        await called_amal(registrar, patient_id)
+    assert await queue(registrar) == []
+
+
+async def test_two_who_register_one_person_at_once_do_not_miss_each_other(
+    clinical: Workplace, registrar: httpx.AsyncClient
+) -> None:
+    """The second waits until the first is there to be compared with; another facility does not wait."""
+    stranger = clinical.client("registrar", at=ELSEWHERE)
+    async with clinical.transaction() as session:
+        first = await commands.register_patient(
+            session,
+            facility_id=HERE,
+            medical_record_number="M-1",
+            full_name="Amal Haddad",
+            birth_date=date(1980, 5, 17),
+            sex="female",
+        )
+        registering = asyncio.create_task(registered(registrar, "M-2"))
+        await clinical.somebody_waits()
+        await registered(stranger, "M-1", facility_id=str(ELSEWHERE))
+    second = await registering
+    [review] = await queue(registrar)
+    assert (review["patient_id"], review["other_id"]) == (second, str(first.patient_id))
+
+
+async def test_two_corrections_at_once_do_not_miss_each_other(clinical: Workplace, registrar: httpx.AsyncClient) -> None:
+    """Two records that become alike in the same moment are a pair."""
+    one = await registered(registrar, "M-1", **NADIA)
+    other = await registered(registrar, "M-2", full_name="Sara Bakri", birth_date="1990-09-09")
+    async with clinical.transaction() as session:
+        await commands.update_demographics(session, UUID(one), full_name="Amal Haddad", birth_date=date(1980, 5, 17))
+        await session.flush()
+        correcting = asyncio.create_task(called_amal(registrar, other))
+        await clinical.somebody_waits()
+    await correcting
+    [review] = await queue(registrar)
+    assert (review["patient_id"], review["other_id"]) == (other, one)
+
+
+async def test_nobody_is_compared_with_who_is_being_merged(clinical: Workplace, registrar: httpx.AsyncClient) -> None:
+    """Who corrects a record waits for the merge, and finds the one that lives on."""
+    survivor, merged = await registered(registrar, "M-1"), await registered(registrar, "M-2")
+    corrected = await registered(registrar, "M-3", **NADIA)
+    async with clinical.transaction() as session:
+        await commands.merge_patients(session, UUID(merged), into_patient_id=UUID(survivor))
+        correcting = asyncio.create_task(called_amal(registrar, corrected))
+        await clinical.somebody_waits()
+    await correcting
+    [review] = await queue(registrar)
+    assert (review["patient_id"], review["other_id"]) == (corrected, survivor)
+
+
 async def test_another_facilitys_pairs_are_not_shown(clinical: Workplace, registrar: httpx.AsyncClient) -> None:
     """Neither are records of two facilities ever a pair."""
     stranger = clinical.client("registrar", at=ELSEWHERE)
