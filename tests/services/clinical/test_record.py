@@ -289,6 +289,24 @@ async def test_doses_keep_their_order_and_distance(clinical: Workplace, doctor: 
     ]
 
 
+async def test_doses_are_counted_in_days_of_the_facility(clinical: Workplace, doctor: httpx.AsyncClient) -> None:
+    """In Khartoum, two hours ahead of UTC, the day has begun at half past ten in the evening; so for the dose before."""
+    patient_id = await register(clinical)
+
+    async def give(dose: int, at: str) -> str:
+        fields = {"vaccine_code": "133", "dose": dose, "given_at": f"{at}Z"}
+        reply = await doctor.post(f"/patients/{patient_id}/immunizations", json=fields)
+        return "given" if reply.status_code == 201 else rule_of(reply, 409)
+
+    # Born on 17 May: six weeks later, less four days of grace, it is 24 June.
+    assert await give(1, "1980-06-23T21:30:00") == "rule:PatientIsTooYoungForThisDose"
+    assert await give(1, "1980-06-23T22:30:00") == "given"
+    # The second on 10 August: four weeks later, less four days, it is 3 September.
+    assert await give(2, "1980-08-09T22:30:00") == "given"
+    assert await give(3, "1980-09-02T21:30:00") == "rule:DoseIsTooSoonAfterThePrevious"
+    assert await give(3, "1980-09-02T22:30:00") == "given"
+
+
 async def test_vital_signs_are_charted(clinical: Workplace, nurse: httpx.AsyncClient) -> None:
     """What was measured is told; what was not is null, and nothing at all is refused."""
     patient_id = await register(clinical)
