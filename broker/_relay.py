@@ -118,7 +118,7 @@ class Relay(Loop):
             await self._start_over()
             raise
         self._in_doubt = False
-        return sent or bool(self._batches)
+        return bool(sent or self._batches or self._may_wait)
 
     async def close(self) -> None:
         """Clears what the broker confirms within five seconds, and gives the lock back."""

@@ -145,6 +145,32 @@ async def test_everything_arrives_in_order_and_the_outbox_is_empty(office: Offic
     assert effects(arrived) == in_order(moves)
 
 
+class Slow(Relay):
+    """Looks at confirms only when the broker has confirmed all that is on its way."""
+
+    _is_confirmed = False
+
+    async def _confirmation(self, *, or_woken: bool) -> None:
+        await asyncio.wait([batch.confirmed for batch in self._batches])
+        self._is_confirmed = True
+
+    async def _clear(self) -> None:
+        if self._is_confirmed:
+            await super()._clear()
+        self._is_confirmed = False
+
+
+async def test_there_is_more_while_rows_wait(office: Office) -> None:
+    """A relay whose batches are all confirmed at once goes on: it does not pause with rows in the outbox."""
+    await office.bind()
+    await office.publish(*(Moved(parcel_id=uuid4(), step=0) for _ in range(office.settings.relay_batch * 11)))
+    relay = office.relay(Slow)
+    while await relay.run_once():
+        pass
+    assert await office.is_empty()
+    assert await office.depth() == office.settings.relay_batch * 11
+
+
 async def test_the_journal_says_who_was_bound(office: Office) -> None:
     """Each relayed event is kept with the subscriptions that were bound when it went out."""
     await office.relay().start()
