@@ -25,9 +25,9 @@ async def plan_encounter(
 
 
 @router.get("/patients/{patient_id}/encounters")
-async def list_encounters(patient_id: UUID, session: Reading, who: Staff, page: PageRequest) -> Page[views.EncounterView]:
+async def list_encounters(patient_id: UUID, session: Transaction, who: Staff, page: PageRequest) -> Page[views.EncounterView]:
     """The patient's encounters, the newest first; merges are followed."""
-    patient = await record_of(session, who, patient_id)
+    patient = await record_of(session, who, patient_id, Encounter)
     query = select(Encounter).where(Encounter.patient_id == patient.patient_id)
     by = [Encounter.planned_at.desc(), Encounter.encounter_id.desc()]
     return await page.read(session, query, by=by, view=views.EncounterView.model_validate)

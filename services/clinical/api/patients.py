@@ -43,10 +43,10 @@ async def find_patient(asked: views.PatientSearch, session: Reading, who: Staff)
 
 
 @router.get("/patients/{patient_id}")
-async def get_patient(patient_id: UUID, session: Reading, who: Staff) -> views.PatientView:
+async def get_patient(patient_id: UUID, session: Transaction, who: Staff) -> views.PatientView:
     """One patient; a merged record says where it redirects to."""
     patient = await Patient.seen(session, patient_id)
-    await record_of(session, who, patient_id)
+    await record_of(session, who, patient_id, Patient)
     return views.PatientView.model_validate(patient)
 
 

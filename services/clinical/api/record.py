@@ -15,9 +15,9 @@ router = Router()
 
 
 @router.get("/patients/{patient_id}/results")
-async def list_results(patient_id: UUID, session: Reading, who: Bedside, page: PageRequest) -> Page[views.ResultView]:
+async def list_results(patient_id: UUID, session: Transaction, who: Bedside, page: PageRequest) -> Page[views.ResultView]:
     """The lab results in the patient's record, with their corrections, the newest first; merges are followed."""
-    patient = await record_of(session, who, patient_id)
+    patient = await record_of(session, who, patient_id, ResultEntry)
     query = select(ResultEntry).where(ResultEntry.patient_id == patient.patient_id)
     by = [ResultEntry.entered_at.desc(), ResultEntry.entry_id.desc()]
     return await page.read(session, query, by=by, view=views.ResultView.model_validate)
@@ -38,15 +38,15 @@ async def record_diagnosis(
     patient_id: UUID, asked: views.NewDiagnosis, session: Transaction, who: Clinician, key: Idempotent
 ) -> views.DiagnosisView:
     """A diagnosis was made."""
-    await record_of(session, who, patient_id)
+    await record_of(session, who, patient_id, Diagnosis)
     row = await commands.record_diagnosis(session, patient_id, **dict(asked), by=who.subject)
     return views.DiagnosisView.model_validate(row)
 
 
 @router.get("/patients/{patient_id}/diagnoses")
-async def list_diagnoses(patient_id: UUID, session: Reading, who: Bedside, page: PageRequest) -> Page[views.DiagnosisView]:
+async def list_diagnoses(patient_id: UUID, session: Transaction, who: Bedside, page: PageRequest) -> Page[views.DiagnosisView]:
     """The patient's diagnoses, the newest first; merges are followed."""
-    patient = await record_of(session, who, patient_id)
+    patient = await record_of(session, who, patient_id, Diagnosis)
     query = select(Diagnosis).where(Diagnosis.patient_id == patient.patient_id)
     by = [Diagnosis.recorded_at.desc(), Diagnosis.diagnosis_id.desc()]
     return await page.read(session, query, by=by, view=views.DiagnosisView.model_validate)
@@ -57,7 +57,7 @@ async def change_diagnosis(
     diagnosis_id: UUID, asked: views.DiagnosisChange, session: Transaction, who: Clinician, key: Idempotent
 ) -> views.DiagnosisView:
     """What is thought of a diagnosis changed."""
-    await record_of(session, who, (await Diagnosis.seen(session, diagnosis_id)).patient_id)
+    await record_of(session, who, (await Diagnosis.seen(session, diagnosis_id)).patient_id, Diagnosis)
     diagnosis = await commands.change_diagnosis(session, diagnosis_id, **dict(asked), by=who.subject)
     return views.DiagnosisView.model_validate(diagnosis)
 
@@ -67,15 +67,15 @@ async def record_allergy(
     patient_id: UUID, asked: views.NewAllergy, session: Transaction, who: Clinician, key: Idempotent
 ) -> views.AllergyView:
     """The patient does not tolerate a substance."""
-    await record_of(session, who, patient_id)
+    await record_of(session, who, patient_id, Allergy)
     row = await commands.record_allergy(session, patient_id, **dict(asked), by=who.subject)
     return views.AllergyView.model_validate(row)
 
 
 @router.get("/patients/{patient_id}/allergies")
-async def list_allergies(patient_id: UUID, session: Reading, who: Bedside, page: PageRequest) -> Page[views.AllergyView]:
+async def list_allergies(patient_id: UUID, session: Transaction, who: Bedside, page: PageRequest) -> Page[views.AllergyView]:
     """The patient's allergies, with those that turned out to be none, the newest first; merges are followed."""
-    patient = await record_of(session, who, patient_id)
+    patient = await record_of(session, who, patient_id, Allergy)
     query = select(Allergy).where(Allergy.patient_id == patient.patient_id)
     by = [Allergy.recorded_at.desc(), Allergy.allergy_id.desc()]
     return await page.read(session, query, by=by, view=views.AllergyView.model_validate)
@@ -86,6 +86,6 @@ async def remove_allergy(
     allergy_id: UUID, asked: views.Reason, session: Transaction, who: Clinician, key: Idempotent
 ) -> views.AllergyView:
     """An allergy turned out to be none; that it was recorded stays to be seen."""
-    await record_of(session, who, (await Allergy.seen(session, allergy_id)).patient_id)
+    await record_of(session, who, (await Allergy.seen(session, allergy_id)).patient_id, Allergy)
     allergy = await commands.remove_allergy(session, allergy_id, **dict(asked), by=who.subject)
     return views.AllergyView.model_validate(allergy)

@@ -5,7 +5,7 @@ Times that are not given are now; ids that are not given are new.
 
 from services.clinical.commands.allergies import record_allergy, remove_allergy
 from services.clinical.commands.beds import leave_bed, take_bed
-from services.clinical.commands.break_glass import break_glass, review_break_glass
+from services.clinical.commands.break_glass import break_glass, review_break_glass, see_behind_glass
 from services.clinical.commands.charting import chart_vitals, give_immunization, perform_procedure, write_note
 from services.clinical.commands.diagnoses import change_diagnosis, load_codes, record_diagnosis
 from services.clinical.commands.duplicates import confirm_duplicate, dismiss_duplicate
@@ -59,6 +59,7 @@ __all__ = [
     "remove_allergy",
     "request_discharge",
     "review_break_glass",
+    "see_behind_glass",
     "start_encounter",
     "take_bed",
     "unmerge_patient",

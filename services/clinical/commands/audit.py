@@ -14,9 +14,16 @@ ITSELF = "clinical"
 
 
 def audit(
-    session: AsyncSession, action: AuditAction, patient: Patient, subject_id: UUID, *, by: str, reason: str | None = None
+    session: AsyncSession,
+    action: AuditAction,
+    patient: Patient,
+    subject_id: UUID,
+    *,
+    by: str,
+    reason: str | None = None,
+    part: str | None = None,
 ) -> None:
-    """Adds a line: who did what to `subject_id`, which is about this patient, and why."""
+    """Adds a line: who did what to `subject_id`, which is about this patient, and why; with which part of the record."""
     session.add(
         AuditEntry(
             occurred_at=clock.now(),
@@ -26,5 +33,6 @@ def audit(
             patient_id=patient.patient_id,
             subject_id=subject_id,
             reason=reason,
+            part=part,
         )
     )

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Literal
+from typing import Literal, Self
 from uuid import UUID, uuid4
 
-from sqlalchemy import ForeignKey, Index, exists, select
+from sqlalchemy import ForeignKey, Index, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -16,7 +16,13 @@ from services.clinical.tables.base import Base
 from services.clinical.tables.patients import OfPatient
 
 AuditAction = Literal[
-    "glass_broken", "break_glass_reviewed", "discharge_overridden", "patient_merged", "patient_unmerged", "duplicate_dismissed"
+    "glass_broken",
+    "seen_behind_glass",
+    "break_glass_reviewed",
+    "discharge_overridden",
+    "patient_merged",
+    "patient_unmerged",
+    "duplicate_dismissed",
 ]
 
 
@@ -34,6 +40,7 @@ class AuditEntry(Base):
     patient_id: Mapped[UUID] = mapped_column(ForeignKey("patients.patient_id"), index=True)
     subject_id: Mapped[UUID] = mapped_column(comment="the encounter, record, review or grant that it was done to")
     reason: Mapped[str | None]
+    part: Mapped[str | None] = mapped_column(comment="the table of the record that was seen or written behind the glass")
 
 
 class BreakGlass(OfPatient):
@@ -52,10 +59,11 @@ class BreakGlass(OfPatient):
     reviewed_by: Mapped[str | None]
 
     @classmethod
-    async def is_open(cls, session: AsyncSession, patient_id: UUID, *, to: str, at: datetime) -> bool:
-        """Whether this user may see the record now."""
-        grants = [cls.opened_by == to, cls.patient_id == patient_id, cls.expires_at > at]
-        return bool(await session.scalar(select(exists().where(*grants))))
+    async def open_to(cls, session: AsyncSession, user: str, patient_id: UUID, *, at: datetime) -> Self | None:
+        """What lets this user see the record at that time, if anything does: where two do, the one that does so for longer."""
+        grants = [cls.opened_by == user, cls.patient_id == patient_id, cls.expires_at > at]
+        found: Self | None = await session.scalar(select(cls).where(*grants).order_by(cls.expires_at.desc()).limit(1))
+        return found
 
     def review(self, status: BreakGlassStatus, *, by: str, at: datetime) -> None:
         """Says whether it was justified. Raises BreakGlassCannotBecome."""

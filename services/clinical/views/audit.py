@@ -33,7 +33,7 @@ class Verdict(Asked):
 
 
 class AuditView(Shown):
-    """A line of the audit log."""
+    """A line of the audit log; `part` is which part of the record was seen or written behind the glass."""
 
     audit_id: UUID
     occurred_at: datetime
@@ -43,3 +43,4 @@ class AuditView(Shown):
     patient_id: UUID
     subject_id: UUID
     reason: str | None
+    part: str | None

@@ -111,6 +111,50 @@ async def test_broken_glass_is_audited_and_reviewed(
     assert [line["action"] for line in lines] == ["break_glass_reviewed", "glass_broken"]
 
 
+async def test_each_look_behind_the_glass_is_audited(
+    clinical: Workplace, stranger: httpx.AsyncClient, officer: httpx.AsyncClient
+) -> None:
+    """Who, whose, which part, under which grant and why: to read and to write; an own record is looked at every day."""
+    patient_id = await register(clinical)
+    grant = await broken(stranger, patient_id)
+    parts = {
+        "": "patients",
+        "/encounters": "encounters",
+        "/results": "result_entries",
+        "/diagnoses": "diagnoses",
+        "/allergies": "allergies",
+        "/procedures": "procedures",
+        "/immunizations": "immunizations",
+        "/vitals": "vital_signs",
+        "/clinical-notes": "clinical_notes",
+    }
+    own = clinical.client("clinician", at=HERE)
+    for part in parts:
+        for client in (own, stranger):
+            assert (await client.get(f"/patients/{patient_id}{part}")).status_code == 200
+    assert (await stranger.post(f"/patients/{patient_id}/vitals", json={"pulse_per_minute": 120})).status_code == 201
+    lines = (await officer.get("/audit-log", params={"patient_id": str(patient_id)})).json()["items"]
+    looks = [line for line in reversed(lines) if line["action"] == "seen_behind_glass"]
+    assert [line["part"] for line in looks] == [*parts.values(), "vital_signs"]
+    assert {(line["actor"], line["subject_id"], line["reason"]) for line in looks} == {
+        ("dr-2", grant["grant_id"], WHY["reason"])
+    }
+    [opened] = [line for line in lines if line["action"] == "glass_broken"]
+    assert opened["part"] is None
+
+
+async def test_a_look_that_was_refused_is_none(
+    clinical: Workplace, stranger: httpx.AsyncClient, officer: httpx.AsyncClient
+) -> None:
+    """Whose glass is whole, and whose time is over, saw nothing."""
+    patient_id = await register(clinical)
+    await statuses(stranger, patient_id)
+    await broken(stranger, patient_id)
+    clock.shift = rules.BROKEN_FOR + timedelta(minutes=1)
+    await statuses(stranger, patient_id)
+    assert [line["action"] for line in (await officer.get("/audit-log")).json()["items"]] == ["glass_broken"]
+
+
 async def test_nobody_reviews_themselves(clinical: Workplace, stranger: httpx.AsyncClient) -> None:
     """NobodyReviewsThemselves."""
     grant = await broken(stranger, await register(clinical))
