@@ -8,7 +8,7 @@ from typing import Literal
 from zoneinfo import available_timezones
 
 from broker import LifeCycle
-from contracts.clinical import Sex
+from contracts.clinical import PatientStatus, Sex
 from contracts.facility import BedStatus, FacilityStatus
 from services.facility.errors import (
     BedCannotBecome,
@@ -47,6 +47,9 @@ BED = LifeCycle[BedStatus](
 REQUEST = LifeCycle[RequestStatus](
     {"waiting": {"assigned", "closed"}, "assigned": {"closed"}, "closed": set()}, refused=BedRequestCannotBecome
 )
+
+TREATED: frozenset[PatientStatus] = frozenset({"active", "inactive"})
+"""Neither dead nor merged into somebody who may be."""
 
 TAKEN: frozenset[BedStatus] = frozenset({"reserved", "occupied"})
 OUT_OF_SERVICE: frozenset[BedStatus] = frozenset({"maintenance", "blocked"})

@@ -8,6 +8,8 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from broker import NotYet
+from services.facility import rules
 from services.facility.commands.giving import serve_waiting, take_back
 from services.facility.commands.stays import close
 from services.facility.replicas import PatientReference
@@ -17,15 +19,17 @@ from services.facility.tables import Bed, BedRequest, BedStay, Facility
 async def merge_patient(session: AsyncSession, patient_id: UUID, into_patient_id: UUID, facility_id: UUID) -> None:
     """What one patient has or waits for is the other's. Who lay in two beds lies in the one that they came to last.
 
-    What is over stays with whom it was for. Raises NotYet.
+    What is over stays with whom it was for, and one who has died needs none of it. Raises NotYet.
     """
-    if not await _is_concerned(session, patient_id):
+    facility = await _in_hand(session, facility_id)
+    if facility is None or not await _is_concerned(session, patient_id):
         return
-    facility = await Facility.locked(session, facility_id)
-    into = (await PatientReference.current(session, into_patient_id)).id
-    for encounter_id in (await _encounters_in_bed(session, {patient_id, into}))[1:]:
+    into = await PatientReference.current(session, into_patient_id)
+    for encounter_id in (await _encounters_in_bed(session, {patient_id, into.id}))[1:]:
         await close(session, await BedRequest.seen(session, encounter_id), "transferred")
-    await _hand_over(session, lambda table: table.patient_id == patient_id, to=into)
+    await _hand_over(session, lambda table: table.patient_id == patient_id, to=into.id)
+    if into.status == "deceased":
+        await _release(session, into.id)
     await serve_waiting(session, facility)
 
 
@@ -34,27 +38,39 @@ async def unmerge_patient(session: AsyncSession, patient_id: UUID, facility_id: 
 
     A bed that the merge took away is not given again: somebody else may lie in it.
     """
+    facility = await _in_hand(session, facility_id)
     recorded_for = await PatientReference.identities(session, patient_id)
     theirs = select(BedRequest.encounter_id).where(BedRequest.recorded_for.in_(recorded_for), BedRequest.status != "closed")
-    if await session.scalar(theirs.limit(1)) is None:
-        return
-    facility = await Facility.locked(session, facility_id)
     encounters = list(await session.scalars(theirs))
+    if facility is None or not encounters:
+        return
     await _hand_over(session, lambda table: table.encounter_id.in_(encounters), to=patient_id)
     await serve_waiting(session, facility)
 
 
 async def release_beds_of(session: AsyncSession, patient_id: UUID, facility_id: UUID) -> None:
-    """A patient who died needs no bed any more."""
-    if not await _is_concerned(session, patient_id):
+    """A patient who died needs no bed any more. Raises NotYet while their reference would still let them have one."""
+    facility = await _in_hand(session, facility_id)
+    if facility is None:
         return
-    facility = await Facility.locked(session, facility_id)
+    if (await PatientReference.require(session, patient_id)).status in rules.TREATED:
+        raise NotYet(PatientReference, patient_id)
+    if await _is_concerned(session, patient_id):
+        await _release(session, patient_id)
+        await serve_waiting(session, facility)
+
+
+async def _in_hand(session: AsyncSession, facility_id: UUID) -> Facility | None:
+    """The facility, locked before anything is asked; None for one never heard of, where nobody has or needs a bed."""
+    return await session.get(Facility, facility_id, with_for_update=True, populate_existing=True)
+
+
+async def _release(session: AsyncSession, patient_id: UUID) -> None:
     needs = [BedRequest.patient_id == patient_id, BedRequest.status != "closed"]
     for request in await session.scalars(select(BedRequest).where(*needs).execution_options(populate_existing=True)):
         await close(session, request, "deceased")
     for bed in await Bed.all_of(session, Bed.patient_id == patient_id):
         await take_back(session, bed, "deceased")
-    await serve_waiting(session, facility)
 
 
 async def _hand_over(

@@ -14,6 +14,8 @@ from contracts.clinical import (
     EncounterClass,
     EncounterDischarged,
     PatientChanged,
+    PatientDeceased,
+    PatientMerged,
     Sex,
 )
 from contracts.facility import BedStatus
@@ -127,6 +129,19 @@ class House:
                 facility_id=self.id,
                 cancelled_at=clock.now(),
             )
+        )
+
+    def death(self, person: Person) -> PatientDeceased:
+        """What clinical says when somebody has died."""
+        return PatientDeceased(patient_id=person.patient_id, facility_id=self.id, deceased_on=clock.now().date())
+
+    def merge(self, person: Person, into: Person) -> PatientMerged:
+        """What clinical says when one patient turns out to be another."""
+        return PatientMerged(
+            patient_id=person.patient_id,
+            into_patient_id=into.patient_id,
+            facility_id=self.id,
+            merged_at=clock.now(),
         )
 
     async def reserves(self, bed_id: UUID, person: Person, *, isolation: bool = False) -> None:

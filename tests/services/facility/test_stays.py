@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
-from datetime import date
 from uuid import uuid4
 
 import pytest
 from sqlalchemy import select
 
 from broker import clock
-from contracts.clinical import PatientDeceased, PatientMerged, PatientUnmerged
+from contracts.clinical import PatientUnmerged
 from contracts.facility import BedAssigned, BedReleased, BedRequestWaiting, WardFull
 from services.facility import commands
-from services.facility.tables import BedRequest
+from services.facility.tables import Bed, BedRequest
 from tests.services.facility.house import House, Person
 
 
@@ -125,10 +125,7 @@ async def test_a_merge_of_who_needs_nothing_more_is_nothing_to_facility(house: H
     stranger, survivor = await house.person(), await house.person()
     unheard = replace(house, id=uuid4())
     await unheard.discharges(stranger)
-    merged = PatientMerged(
-        patient_id=stranger.patient_id, into_patient_id=survivor.patient_id, facility_id=unheard.id, merged_at=clock.now()
-    )
-    await house.at.arrive(merged)
+    await house.at.arrive(unheard.merge(stranger, survivor))
     assert await house.at.kept() == []
 
 
@@ -163,13 +160,73 @@ async def test_who_died_leaves_the_bed_and_the_reservation(house: House) -> None
     planned = Person(person.patient_id, (await house.person()).encounter_id)
     [kept] = {*beds} - {await house.bed_of(person)}
     await house.reserves(kept, planned)
-    died = PatientDeceased(patient_id=person.patient_id, facility_id=house.id, deceased_on=date(2026, 1, 1))
     await house.known(person.patient_id, version=2, status="deceased")
-    await house.at.deliver(died)
+    await house.at.deliver(house.death(person))
     assert sorted([await house.status(bed) for bed in beds]) == ["available", "cleaning"]
     assert {event.reason for event in await house.at.published(BedReleased)} == {"deceased"}
     assert await house.admits(planned) is None
     assert await house.request(planned) == "closed"
+
+
+async def test_no_admission_slips_in_behind_a_death(house: House) -> None:
+    """As long as somebody who died can be given a bed, the death is heard again."""
+    [bed_id] = await house.beds(1)
+    person = await house.person()
+    await house.at.arrive(house.death(person))
+    assert [state for state, _ in await house.at.kept()] == ["retrying"]
+    assert await house.admits(person) == bed_id
+    await house.known(person.patient_id, version=2, status="deceased")
+    await house.at.retry()
+    assert await house.at.kept() == []
+    assert (await house.status(bed_id), await house.request(person)) == ("cleaning", "closed")
+
+
+async def test_nobody_dies_while_they_are_admitted(house: House) -> None:
+    """A death that is heard while an admission goes on waits for it, and frees the bed."""
+    [bed_id] = await house.beds(1)
+    person = await house.person()
+    async with house.at.transaction() as session:
+        admission = house.admission(person)
+        await commands.request_bed(session, **admission.model_dump(exclude={"admitted_at"}), at=admission.admitted_at)
+        await house.known(person.patient_id, version=2, status="deceased")
+        died = asyncio.create_task(house.at.deliver(house.death(person)))
+        await house.at.somebody_waits()
+    await died
+    assert (await house.status(bed_id), await house.request(person)) == ("cleaning", "closed")
+
+
+async def test_a_death_at_a_house_that_was_never_heard_of_is_nothing_to_facility(house: House) -> None:
+    """Nobody has a bed there: no message waits or is dead for it."""
+    unheard = replace(house, id=uuid4())
+    await house.at.arrive(unheard.death(await house.person()))
+    assert await house.at.kept() == []
+
+
+async def test_who_is_merged_into_somebody_dead_needs_no_bed(house: House) -> None:
+    """Though the death was heard before the merge."""
+    [bed_id] = await house.beds(1)
+    merged, survivor = await house.comes(), await house.person()
+    await house.known(survivor.patient_id, version=2, status="deceased")
+    await house.at.deliver(house.death(survivor))
+    await house.known(merged.patient_id, version=2, status="merged", merged_into=survivor.patient_id)
+    await house.at.deliver(house.merge(merged, survivor))
+    assert (await house.status(bed_id), await house.request(merged)) == ("cleaning", "closed")
+    assert [event.reason for event in await house.at.published(BedReleased)] == ["deceased"]
+
+
+async def test_nobody_is_merged_while_they_are_admitted(house: House) -> None:
+    """A merge that is heard while an admission goes on waits for it, and gives the bed to the one who lives on."""
+    [bed_id] = await house.beds(1)
+    merged, survivor = await house.person(), await house.person()
+    async with house.at.transaction() as session:
+        admission = house.admission(merged)
+        await commands.request_bed(session, **admission.model_dump(exclude={"admitted_at"}), at=admission.admitted_at)
+        await house.known(merged.patient_id, version=2, status="merged", merged_into=survivor.patient_id)
+        heard = asyncio.create_task(house.at.deliver(house.merge(merged, survivor)))
+        await house.at.somebody_waits()
+    await heard
+    async with house.at.transaction() as session:
+        assert (await Bed.seen(session, bed_id)).patient_id == survivor.patient_id
 
 
 @pytest.mark.parametrize("both_lie", [False, True])
@@ -179,13 +236,7 @@ async def test_a_merge_gives_one_patients_bed_to_the_other(house: House, both_li
     survivor = await house.comes() if both_lie else await house.person()
     merged = await house.comes()
     await house.known(merged.patient_id, version=2, status="merged", merged_into=survivor.patient_id)
-    event = PatientMerged(
-        patient_id=merged.patient_id,
-        into_patient_id=survivor.patient_id,
-        facility_id=house.id,
-        merged_at=house.admission(merged).admitted_at,
-    )
-    await house.at.deliver(event)
+    await house.at.deliver(house.merge(merged, survivor))
     bed_id = await house.bed_of(merged)
     assert bed_id in beds
     [other] = {*beds} - {bed_id}
@@ -200,15 +251,14 @@ async def test_an_unmerge_gives_the_bed_back(house: House) -> None:
     survivor, merged = await house.person(), await house.comes()
     ids = {"patient_id": merged.patient_id, "facility_id": house.id}
     await house.known(merged.patient_id, version=2, status="merged", merged_into=survivor.patient_id)
-    await house.at.deliver(PatientMerged(**ids, into_patient_id=survivor.patient_id, merged_at=clock.now()))
+    await house.at.deliver(house.merge(merged, survivor))
     assert await house.admits(survivor) is None
     await house.known(merged.patient_id, version=3)
     await house.at.deliver(PatientUnmerged(**ids, from_patient_id=survivor.patient_id, unmerged_at=clock.now()))
     beds = await house.bed_of(merged), await house.bed_of(survivor)
     assert None not in beds
     await house.known(survivor.patient_id, version=2, status="deceased")
-    died = PatientDeceased(patient_id=survivor.patient_id, facility_id=house.id, deceased_on=date(2026, 1, 1))
-    await house.at.deliver(died)
+    await house.at.deliver(house.death(survivor))
     assert (await house.bed_of(merged), await house.bed_of(survivor)) == (beds[0], None)
     await house.discharges(merged)
     assert [event.patient_id for event in await house.at.published(BedReleased)] == [survivor.patient_id, merged.patient_id]
