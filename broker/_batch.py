@@ -30,6 +30,12 @@ from broker.errors import Permanent
 NARROW = 16
 """Events among which the guilty one is looked for with a savepoint each; a larger failing batch is halved first."""
 
+SUSPICIONS = 3
+"""How often in a batch the event in whose call something was raised is taken alone at once, before halves are looked through.
+
+It may be innocent (a flush in its call fails for what a neighbour left pending): alone it then takes effect, and the neighbour is found.
+"""
+
 TRIES = 5
 """How often an event that stands alone is tried at once when its failure is nobody's fault."""
 
@@ -78,6 +84,13 @@ class Effect:
     held: int = 0
     failed: int = 0
     woken: int = 0
+
+
+@dataclass(slots=True)
+class Calls:
+    """The place in its batch of the event whose handler is being called; None between calls."""
+
+    under_way: int | None = None
 
 
 Observer = Callable[[Subscription, Effect], None]
@@ -142,14 +155,15 @@ class BatchProcessor:
                 await self._insist(message)
             await self._attempts.end(message.envelope.id)
 
-    async def _take(self, messages: Sequence[Readable]) -> None:
-        """Handles events in one transaction, and in ever smaller ones when that fails."""
+    async def _take(self, messages: Sequence[Readable], suspicions: int = SUSPICIONS) -> None:
+        """Handles events in one transaction, and in smaller ones when that fails."""
         if len(messages) == 1:
             await self._insist(messages[0])
             return
+        calls = Calls()
         try:
             async with self._transaction() as session:
-                effect = await self._handle(session, messages)
+                effect = await self._handle(session, messages, calls)
                 await session.prove()
         except Nobody:
             await asyncio.sleep(random.uniform(0, 0.05))  # noqa: S311
@@ -157,14 +171,24 @@ class BatchProcessor:
         except DatabaseOutOfReach:
             raise
         except Exception:
-            await (self._halve if len(messages) > NARROW else self._find_guilty)(messages)
+            if calls.under_way is not None and suspicions:
+                await self._set_apart(messages, calls.under_way, suspicions - 1)
+            else:
+                await (self._halve if len(messages) > NARROW else self._find_guilty)(messages)
         else:
             self._did(effect)
 
+    async def _set_apart(self, messages: Sequence[Readable], place: int, suspicions: int) -> None:
+        if messages[:place]:
+            await self._take(messages[:place], suspicions)
+        await self._insist(messages[place])
+        if messages[place + 1 :]:
+            await self._take(messages[place + 1 :], suspicions)
+
     async def _halve(self, messages: Sequence[Readable]) -> None:
         middle = len(messages) // 2
-        await self._take(messages[:middle])
-        await self._take(messages[middle:])
+        await self._take(messages[:middle], 0)
+        await self._take(messages[middle:], 0)
 
     async def _find_guilty(self, messages: Sequence[Readable]) -> None:
         """Handles events with a savepoint each: what fails in it is its own fault. What fails at the commit stands alone."""
@@ -183,7 +207,7 @@ class BatchProcessor:
     async def _handle_or_blame(self, session: LentSession, message: Readable) -> Effect:
         try:
             async with session.begin_nested():
-                effect = await self._handle(session, [message])
+                effect = await self._handle(session, [message], Calls())
                 await session.flush()
                 await _check(session)
                 return effect
@@ -199,7 +223,7 @@ class BatchProcessor:
             async for attempt in _patiently():
                 with attempt:
                     async with self._transaction() as session:
-                        effect = await self._handle(session, [message])
+                        effect = await self._handle(session, [message], Calls())
                         await session.prove()
         except DatabaseOutOfReach:
             raise
@@ -217,17 +241,19 @@ class BatchProcessor:
                     await self._record(session, message, failure, attempts)
         self._did(Effect(failed=1))
 
-    async def _handle(self, session: LentSession, messages: Sequence[Readable]) -> Effect:
+    async def _handle(self, session: LentSession, messages: Sequence[Readable], calls: Calls) -> Effect:
         """The core: what is new goes to the handler in queue order, what belongs behind a failed message is laid there."""
         subscription = self.subscription
         envelopes = [message.envelope for message in messages]
         taken = await inbox.take(session, subscription.name, envelopes, hold=subscription.on_failure == "hold")
         handled: list[Envelope] = []
-        for message in messages:
+        for place, message in enumerate(messages):
             if message.envelope.id in taken.held:
                 await self._failures.hold(session, subscription, message.delivery, message.envelope)
             elif message.envelope.id in taken.free:
+                calls.under_way = place
                 await self.invocation.handle(session, message.envelope, message.event)
+                calls.under_way = None
                 handled.append(message.envelope)
         duplicates = len(messages) - len(handled) - len(taken.held)
         return Effect(handled=tuple(handled), held=len(taken.held), duplicates=duplicates)

@@ -19,13 +19,14 @@ AHEAD = timedelta(days=3)
 """How far ahead of time partitions are made; a message that fits none goes to the default partition."""
 
 # Keys are locked in their order, as by everybody who touches them. The subquery on the inbox stays correlated on purpose: it is
-# looked up by its key, and only for the few that are held. Arrays stand in subqueries so that one plan serves for all (see INSERT
-# in `_publishing`).
+# looked up by its key, and only for the few that are held. Arrays stand in subqueries so that one plan serves for all, as in
+# `_publishing.INSERT`.
 TAKE = text(
     """
     WITH locked AS MATERIALIZED (
              SELECT key FROM backbone.held_key held
-             WHERE CAST(:hold AS boolean) AND subscription = :subscription AND key IN (SELECT unnest((SELECT CAST(:keys AS text[]))))
+             WHERE CAST(:hold AS boolean) AND subscription = :subscription
+                   AND key IN (SELECT unnest((SELECT CAST(:keys AS text[]))))
                    AND EXISTS (SELECT FROM backbone.failed_message WHERE subscription = held.subscription AND key = held.key)
              ORDER BY key FOR UPDATE
          ),

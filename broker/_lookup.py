@@ -1,7 +1,7 @@
 """Fetching a row by its key without writing first what cannot concern it.
 
-SQLAlchemy flushes before every query, so that the query sees what is pending. A handler that fetches a row, changes it and returns, two
-hundred times in a transaction, would so write two hundred times one row, where all could go in one statement at the end.
+SQLAlchemy flushes before every query, so that the query sees what is pending. Two hundred handlers in one transaction that each
+fetch a row and change it would so write two hundred times one row, where all could go in one statement at the end.
 """
 
 from __future__ import annotations

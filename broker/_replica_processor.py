@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any, cast
 
 from broker import _inbox as inbox
-from broker._batch import BatchProcessor, Effect, Failures, Observer
+from broker._batch import BatchProcessor, Calls, Effect, Failures, Observer
 from broker._database import Database, LentSession
 from broker._reading import Readable
 from broker._replicas import Replica
@@ -43,7 +43,7 @@ class ReplicaProcessor(BatchProcessor):
             raise DeclarationError(f"{service.queue(subscription)} feeds no replica of {service.name}")
         self.replica = replica
 
-    async def _handle(self, session: LentSession, messages: Sequence[Readable]) -> Effect:
+    async def _handle(self, session: LentSession, messages: Sequence[Readable], calls: Calls) -> Effect:
         envelopes = [message.envelope for message in messages]
         taken = await inbox.take(session, self.subscription.name, envelopes, hold=False)
         new = [message for message in messages if message.envelope.id in taken.free]

@@ -146,9 +146,29 @@ async def test_blames_the_guilty_alone(ledger: Ledger, handler: object, events: 
 
 
 async def test_one_poison_is_cheap(ledger: Ledger) -> None:
-    """One poison in a batch of two hundred costs a handful of transactions, not one per event."""
+    """One poison in a batch of two hundred costs three transactions: what comes before it, itself, and what comes after it."""
     await ledger.process(fail_in_handler, deliveries_of(happened(number, things=1000) for number in range(200)))
+    assert [len(effect.handled) for effect in ledger.effects] == [POISON, 0, 199 - POISON]
+
+
+async def test_a_poison_in_the_flush_is_found_in_a_few_steps(ledger: Ledger) -> None:
+    """What fails outside any handler's call is looked for by halves, not one event after the other."""
+    await ledger.process(fail_in_flush, deliveries_of(happened(number, things=1000) for number in range(200)))
     assert len([effect for effect in ledger.effects if effect.handled]) < 30
+
+
+async def test_nothing_but_poison_does_not_cost_the_square(ledger: Ledger) -> None:
+    """Where every event is poison, each is tried a few times at most, however many there are."""
+    calls = 0
+
+    async def refuse(event: Happened, session: AsyncSession) -> None:
+        nonlocal calls
+        calls += 1
+        raise Permanent("poison")
+
+    await ledger.process(refuse, deliveries_of(happened(number, things=1000) for number in range(200)))
+    assert len(await ledger.failed()) == 200
+    assert calls < 600
 
 
 async def test_lays_successors_behind(ledger: Ledger) -> None:
