@@ -6,6 +6,7 @@ RuleBroken
 ├── FacilityHasPatients
 ├── TimeZoneIsUnknown
 ├── SettingHasAnotherType
+├── VisitingHoursEndBeforeTheyBegin
 ├── WardIsAtCapacity
 ├── WardIsInUse
 ├── WardIsForAnotherSex
@@ -53,6 +54,12 @@ class SettingIsUnknown(NotFound):
 
 class SettingHasAnotherType(RuleBroken):
     """This setting takes a value of another type or range."""
+
+    status = 422
+
+
+class VisitingHoursEndBeforeTheyBegin(RuleBroken):
+    """Visiting hours do not end before they begin."""
 
     status = 422
 

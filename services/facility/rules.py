@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import time
 from typing import Literal
 from zoneinfo import available_timezones
 
@@ -19,6 +20,7 @@ from services.facility.errors import (
     IsolatedPatientLiesAlone,
     NobodyLiesBesideAnIsolatedPatient,
     TimeZoneIsUnknown,
+    VisitingHoursEndBeforeTheyBegin,
     WardIsAtCapacity,
     WardIsForAnotherSex,
     WardIsInUse,
@@ -160,6 +162,12 @@ def check_active(status: FacilityStatus) -> None:
     """Whether anything new begins at a facility. Raises FacilityIsNotActive."""
     if status != "active":
         raise FacilityIsNotActive(state=status)
+
+
+def check_visiting_hours(begin: time, end: time) -> None:
+    """Where both are the same there are no visiting hours. Raises VisitingHoursEndBeforeTheyBegin."""
+    if begin > end:
+        raise VisitingHoursEndBeforeTheyBegin
 
 
 def check_time_zone(name: str) -> str:

@@ -8,13 +8,23 @@ from dataclasses import dataclass
 from datetime import time
 from typing import Annotated, Any, Generic, TypeVar
 
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import AfterValidator, Field, TypeAdapter, ValidationError
 
 from services.facility.errors import SettingHasAnotherType, SettingIsUnknown
 
 T = TypeVar("T")
 
 Minutes = Annotated[int, Field(ge=1, le=7 * 24 * 60)]
+
+
+def _without_zone(given: time) -> time:
+    if given.tzinfo is not None:
+        raise ValueError
+    return given
+
+
+TimeOfDay = Annotated[time, AfterValidator(_without_zone)]
+"""In the facility's own time zone, so without one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +54,10 @@ BED_RESERVATION_MINUTES = Setting(
 ISOLATION_GOES_FIRST = Setting(
     "isolation_goes_first", TypeAdapter(bool), True, "Whether who needs isolation gets a bed before who has waited longer."
 )
-VISITING_FROM = Setting("visiting_from", TypeAdapter(time), time(14), "When visiting hours begin, in the facility's time zone.")
-VISITING_TO = Setting("visiting_to", TypeAdapter(time), time(19), "When visiting hours end, in the facility's time zone.")
+VISITING_FROM = Setting(
+    "visiting_from", TypeAdapter(TimeOfDay), time(14), "When visiting hours begin, in the facility's time zone."
+)
+VISITING_TO = Setting("visiting_to", TypeAdapter(TimeOfDay), time(19), "When visiting hours end, in the facility's time zone.")
 
 SETTINGS: Mapping[str, Setting[Any]] = {
     setting.name: setting for setting in (BED_RESERVATION_MINUTES, ISOLATION_GOES_FIRST, VISITING_FROM, VISITING_TO)

@@ -10,20 +10,28 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from broker import clock
-from services.facility.settings import SETTINGS, Setting, named
+from services.facility import rules
+from services.facility.settings import SETTINGS, VISITING_FROM, VISITING_TO, Setting, named
 from services.facility.tables import Facility, FacilitySetting
 
 T = TypeVar("T")
 
 
 async def set_setting(session: AsyncSession, facility_id: UUID, name: str, value: Any) -> Any:
-    """Says how a facility wants something; gives it as it is kept. Raises SettingIsUnknown, SettingHasAnotherType, NotFound."""
-    await Facility.held(session, facility_id)
+    """Says how a facility wants something; gives it as it is kept.
+
+    Raises SettingIsUnknown, SettingHasAnotherType, VisitingHoursEndBeforeTheyBegin, NotFound.
+    """
+    # Locked: what two settings say together is one decision at a time.
+    await Facility.locked(session, facility_id)
     setting = named(name)
     kept = setting.shown(setting.read(value))
     row = insert(FacilitySetting).values(facility_id=facility_id, name=name, value=kept, set_at=clock.now())
     changed = {"value": row.excluded.value, "set_at": row.excluded.set_at}
     await session.execute(row.on_conflict_do_update(index_elements=["facility_id", "name"], set_=changed))
+    if setting in (VISITING_FROM, VISITING_TO):
+        hours = [await setting_of(session, facility_id, each) for each in (VISITING_FROM, VISITING_TO)]
+        rules.check_visiting_hours(*hours)
     return kept
 
 

@@ -19,6 +19,7 @@ from services.facility.errors import (
     SettingHasAnotherType,
     SettingIsUnknown,
     TimeZoneIsUnknown,
+    VisitingHoursEndBeforeTheyBegin,
     WardIsAtCapacity,
     WardIsInUse,
 )
@@ -40,6 +41,12 @@ async def deactivated(house: House) -> None:
     """Nothing new begins there."""
     async with house.at.transaction() as session:
         await commands.deactivate_facility(session, house.id)
+
+
+async def sets(house: House, name: str, value: object) -> None:
+    """The house wants something so."""
+    async with house.at.transaction() as session:
+        await commands.set_setting(session, house.id, name, value)
 
 
 async def test_a_facility_is_opened_and_changed_by_the_same_command(facility: Workplace) -> None:
@@ -164,6 +171,7 @@ async def test_a_setting_has_its_default_until_it_is_set(house: House) -> None:
         ("isolation_goes_first", "true"),
         ("visiting_from", 900),
         ("visiting_from", "25:00"),
+        ("visiting_from", "10:00Z"),
         ("visiting_to", None),
     ],
 )
@@ -175,6 +183,27 @@ async def test_a_setting_of_another_type_is_refused_by_name(house: House, name: 
     async with house.at.transaction() as session:
         kept = await commands.settings_of(session, house.id)
     assert kept[name] == SETTINGS[name].shown(SETTINGS[name].default)
+
+
+@pytest.mark.parametrize(("name", "value"), [("visiting_from", "19:01"), ("visiting_to", "13:59")])
+async def test_visiting_hours_do_not_end_before_they_begin(house: House, name: str, value: str) -> None:
+    """Nor beside the default of the other; a house that lets nobody in begins and ends them at once."""
+    with pytest.raises(VisitingHoursEndBeforeTheyBegin):
+        await sets(house, name, value)
+    await sets(house, "visiting_from", "19:00")
+    async with house.at.transaction() as session:
+        kept = await commands.settings_of(session, house.id)
+    assert (kept["visiting_from"], kept["visiting_to"]) == ("19:00:00", "19:00:00")
+
+
+async def test_visiting_hours_that_two_set_at_once_are_judged_together(house: House) -> None:
+    """Each is right beside what was said before; the second waits for the first and is refused."""
+    async with house.at.transaction() as session:
+        await commands.set_setting(session, house.id, "visiting_from", "18:00")
+        second = asyncio.create_task(sets(house, "visiting_to", "15:00"))
+        await house.at.somebody_waits()
+    with pytest.raises(VisitingHoursEndBeforeTheyBegin):
+        await second
 
 
 async def test_a_setting_that_is_not_declared_is_refused(house: House) -> None:
