@@ -12,6 +12,7 @@ RuleBroken
 │   └── FacilityIsNotActive
 ├── a charge
 │   ├── ChargeCannotBecome
+│   ├── OnlyAHeldChargeIsDecided
 │   ├── FacilityPricesInOneCurrency
 │   └── PriceEndsBeforeItBegins
 ├── what lowers a balance
@@ -109,6 +110,10 @@ class FacilityIsNotActive(RuleBroken):
 
 class ChargeCannotBecome(RuleBroken):
     """A charge in this state cannot become what is asked."""
+
+
+class OnlyAHeldChargeIsDecided(RuleBroken):
+    """Only a charge that is held, as its encounter did not take place, is released or withdrawn."""
 
 
 class FacilityPricesInOneCurrency(RuleBroken):

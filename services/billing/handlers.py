@@ -6,7 +6,14 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from broker import Envelope, on
 from contracts.billing import CouponExpiryDue, InvoiceDue
-from contracts.clinical import EncounterDischarged, PatientMerged, PatientRegistered, PatientUnmerged, ProcedurePerformed
+from contracts.clinical import (
+    EncounterCancelled,
+    EncounterDischarged,
+    PatientMerged,
+    PatientRegistered,
+    PatientUnmerged,
+    ProcedurePerformed,
+)
 from contracts.facility import FacilityChanged
 from contracts.lab import LabOrderCompleted
 from contracts.payment import (
@@ -51,6 +58,12 @@ async def charge_procedure(event: ProcedurePerformed, session: AsyncSession, env
 async def invoice_the_encounter(event: EncounterDischarged, session: AsyncSession) -> None:
     """What an encounter cost is invoiced when it is over."""
     await commands.bill_encounter(session, event.encounter_id, event.patient_id, event.facility_id, event.discharged_at)
+
+
+@on(EncounterCancelled)
+async def ask_nothing_for_a_cancelled_encounter(event: EncounterCancelled, session: AsyncSession) -> None:
+    """What was charged for an encounter that did not take place waits for a person; an unpaid invoice of it is voided."""
+    await commands.cancel_encounter(session, event)
 
 
 @on(FacilityChanged)

@@ -10,7 +10,7 @@ from sqlalchemy import select
 
 from broker import Page, PageRequest, Reading, Router, Transaction
 from services.billing import commands, tables, views
-from services.billing.api.roles import Manager, Reader
+from services.billing.api.roles import Manager, Reader, seen
 from services.billing.rules import ChargeStatus
 
 router = Router()
@@ -48,3 +48,17 @@ async def list_charges(
     if status is not None:
         query = query.where(charge.status == status)
     return await page.read(session, query, by=[charge.service_date, charge.charge_id], view=views.Charge.of)
+
+
+@router.post("/charges/{charge_id}/release")
+async def release_charge(charge_id: UUID, who: Manager, session: Transaction) -> views.Charge:
+    """Has a service paid for that was given although its encounter did not take place."""
+    await seen(session, tables.Charge, charge_id, who)
+    return views.Charge.of(await commands.release_charge(session, charge_id, by=who.subject))
+
+
+@router.post("/charges/{charge_id}/withdraw")
+async def withdraw_charge(charge_id: UUID, who: Manager, session: Transaction) -> views.Charge:
+    """Asks nobody for a service of an encounter that did not take place."""
+    await seen(session, tables.Charge, charge_id, who)
+    return views.Charge.of(await commands.withdraw_charge(session, charge_id, by=who.subject))

@@ -28,14 +28,17 @@ async def list_invoices(
     page: PageRequest,
     patient_id: UUID | None = None,
     status: InvoiceStatus | None = None,
+    of_cancelled: bool = False,
 ) -> Page[views.InvoiceSummary]:
-    """Invoices, by facility and id."""
+    """Invoices, by facility and id; `of_cancelled` are those that still ask for an encounter that did not take place."""
     invoice = tables.Invoice
     query = select(invoice).where(who.within(invoice.facility_id))
     if patient_id is not None:
         query = query.where(invoice.patient_id == patient_id)
     if status is not None:
         query = query.where(invoice.status == status)
+    if of_cancelled:
+        query = query.where(invoice.of_cancelled())
     by = [invoice.facility_id, invoice.invoice_id]
     return await page.read(session, query, by=by, view=views.InvoiceSummary.model_validate)
 

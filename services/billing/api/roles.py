@@ -8,14 +8,25 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from broker import NotFound, Principal, allow
-from services.billing.tables import CollectionCase, Coupon, Credit, InsuranceClaim, InsurancePolicy, Invoice, WriteOffRequest
+from services.billing.tables import (
+    Charge,
+    CollectionCase,
+    Coupon,
+    Credit,
+    InsuranceClaim,
+    InsurancePolicy,
+    Invoice,
+    WriteOffRequest,
+)
 
 Reader = Annotated[Principal, allow("billing_clerk", "billing_manager", "cashier")]
 Clerk = Annotated[Principal, allow("billing_clerk", "billing_manager")]
 Manager = Annotated[Principal, allow("billing_manager")]
 Auditor = Annotated[Principal, allow("billing_manager", "privacy_officer")]
 
-OfAFacility = TypeVar("OfAFacility", Coupon, CollectionCase, Credit, InsuranceClaim, InsurancePolicy, Invoice, WriteOffRequest)
+OfAFacility = TypeVar(
+    "OfAFacility", Charge, Coupon, CollectionCase, Credit, InsuranceClaim, InsurancePolicy, Invoice, WriteOffRequest
+)
 
 
 async def seen(session: AsyncSession, kind: type[OfAFacility], key: UUID, who: Principal) -> OfAFacility:

@@ -12,6 +12,7 @@ from services.billing.commands.adjustments import (
     request_write_off,
     write_off,
 )
+from services.billing.commands.cancellations import cancel_encounter, release_charge, withdraw_charge
 from services.billing.commands.charges import (
     bill_encounter,
     capture_charges,
@@ -53,6 +54,7 @@ __all__ = [
     "apply_credit",
     "approve_write_off",
     "bill_encounter",
+    "cancel_encounter",
     "capture_charges",
     "capture_procedure",
     "collect_defaulted",
@@ -78,6 +80,7 @@ __all__ = [
     "redeem_coupon",
     "refuse_write_off",
     "reject_claim",
+    "release_charge",
     "request_write_off",
     "revoke_coupon",
     "send_to_collections",
@@ -87,5 +90,6 @@ __all__ = [
     "unmerge_patient",
     "void_invoice",
     "win_dispute",
+    "withdraw_charge",
     "write_off",
 ]

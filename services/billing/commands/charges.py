@@ -124,6 +124,7 @@ async def _capture(
     account = await account_of(session, visit.patient_id)
     encounter = await EncounterBill.locked(session, visit.encounter_id) if visit.encounter_id else None
     prices = await _prices(session, visit.facility_id, {service.code for service in services})
+    charges = []
     for position, service in enumerate(services):
         charge = Charge(
             source_event_id=source_event_id,
@@ -140,9 +141,10 @@ async def _capture(
             status="unpriced",
         )
         charge.price_at(rules.price_on(visit.on, [price for price in prices if price.code == service.code]))
-        session.add(charge)
-    if encounter is not None and encounter.discharged_at is not None:
-        await invoice_if_active(session, account.patient_id, visit.facility_id, encounter.encounter_id)
+        charges.append(charge)
+    session.add_all(charges)
+    if encounter is not None:
+        await _follow(session, encounter, charges, account.patient_id, visit.facility_id)
 
 
 async def _prices(session: AsyncSession, facility_id: UUID, codes: Iterable[str]) -> Sequence[ChargeMasterPrice]:
@@ -158,9 +160,21 @@ async def _price_what_waited(session: AsyncSession, facility_id: UUID, code: str
         charge.price_at(rules.price_on(charge.service_date, prices))
     opened = [charge for charge in charges if charge.status == "open"]
     for encounter_id, patient_id in sorted({(c.encounter_id, c.patient_id) for c in opened if c.encounter_id}):
+        of_encounter = [charge for charge in opened if charge.encounter_id == encounter_id]
         encounter = await EncounterBill.locked(session, encounter_id)
-        if encounter.discharged_at is not None:
-            await invoice_if_active(session, patient_id, facility_id, encounter_id)
+        await _follow(session, encounter, of_encounter, patient_id, facility_id)
+
+
+async def _follow(
+    session: AsyncSession, encounter: EncounterBill, charges: Sequence[Charge], patient_id: UUID, facility_id: UUID
+) -> None:
+    """What becomes of new charges of an encounter: held if it did not take place, invoiced if it is over."""
+    if encounter.cancelled_at is not None:
+        for charge in charges:
+            if charge.status == "open":
+                charge.move("held")
+    elif encounter.discharged_at is not None:
+        await invoice_if_active(session, patient_id, facility_id, encounter.encounter_id)
 
 
 async def _check_currency(session: AsyncSession, facility_id: UUID, currency: str) -> None:

@@ -17,7 +17,7 @@ from services.billing.commands.collections import due_name, expect_payment, sett
 from services.billing.commands.days import day_at
 from services.billing.errors import InvoiceIsClaimed, ReferenceBelongsToAnotherInvoice, ThereIsNothingToInvoice
 from services.billing.replicas import FacilityReference
-from services.billing.tables import BillingAuditEntry, Charge, InsuranceClaim, Invoice, InvoiceNumber
+from services.billing.tables import BillingAuditEntry, Charge, EncounterBill, InsuranceClaim, Invoice, InvoiceNumber
 
 
 async def issue_invoice(
@@ -29,6 +29,8 @@ async def issue_invoice(
     """
     await check_facility(session, facility_id)
     account = await account_of(session, patient_id)
+    if encounter_id is not None:
+        await EncounterBill.locked(session, encounter_id)
     invoice = await invoice_what_is_open(session, account.patient_id, facility_id, encounter_id)
     if invoice is None:
         raise ThereIsNothingToInvoice(facility_id=facility_id)
@@ -88,16 +90,21 @@ async def void_invoice(session: AsyncSession, invoice_id: UUID, reason: str, *, 
 
     Raises OnlyAnUnallocatedInvoiceCanBeVoided, InvoiceIsClaimed, InvoiceCannotBecome, InvoiceNotFound.
     """
-    invoice = await Invoice.locked(session, invoice_id)
+    return await void(session, await Invoice.locked(session, invoice_id), reason, by=by)
+
+
+async def void(session: AsyncSession, invoice: Invoice, reason: str, *, by: str) -> Invoice:
+    """The same, of an invoice that is locked; charges of an encounter that did not take place are held."""
     rules.check_voidable(invoice.allocated, invoice.adjusted)
-    if await InsuranceClaim.of_invoice(session, invoice_id):
+    if await InsuranceClaim.of_invoice(session, invoice.invoice_id):
         raise InvoiceIsClaimed
     invoice.move("void")
     invoice.void_reason = reason
+    cancelled = await EncounterBill.is_cancelled(session, invoice.encounter_id)
     for charge in await _charges_of(session, invoice):
-        charge.move("open")
+        charge.move("held" if cancelled else "open")
         charge.patient_id = invoice.patient_id
-    await unschedule(session, due_name(invoice_id))
+    await unschedule(session, due_name(invoice.invoice_id))
     await settle_case(session, invoice)
     session.add(BillingAuditEntry.about(invoice, "invoice_voided", by, invoice.total))
     publish(session, InvoiceVoided.of(invoice, reason=reason))

@@ -56,7 +56,7 @@ from services.billing.rules.invoices import (
     status_after_settling,
     to_be_paid,
 )
-from services.billing.rules.prices import CHARGE, ChargeStatus, check_period, price_on
+from services.billing.rules.prices import CHARGE, ChargeStatus, check_held, check_period, price_on
 from services.billing.rules.shares import cover, in_proportion, split, spread, standing, take_back
 
 __all__ = [
@@ -97,6 +97,7 @@ __all__ = [
     "check_credit_note",
     "check_discretion",
     "check_facility",
+    "check_held",
     "check_in_force",
     "check_issued",
     "check_lowerable",

@@ -8,19 +8,28 @@ from typing import Literal, Protocol
 
 from broker import LifeCycle
 from contracts.money import Money
-from services.billing.errors import ChargeCannotBecome, PriceEndsBeforeItBegins
+from services.billing.errors import ChargeCannotBecome, OnlyAHeldChargeIsDecided, PriceEndsBeforeItBegins
 
-ChargeStatus = Literal["unpriced", "open", "invoiced"]
+ChargeStatus = Literal["unpriced", "open", "invoiced", "held", "withdrawn"]
 
 CHARGE = LifeCycle[ChargeStatus](
     {
         "unpriced": {"open"},
-        "open": {"invoiced"},
-        "invoiced": {"open"},
+        "open": {"invoiced", "held"},
+        "invoiced": {"open", "held"},
+        "held": {"open", "withdrawn"},
+        "withdrawn": set(),
     },
     refused=ChargeCannotBecome,
 )
-"""A charge of a voided invoice is open again."""
+"""A charge of a voided invoice is open again. One of an encounter that did not take place is held: nobody is asked for it
+until a person has decided whether the service was given all the same."""
+
+
+def check_held(status: ChargeStatus) -> None:
+    """Raises OnlyAHeldChargeIsDecided."""
+    if status != "held":
+        raise OnlyAHeldChargeIsDecided(state=status)
 
 
 class Priced(Protocol):

@@ -56,6 +56,13 @@ class EncounterBill(Base):
 
     encounter_id: Mapped[UUID] = mapped_column(primary_key=True)
     discharged_at: Mapped[datetime | None]
+    cancelled_at: Mapped[datetime | None] = mapped_column(comment="when it turned out that it did not take place")
+
+    @classmethod
+    async def is_cancelled(cls, session: AsyncSession, encounter_id: UUID | None) -> bool:
+        """Whether we heard that an encounter did not take place."""
+        cancelled = select(cls.cancelled_at).where(cls.encounter_id == encounter_id, cls.cancelled_at.is_not(None))
+        return await session.scalar(cancelled) is not None
 
     @classmethod
     async def locked(cls, session: AsyncSession, encounter_id: UUID) -> Self:

@@ -16,6 +16,8 @@ from services.billing.tables.invoices import Invoice
 
 Action = Literal[
     "invoice_voided",
+    "charge_released",
+    "charge_withdrawn",
     "adjustment_posted",
     "written_off",
     "write_off_requested",

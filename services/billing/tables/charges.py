@@ -74,6 +74,12 @@ class Charge(FollowsMerges, Base):
         in_order = query.order_by(cls.service_date, cls.order_id, cls.procedure_id, cls.position)
         return (await session.scalars(in_order.with_for_update())).all()
 
+    @classmethod
+    async def open_of_encounter(cls, session: AsyncSession, encounter_id: UUID) -> Sequence[Self]:
+        """What could be invoiced of an encounter, whoever its patient is, locked."""
+        query = select(cls).where(cls.encounter_id == encounter_id, cls.status == "open").order_by(cls.charge_id)
+        return (await session.scalars(query.with_for_update().execution_options(populate_existing=True))).all()
+
     def price_at(self, price: Money | None) -> None:
         """Gives it a price, which opens it; without one it stays unpriced."""
         if price is not None:

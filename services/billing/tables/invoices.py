@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Self
 from uuid import UUID, uuid4
 
-from sqlalchemy import ARRAY, CheckConstraint, ForeignKey, UniqueConstraint, Uuid, select, text
+from sqlalchemy import ARRAY, CheckConstraint, ColumnElement, ForeignKey, UniqueConstraint, Uuid, and_, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
@@ -17,6 +17,7 @@ from contracts.billing import InvoiceChanged, InvoiceKind, InvoiceStatus
 from contracts.money import Money
 from services.billing import rules
 from services.billing.errors import InvoiceNotFound
+from services.billing.tables.accounts import EncounterBill
 from services.billing.tables.base import Base, FollowsMerges
 
 NEVER_LESS_THAN_NOTHING = "allocated_amount >= 0 AND adjusted_amount >= 0 AND allocated_amount + adjusted_amount <= {total}"
@@ -141,6 +142,12 @@ class Invoice(StateOwner, FollowsMerges, Base):
         """Those that meet the conditions, locked in the order of their ids."""
         query = select(cls).where(*conditions).order_by(cls.invoice_id)  # type: ignore[arg-type]
         return (await session.scalars(query.with_for_update(of=cls).execution_options(populate_existing=True))).all()
+
+    @classmethod
+    def of_cancelled(cls) -> ColumnElement[bool]:
+        """Those that still ask for something of an encounter that did not take place: somebody has to take it back."""
+        cancelled = select(EncounterBill.encounter_id).where(EncounterBill.cancelled_at.is_not(None))
+        return and_(cls.encounter_id.in_(cancelled), cls.status != "void", cls.adjusted_amount < cls.total_amount)
 
     @classmethod
     def draft(

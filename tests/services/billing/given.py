@@ -10,6 +10,7 @@ from sqlalchemy import select
 
 from broker._tables import schedule
 from contracts.clinical import (
+    EncounterCancelled,
     EncounterDischarged,
     PatientChanged,
     PatientMerged,
@@ -97,6 +98,10 @@ def completed(
 
 def discharged(encounter_id: UUID = ENCOUNTER, patient_id: UUID = PATIENT) -> EncounterDischarged:
     return EncounterDischarged(encounter_id=encounter_id, patient_id=patient_id, facility_id=FACILITY, discharged_at=NOON)
+
+
+def cancelled(encounter_id: UUID = ENCOUNTER) -> EncounterCancelled:
+    return EncounterCancelled(encounter_id=encounter_id, patient_id=PATIENT, facility_id=FACILITY, cancelled_at=NOON)
 
 
 def paid(amount: str, *, invoice_id: UUID | None = None, patient_id: UUID = PATIENT, currency: str = "USD") -> PaymentSucceeded:

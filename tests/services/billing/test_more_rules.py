@@ -89,7 +89,7 @@ class ClaimLine:
 @pytest.mark.parametrize(
     ("cycle", "ends"),
     [
-        (rules.CHARGE, set()),
+        (rules.CHARGE, {"withdrawn"}),
         (rules.COUPON, {"exhausted", "expired", "revoked"}),
         (rules.CLAIM, {"rejected", "paid"}),
         (rules.DISPUTE, {"won", "lost"}),
