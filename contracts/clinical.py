@@ -156,6 +156,8 @@ class DiagnosisRecorded(Event, name="diagnosis.recorded", version=1, key="diagno
     """ICD-10-CM."""
     status: Literal["provisional", "confirmed", "resolved", "refuted"]
     recorded_at: datetime
+    recorded_for: UUID | None = None
+    """Whose it is again when a merge is taken back. Null where it was said by who did not tell yet."""
 
 
 class AllergyRecorded(Event, name="allergy.recorded", version=1, key="allergy_id"):

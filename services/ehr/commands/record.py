@@ -11,6 +11,7 @@ from broker import NotYet, clock
 from contracts.auth import UserErased
 from contracts.lab import LabResultAvailable, LabResultCorrected
 from services.ehr import rules
+from services.ehr.commands.problems import part_problems
 from services.ehr.replicas import PatientReference, UserReference
 from services.ehr.tables import (
     Addendum,
@@ -50,14 +51,19 @@ async def enter_result(
 async def repoint_record(session: AsyncSession, patient_id: UUID, *, into_patient_id: UUID) -> None:
     """The record of a merged patient becomes part of that of the one that lives on. Raises NotYet.
 
-    What is being written meanwhile is found all the same: by whom it was recorded for.
+    What is being written meanwhile is found all the same: by whom it was recorded for. A problem that both had is on the list
+    twice, each with its own history, and is resolved twice: nobody's entry is changed by a merge, so that it can be taken back.
     """
     await _repoint(session, patient_id, to=(await PatientReference.current(session, into_patient_id)).id)
 
 
 async def give_record_back(session: AsyncSession, patient_id: UUID) -> None:
-    """A merge was taken back: what was recorded for the patient, or for whom was merged into them, is theirs again."""
+    """A merge was taken back: what was recorded for the patient, or for whom was merged into them, is theirs again.
+
+    Raises NotYet.
+    """
     await _repoint(session, patient_id, to=patient_id)
+    await part_problems(session, patient_id)
 
 
 async def _repoint(session: AsyncSession, patient_id: UUID, *, to: UUID) -> None:

@@ -180,6 +180,16 @@ async def test_a_diagnosis_goes_its_way(clinical: Workplace, doctor: httpx.Async
     assert told == ["provisional", "confirmed", "resolved"]
 
 
+async def test_a_diagnosis_says_whom_it_was_recorded_for(clinical: Workplace, doctor: httpx.AsyncClient) -> None:
+    """Under the id of a merged record it belongs to the one that lives on, and is the merged one's again one day."""
+    merged, survivor = await register(clinical, "M-1"), await register(clinical, "M-2")
+    async with clinical.transaction() as session:
+        await commands.merge_patients(session, merged, into_patient_id=survivor)
+    await written(doctor, merged, "diagnoses")
+    [told] = await clinical.published(DiagnosisRecorded)
+    assert (told.patient_id, told.recorded_for) == (survivor, merged)
+
+
 async def test_a_diagnosis_code_is_billable(clinical: Workplace, doctor: httpx.AsyncClient) -> None:
     """Well-formed, in the code set, and not further divided; the refusal does not repeat it."""
     patient_id = await register(clinical)

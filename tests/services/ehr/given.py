@@ -98,17 +98,17 @@ async def amended(ehr: Workplace, note_id: UUID, *texts: str) -> None:
             await commands.add_addendum(session, note_id, author_id=CLINICIAN, text=text)
 
 
-def diagnosis(status: Any, diagnosis_id: UUID, code: str = "D50.9") -> DiagnosisRecorded:
+def diagnosis(status: Any, diagnosis_id: UUID, code: str = "D50.9", **fields: Any) -> DiagnosisRecorded:
     """Clinical's word on a diagnosis."""
-    return DiagnosisRecorded(
-        diagnosis_id=diagnosis_id,
-        patient_id=PATIENT,
-        facility_id=FACILITY,
-        encounter_id=ENCOUNTER,
-        code=code,
-        status=status,
-        recorded_at=EARLIER,
-    )
+    said: dict[str, Any] = {
+        "patient_id": PATIENT,
+        "facility_id": FACILITY,
+        "encounter_id": ENCOUNTER,
+        "code": code,
+        "status": status,
+        "recorded_at": EARLIER,
+    }
+    return DiagnosisRecorded(**said | {"diagnosis_id": diagnosis_id} | fields)
 
 
 def result(result_id: UUID, value: str, **fields: Any) -> LabResultAvailable:

@@ -37,9 +37,9 @@ async def problems(ehr: Workplace) -> list[Problem]:
         return list(await session.scalars(select(Problem).order_by(Problem.added_at)))
 
 
-async def added(ehr: Workplace, code: str) -> UUID:
+async def added(ehr: Workplace, code: str, *, patient_id: UUID = PATIENT) -> UUID:
     async with ehr.transaction() as session:
-        problem = await commands.add_problem(session, patient_id=PATIENT, code=code, added_by=CLINICIAN)
+        problem = await commands.add_problem(session, patient_id=patient_id, code=code, added_by=CLINICIAN)
     return problem.problem_id
 
 
@@ -223,6 +223,94 @@ async def test_a_merge_that_is_taken_back_gives_the_record_back(ehr: Workplace) 
     for patient_id, expected in ((PATIENT, mine), (other, theirs)):
         listed = (await reader.get(f"/patients/{patient_id}/results")).json()["items"]
         assert [entry["result_id"] for entry in listed] == [str(expected)]
+
+
+OTHER = uuid4()
+
+
+async def merged(ehr: Workplace) -> None:
+    """Clinical's words on a merge of the patient: the state, and that it happened."""
+    await ehr.deliver(patient(OTHER))
+    await ehr.deliver(patient(version=2, status="merged", merged_into=OTHER))
+    await ehr.deliver(PatientMerged(patient_id=PATIENT, into_patient_id=OTHER, facility_id=FACILITY, merged_at=clock.now()))
+
+
+async def unmerged(ehr: Workplace, *, state_first: bool = True) -> None:
+    """Clinical's words on that merge being taken back, of which either may be heard first."""
+    state = patient(version=3)
+    said = PatientUnmerged(patient_id=PATIENT, from_patient_id=OTHER, facility_id=FACILITY, unmerged_at=clock.now())
+    for event in (state, said) if state_first else (said, state):
+        await ehr.deliver(event)
+
+
+async def lists(ehr: Workplace) -> list[list[tuple[str, str]]]:
+    """What is on the patient's list of problems, and what on that of the other: code and state."""
+    reader = ehr.client("clinician", at=FACILITY)
+    found = []
+    for patient_id in (PATIENT, OTHER):
+        problems = (await reader.get(f"/patients/{patient_id}/problems")).json()["items"]
+        assert {problem["patient_id"] for problem in problems} <= {str(patient_id)}
+        found.append(sorted((problem["code"], problem["status"]) for problem in problems))
+    return found
+
+
+async def test_what_is_recorded_under_a_merged_id_is_given_back(ehr: Workplace) -> None:
+    """A problem that somebody added, and one that a diagnosis put on the list, go with the id that was named."""
+    await merged(ehr)
+    await added(ehr, "I10")
+    await ehr.deliver(diagnosis("confirmed", uuid4(), patient_id=OTHER, recorded_for=PATIENT))
+    assert {problem.patient_id for problem in await problems(ehr)} == {OTHER}
+    await unmerged(ehr)
+    assert await lists(ehr) == [[("D50.9", "active"), ("I10", "active")], []]
+
+
+async def test_a_diagnosis_heard_of_late_is_whose_it_was_recorded_for(ehr: Workplace) -> None:
+    """Clinical said it while the two were one; it is heard after they are two again."""
+    await merged(ehr)
+    await unmerged(ehr)
+    await ehr.deliver(diagnosis("confirmed", uuid4(), patient_id=OTHER, recorded_for=PATIENT))
+    assert await lists(ehr) == [[("D50.9", "active")], []]
+
+
+async def test_a_problem_that_both_had_stays_twice(ehr: Workplace) -> None:
+    """A merge changes no entry, so that it can be taken back: each is resolved by itself, and a third is refused."""
+    mine = await added(ehr, "I10")
+    await ehr.deliver(patient(OTHER))
+    await added(ehr, "I10", patient_id=OTHER)
+    await merged(ehr)
+    assert [(problem.patient_id, problem.status) for problem in await problems(ehr)] == [(OTHER, "active")] * 2
+    with pytest.raises(errors.ProblemIsOnTheListAlready):
+        await added(ehr, "I10")
+    async with ehr.transaction() as session:
+        await commands.resolve_problem(session, mine, resolved_by=CLINICIAN)
+    await unmerged(ehr)
+    assert await lists(ehr) == [[("I10", "resolved")], [("I10", "active")]]
+
+
+@pytest.mark.parametrize("state_first", [True, False])
+@pytest.mark.parametrize(("had", "came"), [(PATIENT, OTHER), (OTHER, PATIENT)])
+async def test_one_problem_of_two_patients_is_two(ehr: Workplace, had: UUID, came: UUID, state_first: bool) -> None:
+    """What was one problem while they were one patient is on the lists of both when each has a diagnosis of it."""
+    await ehr.deliver(patient(OTHER))
+    await ehr.deliver(diagnosis("confirmed", uuid4(), patient_id=had))
+    await merged(ehr)
+    await ehr.deliver(diagnosis("confirmed", uuid4(), patient_id=OTHER, recorded_for=came))
+    assert len(await problems(ehr)) == 1
+    await unmerged(ehr, state_first=state_first)
+    assert await lists(ehr) == [[("D50.9", "active")]] * 2
+    assert len(await ehr.published(ProblemAdded)) == 2
+
+
+async def test_a_problem_that_only_the_other_still_has_is_theirs_alone(ehr: Workplace) -> None:
+    """While they were one, the other's diagnosis kept it on the list; parted, the patient's own no longer does."""
+    mine = uuid4()
+    await ehr.deliver(diagnosis("confirmed", mine))
+    await merged(ehr)
+    await ehr.deliver(diagnosis("confirmed", uuid4(), patient_id=OTHER, recorded_for=OTHER))
+    await ehr.deliver(diagnosis("refuted", mine, patient_id=OTHER, recorded_for=PATIENT))
+    assert [problem.status for problem in await problems(ehr)] == ["active"]
+    await unmerged(ehr)
+    assert await lists(ehr) == [[("D50.9", "resolved")], [("D50.9", "active")]]
 
 
 def test_merges_and_what_takes_them_back_come_in_one_queue() -> None:
