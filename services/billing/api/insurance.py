@@ -87,28 +87,28 @@ async def submit_claim(claim_id: UUID, who: Clerk, session: Transaction) -> view
 async def accept_claim(claim_id: UUID, who: Clerk, session: Transaction) -> views.Claim:
     """The payer looks at it."""
     await seen(session, tables.InsuranceClaim, claim_id, who)
-    return views.Claim.model_validate(await commands.accept_claim(session, claim_id))
+    return views.Claim.model_validate(await commands.accept_claim(session, claim_id, by=who.subject))
 
 
 @router.post("/claims/{claim_id}/reject")
 async def reject_claim(claim_id: UUID, asked: views.Answer, who: Clerk, session: Transaction) -> views.Claim:
     """The payer did not look at it."""
     await seen(session, tables.InsuranceClaim, claim_id, who)
-    return views.Claim.model_validate(await commands.reject_claim(session, claim_id, asked.reason))
+    return views.Claim.model_validate(await commands.reject_claim(session, claim_id, asked.reason, by=who.subject))
 
 
 @router.post("/claims/{claim_id}/deny")
 async def deny_claim(claim_id: UUID, asked: views.Answer, who: Clerk, session: Transaction) -> views.Claim:
     """The payer pays nothing."""
     await seen(session, tables.InsuranceClaim, claim_id, who)
-    return views.Claim.model_validate(await commands.deny_claim(session, claim_id, asked.reason))
+    return views.Claim.model_validate(await commands.deny_claim(session, claim_id, asked.reason, by=who.subject))
 
 
 @router.post("/claims/{claim_id}/appeal")
 async def appeal_claim(claim_id: UUID, asked: views.Answer, who: Clerk, session: Transaction) -> views.Claim:
     """Asks the payer to look again."""
     await seen(session, tables.InsuranceClaim, claim_id, who)
-    return views.Claim.model_validate(await commands.appeal_claim(session, claim_id, asked.reason))
+    return views.Claim.model_validate(await commands.appeal_claim(session, claim_id, asked.reason, by=who.subject))
 
 
 @router.post("/claims/{claim_id}/remittance")

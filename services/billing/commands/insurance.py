@@ -123,34 +123,38 @@ async def submit_claim(session: AsyncSession, claim_id: UUID) -> InsuranceClaim:
     return claim
 
 
-async def accept_claim(session: AsyncSession, claim_id: UUID) -> InsuranceClaim:
+async def accept_claim(session: AsyncSession, claim_id: UUID, *, by: str) -> InsuranceClaim:
     """The payer looks at it. Raises ClaimCannotBecome, NotFound."""
     claim = await InsuranceClaim.locked(session, claim_id)
     claim.move("accepted")
+    session.add(BillingAuditEntry.on_claim(claim, "claim_accepted", by))
     return claim
 
 
-async def reject_claim(session: AsyncSession, claim_id: UUID, reason: str) -> InsuranceClaim:
+async def reject_claim(session: AsyncSession, claim_id: UUID, reason: str, *, by: str) -> InsuranceClaim:
     """The payer did not look at it. Raises ClaimCannotBecome, NotFound."""
     claim = await InsuranceClaim.locked(session, claim_id)
     claim.move("rejected")
     claim.reason = reason
+    session.add(BillingAuditEntry.on_claim(claim, "claim_rejected", by))
     return claim
 
 
-async def deny_claim(session: AsyncSession, claim_id: UUID, reason: str) -> InsuranceClaim:
+async def deny_claim(session: AsyncSession, claim_id: UUID, reason: str, *, by: str) -> InsuranceClaim:
     """The payer pays nothing: the patient owes what they owed. Raises ClaimCannotBecome, NotFound."""
     claim = await InsuranceClaim.locked(session, claim_id)
     claim.move("denied")
     claim.reason, claim.decided_at = reason, clock.now()
+    session.add(BillingAuditEntry.on_claim(claim, "claim_denied", by))
     return claim
 
 
-async def appeal_claim(session: AsyncSession, claim_id: UUID, reason: str) -> InsuranceClaim:
+async def appeal_claim(session: AsyncSession, claim_id: UUID, reason: str, *, by: str) -> InsuranceClaim:
     """Asks the payer to look at a denied claim again. Raises ClaimCannotBecome, NotFound."""
     claim = await InsuranceClaim.locked(session, claim_id)
     claim.move("appealed")
     claim.reason, claim.decided_at = reason, None
+    session.add(BillingAuditEntry.on_claim(claim, "claim_appealed", by))
     return claim
 
 

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from broker import clock
 from contracts.money import Money
 from services.billing.tables.base import Base
+from services.billing.tables.insurance import InsuranceClaim
 from services.billing.tables.invoices import Invoice
 
 Action = Literal[
@@ -26,6 +27,10 @@ Action = Literal[
     "credit_note_issued",
     "credit_applied",
     "coupon_redeemed",
+    "claim_accepted",
+    "claim_rejected",
+    "claim_denied",
+    "claim_appealed",
     "remittance_posted",
     "sent_to_collections",
     "recalled_from_collections",
@@ -51,6 +56,11 @@ class BillingAuditEntry(Base):
     def about(cls, invoice: Invoice, action: Action, by: str, amount: Money) -> Self:
         """A decision about an invoice."""
         return cls.of(action, by, amount, invoice.facility_id, invoice.patient_id, invoice.invoice_id)
+
+    @classmethod
+    def on_claim(cls, claim: InsuranceClaim, action: Action, by: str) -> Self:
+        """What a payer decided on a claim, as a person took it down, or that a person does not leave it at that."""
+        return cls.of(action, by, claim.total, claim.facility_id, claim.patient_id, claim.invoice_id)
 
     @classmethod
     def of(

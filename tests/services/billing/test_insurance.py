@@ -72,7 +72,7 @@ async def accepted(billing: Workplace, invoice: Invoice, policy: InsurancePolicy
     async with billing.transaction() as session:
         await commands.complete_claim(session, claim.claim_id)
         await commands.submit_claim(session, claim.claim_id)
-        return await commands.accept_claim(session, claim.claim_id)
+        return await commands.accept_claim(session, claim.claim_id, by="clerk")
 
 
 async def remitted(billing: Workplace, claim: InsuranceClaim, *answers: Sequence[str]) -> InsuranceClaim:
@@ -106,7 +106,7 @@ async def test_a_remittance_adjusts_what_nobody_is_asked_for(billing: Workplace)
     await billing.deliver(paid("60.00", invoice_id=invoice.invoice_id))
     assert (await invoice_of(billing, invoice.invoice_id)).balance == usd("60.00")
     assert [event.amount for event in await billing.published(AdjustmentPosted)] == [usd("30.00")]
-    assert await decisions(billing) == [("remittance_posted", "clerk", Decimal("30.00"))]
+    assert (await decisions(billing))[-1] == ("remittance_posted", "clerk", Decimal("30.00"))
 
 
 async def test_a_remittance_adds_up_line_by_line(billing: Workplace) -> None:
@@ -150,11 +150,11 @@ async def test_a_denied_claim_is_the_patients_or_is_appealed(billing: Workplace)
     invoice = await invoiced(billing, "100.00")
     claim = await accepted(billing, invoice, await covered(billing))
     async with billing.transaction() as session:
-        await commands.deny_claim(session, claim.claim_id, "not covered")
+        await commands.deny_claim(session, claim.claim_id, "not covered", by="clerk")
     assert (await invoice_of(billing, invoice.invoice_id)).balance == usd("100.00")
     assert (await drafted(billing, invoice, await covered(billing, "secondary"))).total == usd("100.00")
     async with billing.transaction() as session:
-        await commands.appeal_claim(session, claim.claim_id, "it is")
+        await commands.appeal_claim(session, claim.claim_id, "it is", by="clerk")
     assert (await remitted(billing, claim, ("100.00", "0.00", "0.00"))).status == "paid"
 
 
@@ -170,8 +170,27 @@ async def test_a_rejected_claim_is_claimed_anew(billing: Workplace) -> None:
     async with billing.transaction() as session:
         await commands.complete_claim(session, claim.claim_id)
         await commands.submit_claim(session, claim.claim_id)
-        await commands.reject_claim(session, claim.claim_id, "wrong number")
+        await commands.reject_claim(session, claim.claim_id, "wrong number", by="clerk")
     assert (await drafted(billing, invoice, policy)).status == "draft"
+
+
+async def test_what_a_payer_decides_is_in_the_audit_log(billing: Workplace) -> None:
+    """With who took it down and how much was claimed, whatever becomes of the claim; so is an appeal."""
+    invoice, policy = await invoiced(billing, "100.00"), await covered(billing)
+    turned_down = await drafted(billing, invoice, policy)
+    async with billing.transaction() as session:
+        await commands.complete_claim(session, turned_down.claim_id)
+        await commands.submit_claim(session, turned_down.claim_id)
+    async with billing.client("billing_clerk", at=FACILITY, subject="clerk") as clerk:
+        await clerk.post(f"/claims/{turned_down.claim_id}/reject", json={"reason": "wrong number"})
+        claim = await drafted(billing, invoice, policy)
+        async with billing.transaction() as session:
+            await commands.complete_claim(session, claim.claim_id)
+            await commands.submit_claim(session, claim.claim_id)
+        for step in ("accept", "deny", "appeal"):
+            await clerk.post(f"/claims/{claim.claim_id}/{step}", json={"reason": "because"})
+    decided = ("claim_rejected", "claim_accepted", "claim_denied", "claim_appealed")
+    assert await decisions(billing) == [(action, "clerk", Decimal("100.00")) for action in decided]
 
 
 async def test_a_claim_needs_a_diagnosis(billing: Workplace) -> None:
