@@ -86,7 +86,7 @@ class LabSampleCollected(Event, name="lab.sample.collected", version=1, key="ord
 
 
 class LabSampleRejected(Event, name="lab.sample.rejected", version=1, key="order_id"):
-    """A sample cannot be used; `recollect_order_id` is the order for a new one."""
+    """A sample cannot be used and another is taken: `recollect_order_id` is the order for it."""
 
     sample_id: UUID
     order_id: UUID

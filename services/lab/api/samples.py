@@ -54,7 +54,7 @@ async def accept_sample(sample_id: UUID, session: Transaction, who: Technician, 
 
 @router.post("/samples/{sample_id}/reject", status_code=201)
 async def reject_sample(sample_id: UUID, asked: Rejection, session: Transaction, who: Technician, key: Idempotent) -> OrderView:
-    """The sample cannot be used; gives the order for a new one."""
+    """The sample cannot be used; gives the order for a new one, or the first order where none is taken any more."""
     await visible(session, who, Sample, sample_id)
     return OrderView.model_validate(await commands.reject_sample(session, sample_id, **dict(asked)))
 

@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from broker import clock, publish
 from contracts.lab import LabOrderCancelled, LabOrderCompleted, LabOrderPlaced, OrderedTest
 from services.lab import rules
+from services.lab.commands.orderable import is_sampled_again
 from services.lab.tables import LabOrder, LabResult, LabTest, OrderLine, ReflexTest, Sample
 
 
@@ -44,12 +45,18 @@ def end_cancelled(session: AsyncSession, order: LabOrder, reason: str, *, announ
         publish(session, LabOrderCancelled.of(order))
 
 
-def recollect(session: AsyncSession, order: LabOrder, sample: Sample) -> LabOrder:
-    """Moves the tests of a rejected sample to a new order, which is given back. Raises OrderCannotBecome."""
+async def recollect(session: AsyncSession, order: LabOrder, sample: Sample) -> LabOrder | None:
+    """Moves the tests of a rejected sample to a new order, which is given back.
+
+    Where no other sample is taken the tests are given up, and None is given. Raises OrderCannotBecome, NotYet.
+    """
     rules.check_recollectable(order.status)
     rejected = [line for line in order.lines if line.sample_id == sample.sample_id]
+    goes_on = await is_sampled_again(session, order)
     for line in rejected:
-        line.status = "recollected"
+        line.status = "recollected" if goes_on else "cancelled"
+    if not goes_on:
+        return None
     moved = lines((line.test_code, line.test_name, line.reflex_of) for line in rejected)
     return announce(session, _further_order(session, order, moved, recollects=order.order_id))
 
@@ -57,7 +64,8 @@ def recollect(session: AsyncSession, order: LabOrder, sample: Sample) -> LabOrde
 async def add_reflex_tests(session: AsyncSession, order: LabOrder, result: LabResult) -> None:
     """What a result asks to be tested further is added to its order, on the same sample, once.
 
-    An order that is over takes no further test: a correction places a new one. Tests that are no longer offered are left out.
+    An order that is over takes no further test: a correction places a new one, if another sample may be taken. Tests that are
+    no longer offered are left out. Raises NotYet.
     """
     further = await _further_tests(session, order, result)
     if not further:
@@ -67,7 +75,7 @@ async def add_reflex_tests(session: AsyncSession, order: LabOrder, result: LabRe
         for line in added:
             line.sample_id = result.sample_id
         order.lines.extend(added)
-    else:
+    elif await is_sampled_again(session, order):
         announce(session, _further_order(session, order, added))
 
 

@@ -30,6 +30,16 @@ async def check_orderable(session: AsyncSession, order: LabOrder) -> None:
             raise EncounterIsOfAnotherPatient(order_id=order.order_id)
 
 
+async def is_sampled_again(session: AsyncSession, order: LabOrder) -> bool:
+    """What `rules.is_sampled_again` says of an order that was placed. Raises NotYet."""
+    # Held: a death, or that the encounter is called off, is heard either here, or when the order for the sample is there.
+    patient = await PatientReference.held(session, order.patient_id)
+    if order.encounter_id is None:
+        return rules.is_sampled_again(patient.status, None)
+    await EncounterReference.require(session, order.encounter_id)
+    return rules.is_sampled_again(patient.status, (await EncounterReference.held(session, order.encounter_id)).status)
+
+
 async def check_duplicates(session: AsyncSession, order: LabOrder) -> None:
     """Whether each test of an orderable order was last ordered long enough ago, or there is a reason. Raises DuplicateOrder."""
     if order.duplicate_reason is not None:

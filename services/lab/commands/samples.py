@@ -76,17 +76,18 @@ async def accept_sample(session: AsyncSession, sample_id: UUID) -> Sample:
 async def reject_sample(session: AsyncSession, sample_id: UUID, *, reason: RejectionReason) -> LabOrder:
     """The sample cannot be used: its tests go on in a new order for another sample, which is given back.
 
-    The first order ends without them, and they are charged with the order that brings their results.
-    Raises NotFound, SampleCannotBecome, OrderCannotBecome.
+    The first order ends without them, and they are charged with the order that brings their results. Where no other sample is
+    taken any more (`rules.is_sampled_again`) they are given up, no sample is said to be awaited, and the first order is given.
+    Raises NotFound, SampleCannotBecome, OrderCannotBecome, NotYet.
     """
     order, sample = await _moved(session, sample_id, "rejected")
     sample.rejection_reason, sample.rejected_at = reason, clock.now()
-    again = recollect(session, order, sample)
-    publish(
-        session, LabSampleRejected.of(sample, patient_id=order.patient_id, reason=reason, recollect_order_id=again.order_id)
-    )
+    again = await recollect(session, order, sample)
+    if again is not None:
+        told = {"patient_id": order.patient_id, "reason": reason, "recollect_order_id": again.order_id}
+        publish(session, LabSampleRejected.of(sample, **told))
     conclude(session, order, reason=f"sample {reason}")
-    return again
+    return again or order
 
 
 async def store_sample(session: AsyncSession, sample_id: UUID) -> Sample:

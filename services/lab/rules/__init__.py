@@ -26,12 +26,14 @@ from services.lab.rules.controls import (
     westgard,
 )
 from services.lab.rules.ordering import (
+    CALLED_OFF_ENCOUNTERS,
     ENDED_ENCOUNTERS,
     TREATED,
     check_alive,
     check_encounter,
     check_facility,
     duplicate_window,
+    is_sampled_again,
 )
 from services.lab.rules.ranges import (
     NO_LIMITS,
@@ -70,6 +72,7 @@ from services.lab.rules.states import (
 __all__ = [
     "ANALYSED",
     "AT_LEAST",
+    "CALLED_OFF_ENCOUNTERS",
     "CALLS_DONE",
     "CALL_BACK",
     "CALL_WITHIN",
@@ -128,6 +131,7 @@ __all__ = [
     "is_critical",
     "is_in_control",
     "is_late",
+    "is_sampled_again",
     "is_waited_for",
     "limits_for",
     "order_after_acceptance",

@@ -14,6 +14,9 @@ TREATED: frozenset[PatientStatus] = frozenset({"active", "inactive"})
 ENDED_ENCOUNTERS: frozenset[EncounterStatus] = frozenset({"finished", "cancelled", "entered_in_error"})
 """In these states nothing more is done during an encounter."""
 
+CALLED_OFF_ENCOUNTERS: frozenset[EncounterStatus] = frozenset({"cancelled", "entered_in_error"})
+"""These do not take place, or never did."""
+
 
 def check_alive(status: PatientStatus) -> None:
     """Raises PatientIsDeceased."""
@@ -31,6 +34,14 @@ def check_encounter(status: EncounterStatus) -> None:
     """Raises EncounterIsOver, which names the state."""
     if status in ENDED_ENCOUNTERS:
         raise EncounterIsOver(state=status)
+
+
+def is_sampled_again(patient: PatientStatus, encounter: EncounterStatus | None) -> bool:
+    """Whether another sample may be taken for what was ordered: not from the dead, nor for an encounter that was called off.
+
+    What was ordered during an encounter is still owed to the patient when it is finished.
+    """
+    return patient != "deceased" and encounter not in CALLED_OFF_ENCOUNTERS
 
 
 def duplicate_window(placed_at: datetime, hours: int) -> tuple[datetime, datetime]:

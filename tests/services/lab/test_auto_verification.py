@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from broker import clock
-from contracts.lab import LabOrderCompleted, LabOrderPlaced, LabResultAvailable
+from contracts.lab import LabOrderCompleted, LabOrderPlaced, LabResultAvailable, LabResultCorrected
 from services.lab import commands, errors
 from services.lab.rules import Delta, GivenReflex
 from services.lab.tables import ControlMeasurement, LabOrder, LabResult
@@ -22,9 +22,11 @@ from tests.services.lab.bench import (
     accepted,
     catalogue,
     entered,
+    known_encounter,
     known_patient,
     merge,
     mmol,
+    patient,
     placed,
     policy,
     released,
@@ -204,6 +206,28 @@ async def test_a_correction_asks_for_a_further_test_in_a_new_order(lab: Workplac
     async with lab.transaction() as session:
         [line] = (await LabOrder.seen(session, further.order_id)).lines
     assert line.reflex_of == result_id
+
+
+@pytest.mark.parametrize("is_dead", [True, False])
+async def test_no_further_test_is_ordered_that_nobody_can_sample(lab: Workplace, is_dead: bool) -> None:
+    """A correction that asks for one is said all the same; while the first order is open, its own sample serves."""
+    await policy(lab, reflexes=[GivenReflex(further_test=GLUCOSE, flag="H")])
+    patient_id = await known_patient(lab)
+    encounter_id = await known_encounter(lab, patient_id)
+    over, open_ = [await placed(lab, patient_id, encounter_id=encounter_id) for _ in range(2)]
+    await accepted(lab, over)
+    result_id = await verified(lab, over, mmol("4.2"))
+    await accepted(lab, open_)
+    if is_dead:
+        await lab.deliver(patient(patient_id, version=2, status="deceased"))
+    else:
+        await known_encounter(lab, patient_id, "cancelled", encounter_id=encounter_id, version=2)
+    async with lab.transaction() as session:
+        await commands.correct_result(session, result_id, mmol("5.6"), reason="typing error")
+    assert len(await lab.published(LabResultCorrected)) == 1
+    assert len(await lab.published(LabOrderPlaced)) == 2
+    await verified(lab, open_, mmol("5.6"))
+    assert await lines(lab, open_) == [(POTASSIUM, "resulted"), (GLUCOSE, "pending")]
 
 
 async def test_a_reflex_test_is_in_the_catalogue(lab: Workplace) -> None:

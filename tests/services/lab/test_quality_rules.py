@@ -195,3 +195,22 @@ def test_nothing_is_ordered_for_the_dead(status: PatientStatus) -> None:
             rules.check_alive(status)
     else:
         rules.check_alive(status)
+
+
+@pytest.mark.parametrize(
+    ("patient", "encounter", "again"),
+    [
+        ("active", None, True),
+        ("active", "in_progress", True),
+        ("inactive", "finished", True),
+        ("active", "cancelled", False),
+        ("active", "entered_in_error", False),
+        ("deceased", None, False),
+        ("deceased", "finished", False),
+    ],
+)
+def test_no_other_sample_is_taken_from_the_dead_or_for_nothing(
+    patient: PatientStatus, encounter: EncounterStatus | None, again: bool
+) -> None:
+    """What was ordered during an encounter is still owed when it is finished."""
+    assert rules.is_sampled_again(patient, encounter) is again

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import get_args
 from uuid import UUID
 
 import pytest
 from sqlalchemy import select
 
+from contracts.clinical import EncounterStatus
 from contracts.lab import (
     LabOrderCancelled,
     LabOrderCompleted,
@@ -26,8 +28,10 @@ from tests.services.lab.bench import (
     accepted,
     catalogue,
     entered,
+    known_encounter,
     known_patient,
     mmol,
+    patient,
     placed,
     received,
     verified,
@@ -142,6 +146,51 @@ async def test_a_rejected_sample_is_not_measured(lab: Workplace) -> None:
     await reject(lab, sample_id)
     with pytest.raises(errors.TestHasNoAcceptedSample):
         await entered(lab, order_id, mmol("4"))
+
+
+@pytest.mark.parametrize("called_off", [None, "cancelled", "entered_in_error"])
+async def test_no_other_sample_is_ordered_that_nobody_can_take(lab: Workplace, called_off: EncounterStatus | None) -> None:
+    """The tests are given up, and nobody awaits a sample; the order ends with what it has, and its end is said."""
+    patient_id = await known_patient(lab)
+    encounter_id = await known_encounter(lab, patient_id)
+    order_id = await placed(lab, patient_id, POTASSIUM, GLUCOSE, encounter_id=encounter_id)
+    unmeasured = await placed(lab, patient_id, encounter_id=encounter_id)
+    await accepted(lab, order_id, POTASSIUM)
+    await verified(lab, order_id, mmol("4"))
+    samples = [await received(lab, order_id), await received(lab, unmeasured)]
+    if called_off is None:
+        await lab.deliver(patient(patient_id, version=2, status="deceased"))
+    else:
+        await known_encounter(lab, patient_id, called_off, encounter_id=encounter_id, version=2)
+    assert [await reject(lab, sample) for sample in samples] == [order_id, unmeasured]
+    assert await lab.published(LabSampleRejected) == []
+    assert len(await lab.published(LabOrderPlaced)) == 2
+    [completed], [cancelled] = await lab.published(LabOrderCompleted), await lab.published(LabOrderCancelled)
+    assert (completed.order_id, [test.code for test in completed.tests]) == (order_id, [POTASSIUM])
+    assert (cancelled.order_id, cancelled.reason) == (unmeasured, "sample haemolysed")
+
+
+async def test_another_sample_is_ordered_after_the_encounter(lab: Workplace) -> None:
+    """What was ordered during an encounter is still owed when it is finished."""
+    patient_id = await known_patient(lab)
+    encounter_id = await known_encounter(lab, patient_id)
+    order_id = await placed(lab, patient_id, encounter_id=encounter_id)
+    sample_id = await received(lab, order_id)
+    await known_encounter(lab, patient_id, "finished", encounter_id=encounter_id, version=2)
+    again = await reject(lab, sample_id)
+    assert again != order_id
+    assert (await lab.published(LabOrderPlaced))[-1].encounter_id == encounter_id
+
+
+async def test_nobody_dies_while_another_sample_is_ordered(lab: Workplace) -> None:
+    """The lab hears of it when the new order is there, and cancels that."""
+    patient_id = await known_patient(lab)
+    sample_id = await received(lab, await placed(lab, patient_id))
+    async with lab.transaction() as session:
+        await commands.reject_sample(session, sample_id, reason="clotted")
+        hearing = asyncio.create_task(lab.deliver(patient(patient_id, version=2, status="deceased")))
+        await lab.somebody_waits()
+    await hearing
 
 
 async def test_the_sample_of_an_order_that_ended_is_not_recollected(lab: Workplace) -> None:
