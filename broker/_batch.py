@@ -33,7 +33,7 @@ NARROW = 16
 SUSPICIONS = 3
 """How often in a batch the event in whose call something was raised is taken alone at once, before halves are looked through.
 
-It may be innocent (a flush in its call fails for what a neighbour left pending): alone it then takes effect, and the neighbour is found.
+It may be innocent: a flush in its call fails for what a neighbour left pending. Alone it takes effect, and that one is found.
 """
 
 TRIES = 5
