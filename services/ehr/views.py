@@ -243,7 +243,7 @@ class ResultView(Shown):
 
 
 class RetentionView(Shown):
-    """Why what an erased user wrote stays."""
+    """Why what an erased user wrote stays; `entries` at the facilities that may be seen."""
 
     user_id: UUID
     entries: int

@@ -16,7 +16,6 @@ COMMON = {
     "auth /roles": "which roles there are",
     "clinical /icd10-codes": "the code set",
     "clinical /patients/{patient_id}/break-glass": "meant for other facilities' patients; it is audited and reviewed",
-    "ehr /retentions": "users, who belong to no facility",
     "lab /lab-tests": "the catalogue",
     "notification /templates": "the platform's texts",
     "notification /topics": "what can be told",

@@ -35,6 +35,11 @@ async def list_encounters(patient_id: UUID, session: Reading, who: Reader, page:
 
 @router.get("/retentions")
 async def list_retentions(session: Reading, who: PrivacyOfficer, page: PageRequest) -> Page[RetentionView]:
-    """The erased users whose entries stay in patients' records, and why; users belong to no facility."""
-    by = [Retention.erased_at, Retention.user_id]
-    return await page.read(session, select(Retention), by=by, view=RetentionView.model_validate)
+    """The erased users whose entries stay in the records of the token's facilities; how many entries there, and why."""
+
+    def shown(retention: Retention) -> RetentionView:
+        known = {"user_id": retention.user_id, "reason": retention.reason, "erased_at": retention.erased_at}
+        return RetentionView(**known, entries=retention.counted_at(who.facilities))
+
+    query = select(Retention).where(Retention.at_any(who.facilities))
+    return await page.read(session, query, by=[Retention.erased_at, Retention.user_id], view=shown)

@@ -61,9 +61,14 @@ async def draft_note(
 
 
 async def edit_note(session: AsyncSession, note_id: UUID, *, editor_id: UUID, content: Content) -> Note:
-    """Changes what a draft says. Raises NotFound, OnlyTheAuthorEditsAndSigns, OnlyADraftIsEdited, NoteKeepsItsKind."""
+    """Changes what a draft says.
+
+    Raises NotFound, OnlyTheAuthorEditsAndSigns, UserMayNotWriteHere, NursesWriteProgressNotes, OnlyADraftIsEdited,
+    NoteKeepsItsKind.
+    """
     note, editor = await _working_on(session, note_id, editor_id)
     rules.check_author(note.author_id, editor)
+    rules.check_writes(editor, note.kind)
     rules.check_editable(note.status, note.kind, content)
     note.write(content)
     return note
@@ -137,9 +142,10 @@ async def add_addendum(
 async def mark_note_as_error(session: AsyncSession, note_id: UUID, *, user_id: UUID, reason: str) -> Note:
     """The note never should have been: it stays to be seen, with all that belongs to it.
 
-    Raises NotFound, NoteCannotBecome, OnlyAuthorOrClinicianWithdraws.
+    Raises NotFound, NoteCannotBecome, UserMayNotWriteHere, OnlyAuthorOrClinicianWithdraws.
     """
     note, user = await _working_on(session, note_id, user_id)
+    rules.check_writes(user)
     rules.check_withdraws(note.author_id, user)
     note.become("entered_in_error")
     note.marked_at, note.marked_by, note.reason = clock.now(), user_id, reason

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from uuid import UUID, uuid4
 
-from sqlalchemy import func, select, update
+from sqlalchemy import func, or_, select, union_all, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from broker import NotYet, clock
@@ -28,9 +28,6 @@ from services.ehr.tables import (
 
 CHILDREN = (Note, Problem, DiagnosisEntry, Document, Result)
 """All that moves with a merge."""
-
-WRITTEN_BY = (Note.author_id, Addendum.author_id, Cosignature.cosigner_id, DocumentVersion.attached_by, Problem.added_by)
-"""Where the record names who wrote."""
 
 
 async def enter_result(
@@ -82,11 +79,27 @@ async def retain_what_was_written(session: AsyncSession, event: UserErased) -> N
     drafts = update(Note).where(Note.author_id == event.user_id, Note.status == "draft")
     withdrawn = {"status": rules.NOTE.moved("draft", "entered_in_error"), "reason": "its author is gone"}
     await session.execute(drafts.values(**withdrawn, marked_at=clock.now()))
-    entries = 0
-    for column in WRITTEN_BY:
-        entries += await session.scalar(select(func.count()).where(column == event.user_id)) or 0
-    if entries and await session.get(Retention, event.user_id) is None:
-        session.add(Retention(user_id=event.user_id, entries=entries, reason=rules.RETAINED_BECAUSE, erased_at=event.erased_at))
+    entries_at = await _entries_of(session, event.user_id)
+    if entries_at and await session.get(Retention, event.user_id) is None:
+        kept = {"entries": sum(entries_at.values()), "entries_at": entries_at}
+        session.add(Retention(user_id=event.user_id, **kept, reason=rules.RETAINED_BECAUSE, erased_at=event.erased_at))
+
+
+async def _entries_of(session: AsyncSession, user_id: UUID) -> dict[str, int]:
+    """By facility, the entries that name a user: as who wrote, signed, attached, added, resolved or withdrew them."""
+    named = union_all(
+        select(Note.facility_id).where(or_(Note.author_id == user_id, Note.marked_by == user_id)),
+        select(Note.facility_id).join(Addendum, Addendum.note_id == Note.note_id).where(Addendum.author_id == user_id),
+        select(Note.facility_id)
+        .join(Cosignature, Cosignature.note_id == Note.note_id)
+        .where(Cosignature.cosigner_id == user_id),
+        select(Document.facility_id)
+        .join(DocumentVersion, DocumentVersion.document_id == Document.document_id)
+        .where(DocumentVersion.attached_by == user_id),
+        select(Problem.facility_id).where(or_(Problem.added_by == user_id, Problem.resolved_by == user_id)),
+    ).subquery()
+    query = select(named.c.facility_id, func.count()).group_by(named.c.facility_id)
+    return {str(facility_id): count for facility_id, count in await session.execute(query)}
 
 
 def _shared(table: type[Result | ResultEntry], said: LabResultAvailable | LabResultCorrected) -> dict[str, object]:

@@ -33,7 +33,7 @@ class Note(OfPatient, Base):
     cosign_due_at: Mapped[datetime | None]
     overdue_at: Mapped[datetime | None] = mapped_column(comment="when nobody had cosigned in time")
     marked_at: Mapped[datetime | None]
-    marked_by: Mapped[UUID | None]
+    marked_by: Mapped[UUID | None] = mapped_column(index=True)
     reason: Mapped[str | None] = mapped_column(comment="why it was entered in error")
     addenda: Mapped[list[Addendum]] = relationship(lazy="selectin", order_by="Addendum.number")
     cosignature: Mapped[Cosignature | None] = relationship(lazy="selectin")

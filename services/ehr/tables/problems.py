@@ -25,7 +25,7 @@ class Problem(OfPatient, Base):
     added_at: Mapped[datetime]
     added_by: Mapped[UUID | None] = mapped_column(index=True, comment="null where a diagnosis did")
     resolved_at: Mapped[datetime | None]
-    resolved_by: Mapped[UUID | None] = mapped_column(comment="null where a diagnosis did")
+    resolved_by: Mapped[UUID | None] = mapped_column(index=True, comment="null where a diagnosis did")
 
     def become(self, status: ProblemStatus) -> None:
         """Moves to another state. Raises ProblemCannotBecome."""

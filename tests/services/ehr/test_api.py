@@ -5,11 +5,16 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID, uuid4
 
+from broker import clock
+from contracts.auth import UserErased
+from services.ehr import commands
+from services.ehr.rules import Progress
 from tests.services.ehr.given import (
     CLINICIAN,
     COLLEAGUE,
     ELSEWHERE,
     ENCOUNTER,
+    FACILITY,
     NURSE,
     PATIENT,
     TRAINEE,
@@ -17,9 +22,11 @@ from tests.services.ehr.given import (
     correction,
     diagnosis,
     drafted,
+    encounter,
     patient,
     result,
     signed,
+    user,
 )
 from tests.services.kit import Workplace
 
@@ -134,6 +141,32 @@ async def test_roles(ehr: Workplace) -> None:
     async with client(ehr, uuid4(), "privacy_officer") as officer:
         assert (await officer.get("/retentions")).json()["items"] == []
         assert (await officer.get(f"/notes/{note}/integrity")).json()["intact"] is True
+
+
+async def test_what_stays_of_erased_users_is_told_to_the_facility_where_it_is(ehr: Workplace) -> None:
+    """How much of it is there, and nothing of those who wrote elsewhere alone; who is responsible for all sees all."""
+    there, visit, local = uuid4(), uuid4(), uuid4()
+    await ehr.deliver(patient(there, facility_id=ELSEWHERE))
+    await ehr.deliver(encounter(visit, patient_id=there, facility_id=ELSEWHERE))
+    await ehr.deliver(user(CLINICIAN, "clinician", version=2, at=None))
+    await ehr.deliver(user(local, "clinician", at=ELSEWHERE))
+    await drafted(ehr)
+    for author_id in (CLINICIAN, CLINICIAN, local):
+        async with ehr.transaction() as session:
+            whose = {"patient_id": there, "encounter_id": visit}
+            await commands.draft_note(session, author_id=author_id, content=Progress(text="well"), **whose)
+    for user_id in (CLINICIAN, local):
+        await ehr.deliver(user(user_id, version=3, status="deleted"))
+        await ehr.deliver(UserErased(user_id=user_id, erased_at=clock.now()))
+    for at, told in (
+        (FACILITY, {CLINICIAN: 1}),
+        (ELSEWHERE, {CLINICIAN: 2, local: 1}),
+        (uuid4(), {}),
+        (None, {CLINICIAN: 3, local: 1}),
+    ):
+        async with client(ehr, uuid4(), "privacy_officer", at=at) as officer:
+            listed = (await officer.get("/retentions")).json()["items"]
+        assert {UUID(item["user_id"]): item["entries"] for item in listed} == told
 
 
 def document(patient_id: UUID, **fields: Any) -> dict[str, Any]:

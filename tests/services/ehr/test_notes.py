@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
@@ -12,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from broker import NotYet, clock
 from broker._schedule import Scheduler
-from contracts.auth import UserErased
+from contracts.auth import Grant, UserErased
 from contracts.clinical import PatientMerged
 from contracts.ehr import (
     NoteAmended,
@@ -26,7 +27,7 @@ from contracts.ehr import (
 from services.ehr import commands, errors, integrity
 from services.ehr.replicas import EncounterReference, PatientReference, UserReference
 from services.ehr.rules import COSIGN_WITHIN, Progress
-from services.ehr.tables import Note, Retention
+from services.ehr.tables import Base, Note, Retention
 from tests.services.ehr.given import (
     CLINICIAN,
     COLLEAGUE,
@@ -46,6 +47,8 @@ from tests.services.ehr.given import (
     user,
 )
 from tests.services.kit import Workplace
+
+GRANT_ELSEWHERE = Grant(role="clinician", facility_id=ELSEWHERE)
 
 
 async def note_of(ehr: Workplace, note_id: UUID) -> Note:
@@ -116,6 +119,20 @@ async def test_the_database_itself_keeps_what_was_signed(ehr: Workplace) -> None
         with pytest.raises(IntegrityError, match=r"keeps it as it is|does not change"):
             async with ehr.transaction() as session:
                 await session.execute(text(statement))
+
+
+async def test_nothing_is_ever_deleted(ehr: Workplace) -> None:
+    """The database refuses to delete from any table of the record, and to empty it."""
+    await signed(ehr)
+    await signed(ehr, TRAINEE, PROGRESS)
+    owned = set(Base.metadata.tables) - {name for name in Base.metadata.tables if name.endswith("_reference")}
+    refuses = text("SELECT tgrelid::regclass::text FROM pg_trigger WHERE tgname = 'never_deleted'")
+    async with ehr.transaction() as session:
+        assert set(await session.scalars(refuses)) == owned
+    for table in owned:
+        with pytest.raises(IntegrityError, match="keeps it as it is"):
+            async with ehr.transaction() as session:
+                await session.execute(text(f"TRUNCATE {table} CASCADE"))
 
 
 FORGERIES = {
@@ -225,13 +242,31 @@ async def test_roles_count_where_they_were_given(ehr: Workplace) -> None:
         await commands.cosign_note(session, note_id, cosigner_id=everywhere)
 
 
-async def test_a_suspended_author_signs_nothing(ehr: Workplace) -> None:
-    """UserMayNotWriteHere, also for what they drafted before."""
+@pytest.mark.parametrize("state", [{"status": "suspended"}, {"grants": ()}, {"grants": (GRANT_ELSEWHERE,)}])
+async def test_who_may_no_longer_write_here_changes_nothing(ehr: Workplace, state: dict[str, Any]) -> None:
+    """UserMayNotWriteHere, also for what they drafted before: it is neither edited nor signed nor withdrawn."""
     note_id = await drafted(ehr)
-    await ehr.deliver(user(CLINICIAN, "clinician", version=2, status="suspended"))
-    with pytest.raises(errors.UserMayNotWriteHere):
+    await ehr.deliver(user(CLINICIAN, "clinician", version=2, **state))
+    async with ehr.transaction() as session:
+        for refused in (
+            commands.edit_note(session, note_id, editor_id=CLINICIAN, content=SOAP),
+            commands.sign_note(session, note_id, signer_id=CLINICIAN),
+            commands.mark_note_as_error(session, note_id, user_id=CLINICIAN, reason="wrong patient"),
+        ):
+            with pytest.raises(errors.UserMayNotWriteHere):
+                await refused
+    assert (await note_of(ehr, note_id)).status == "draft"
+
+
+async def test_a_soap_note_is_edited_by_who_may_write_one(ehr: Workplace) -> None:
+    """NursesWriteProgressNotes for an author who has become a nurse; they may still withdraw it."""
+    note_id = await drafted(ehr)
+    await ehr.deliver(user(CLINICIAN, "nurse", version=2))
+    with pytest.raises(errors.NursesWriteProgressNotes):
         async with ehr.transaction() as session:
-            await commands.sign_note(session, note_id, signer_id=CLINICIAN)
+            await commands.edit_note(session, note_id, editor_id=CLINICIAN, content=SOAP)
+    async with ehr.transaction() as session:
+        await commands.mark_note_as_error(session, note_id, user_id=CLINICIAN, reason="wrong patient")
 
 
 async def test_nurses_write_progress_notes(ehr: Workplace) -> None:
@@ -357,6 +392,23 @@ async def test_an_erased_users_notes_stay(ehr: Workplace) -> None:
             text("SELECT column_name FROM information_schema.columns WHERE table_name = 'user_reference'")
         )
         assert not {"full_name", "email", "phone"} & set(columns)
+
+
+async def test_what_an_erased_user_only_ended_is_counted(ehr: Workplace) -> None:
+    """A problem that they resolved and a note that they withdrew name them too; what names them twice is one entry."""
+    for resolved, author_id in (("I10", NURSE), ("E11.9", CLINICIAN)):
+        async with ehr.transaction() as session:
+            problem = await commands.add_problem(session, patient_id=PATIENT, code=resolved, added_by=author_id)
+            await session.flush()
+            await commands.resolve_problem(session, problem.problem_id, resolved_by=CLINICIAN)
+    for note_id in (await signed(ehr, TRAINEE), await signed(ehr)):
+        async with ehr.transaction() as session:
+            await commands.mark_note_as_error(session, note_id, user_id=CLINICIAN, reason="wrong patient")
+    await ehr.deliver(user(CLINICIAN, version=2, status="deleted"))
+    await ehr.deliver(UserErased(user_id=CLINICIAN, erased_at=clock.now()))
+    async with ehr.transaction() as session:
+        retention = await Retention.seen(session, CLINICIAN)
+    assert (retention.entries, retention.entries_at) == (4, {str(FACILITY): 4})
 
 
 async def test_an_erasure_is_heard_when_nothing_more_can_be_written(ehr: Workplace) -> None:
