@@ -32,6 +32,10 @@ PRICES = {code: panel.price for panel in PANELS for code in (analyte.code for an
 }
 
 
+EVERYWHERE = frozenset({"facility_manager", "lab_manager"})
+"""Who works for every hospital: founds them, and keeps the catalogue that they share."""
+
+
 class Opening:
     """Opens one hospital. `letters` is where the mail arrives that users prove their addresses with."""
 
@@ -43,10 +47,10 @@ class Opening:
     async def open(self, people: Iterable[tuple[str, Person]]) -> Hospital:
         """The hospital, with everybody signed in."""
         facility_id = str(uuid4())
-        manager = [(role, person) for role, person in people if role == "facility_manager"]
-        others = [(role, person) for role, person in people if role != "facility_manager"]
+        managers = [(role, person) for role, person in people if role in EVERYWHERE]
+        others = [(role, person) for role, person in people if role not in EVERYWHERE]
         staff: dict[str, list[Colleague]] = {}
-        await self._engage(manager, None, staff)
+        await self._engage(managers, None, staff)
         hospital = Hospital(self._house, facility_id, self._administrator, staff)
         await self._found(hospital)
         await self._engage(others, facility_id, staff)

@@ -207,7 +207,7 @@ async def test_a_diagnosis_code_is_billable(clinical: Workplace, doctor: httpx.A
 
 
 async def test_an_administrator_loads_codes(clinical: Workplace, doctor: httpx.AsyncClient) -> None:
-    """What is loaded can be diagnosed with, and what a newer set divides no longer; nobody else loads."""
+    """What is loaded can be diagnosed with, and what a newer set divides no longer; nobody loads for one house."""
     patient_id = await register(clinical)
     administrator = clinical.client("administrator", at=None)
 
@@ -216,6 +216,8 @@ async def test_an_administrator_loads_codes(clinical: Workplace, doctor: httpx.A
         return await client.put("/icd10-codes", json={"codes": codes})
 
     assert (await load(doctor, "X99.9", billable=True)).status_code == 403
+    at_one = clinical.client("administrator", at=HERE)
+    assert rule_of(await load(at_one, "X99.9", billable=True), 403) == "rule:RoleMustCountEverywhere"
     assert rule_of(await load(administrator, "99X", billable=True), 422) == "rule:DiagnosisCodeIsMalformed"
     assert (await load(administrator, "X99.9", billable=True)).status_code == 204
     await written(doctor, patient_id, "diagnoses", code="X99.9")

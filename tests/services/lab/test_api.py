@@ -21,6 +21,13 @@ async def staff(lab: Workplace) -> httpx.AsyncClient:
     return lab.client(*ROLES, at=FACILITY)
 
 
+@pytest.fixture
+async def manager(lab: Workplace) -> httpx.AsyncClient:
+    """Of the labs of every facility."""
+    await catalogue(lab)
+    return lab.client("lab_manager", at=None)
+
+
 def created(response: httpx.Response, name: str) -> str:
     assert response.status_code == 201, response.text
     return str(response.json()[name])
@@ -137,21 +144,28 @@ async def test_orders_come_in_pages(lab: Workplace, staff: httpx.AsyncClient) ->
     assert (await staff.get("/lab-orders", params={"status": "cancelled"})).json()["items"] == []
 
 
-async def test_the_catalogue_is_kept_by_its_manager(lab: Workplace, staff: httpx.AsyncClient) -> None:
+async def test_the_catalogue_is_kept_by_its_manager(manager: httpx.AsyncClient) -> None:
     """A definition can be read as it was given; broken ranges are refused by name."""
     ranges: list[dict[str, Any]] = [{"sex": "female", "low": "12", "high": "16", "danger_low": "5", "danger_high": "22"}]
     asked = {"name": "Haemoglobin", "unit": "g/dL", "ranges": ranges}
-    assert (await staff.put("/lab-tests/718-7", json=asked)).status_code == 200
-    shown = (await staff.get("/lab-tests/718-7")).json()
+    assert (await manager.put("/lab-tests/718-7", json=asked)).status_code == 200
+    shown = (await manager.get("/lab-tests/718-7")).json()
     assert (shown["unit"], shown["ranges"][0]["danger_high"], shown["active"]) == ("g/dL", "22", True)
-    twice = await staff.put("/lab-tests/718-7", json=asked | {"ranges": ranges * 2})
+    twice = await manager.put("/lab-tests/718-7", json=asked | {"ranges": ranges * 2})
     assert rule_of(twice, 422) == "rule:ReferenceRangesOverlap"
-    codes = [item["code"] for item in (await staff.get("/lab-tests")).json()["items"]]
+    codes = [item["code"] for item in (await manager.get("/lab-tests")).json()["items"]]
     assert codes == sorted([*codes])
     assert "718-7" in codes
 
 
-async def test_how_a_test_is_gone_about_is_part_of_the_catalogue(lab: Workplace, staff: httpx.AsyncClient) -> None:
+async def test_the_manager_of_one_facility_reads_what_all_share(staff: httpx.AsyncClient) -> None:
+    """RoleMustCountEverywhere: what is written there holds in other houses too."""
+    tried = await staff.put(f"/lab-tests/{POTASSIUM}", json={"name": "K", "unit": "mmol/L", "active": False})
+    assert rule_of(tried, 403) == "rule:RoleMustCountEverywhere"
+    assert (await staff.get(f"/lab-tests/{POTASSIUM}")).json()["active"]
+
+
+async def test_how_a_test_is_gone_about_is_part_of_the_catalogue(manager: httpx.AsyncClient) -> None:
     """Delta, auto-verification, controls, duplicates and reflex tests are shown as given; what makes no sense is refused."""
     given: dict[str, Any] = {
         "delta": {"days": 3, "absolute": "1", "percent": None},
@@ -161,11 +175,11 @@ async def test_how_a_test_is_gone_about_is_part_of_the_catalogue(lab: Workplace,
         "reflexes": [{"further_test": GLUCOSE, "flag": "H", "below": None, "above": None}],
     }
     asked = {"name": "Haemoglobin", "unit": "g/dL"}
-    shown = (await staff.put("/lab-tests/718-7", json=asked | given)).json()
+    shown = (await manager.put("/lab-tests/718-7", json=asked | given)).json()
     assert {name: shown[name] for name in given} == given
     without_limit = {"delta": {"days": 3}}
-    assert rule_of(await staff.put("/lab-tests/718-7", json=asked | without_limit), 422) == "rule:DeltaNeedsALimit"
-    by_default = (await staff.put("/lab-tests/718-7", json=asked)).json()
+    assert rule_of(await manager.put("/lab-tests/718-7", json=asked | without_limit), 422) == "rule:DeltaNeedsALimit"
+    by_default = (await manager.put("/lab-tests/718-7", json=asked)).json()
     defaults: dict[str, Any] = {
         "delta": None,
         "auto_verify": False,
