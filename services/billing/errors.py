@@ -19,8 +19,10 @@ RuleBroken
 │   ├── AdjustmentIsMoreThanTheBalance
 │   ├── LargeAdjustmentNeedsASecondApprover
 │   ├── LargeWriteOffNeedsASecondApprover
-│   ├── WriteOffRequestCannotBecome
+│   ├── LargeCreditNoteNeedsASecondApprover
+│   ├── RequestCannotBecome
 │   ├── AWriteOffIsRequestedAlready
+│   ├── ACreditNoteIsRequestedAlready
 │   ├── ApproverMustBeAnotherPerson
 │   ├── BalanceGrewSinceTheRequest
 │   ├── OnlyAnIssuedInvoiceIsClaimedOrCredited
@@ -138,7 +140,11 @@ class LargeWriteOffNeedsASecondApprover(RuleBroken):
     """A write-off above the limit needs the approval of a second person."""
 
 
-class WriteOffRequestCannotBecome(RuleBroken):
+class LargeCreditNoteNeedsASecondApprover(RuleBroken):
+    """A credit note above the limit, with what one person gave up of the invoice before, needs the approval of a second one."""
+
+
+class RequestCannotBecome(RuleBroken):
     """A request that was decided is not decided again."""
 
 
@@ -146,8 +152,12 @@ class AWriteOffIsRequestedAlready(RuleBroken):
     """For this invoice a write-off is requested already, and not decided yet."""
 
 
+class ACreditNoteIsRequestedAlready(RuleBroken):
+    """For this invoice a credit note is requested already, and not decided yet."""
+
+
 class ApproverMustBeAnotherPerson(RuleBroken):
-    """Who requested a write-off cannot decide it."""
+    """Who requested a write-off or a credit note cannot approve it."""
 
 
 class BalanceGrewSinceTheRequest(RuleBroken):

@@ -25,6 +25,7 @@ DONE = {
     "policy_id": ("billing", "POST", "/insurance-policies"),
     "claim_id": ("billing", "POST", "/claims"),
     "request_id": ("billing", "POST", "/invoices/{invoice_id}/write-off-requests"),
+    "credit_note_request_id": ("billing", "POST", "/invoices/{invoice_id}/credit-note-requests"),
 }
 """By the facility's staff, each with what is made before it."""
 
@@ -76,6 +77,7 @@ async def _lies_on_a_ward(hospital: Hospital, person: Person) -> dict[str, str]:
 
 async def _is_measured(hospital: Hospital, person: Person) -> dict[str, str]:
     invoice = await hospital.invoices(person)
+    [charge] = (await hospital.ask("billing", "GET", "/charges", params={"patient_id": person.id})).items
     payment = await hospital.ask("payment", "POST", "/payments", hospital.card(invoice, None, "2.00"))
     # 4.2 mg/dL: so critical that somebody has to be called.
     order = await hospital.completes(person, GLUCOSE)
@@ -85,6 +87,7 @@ async def _is_measured(hospital: Hospital, person: Person) -> dict[str, str]:
         "order_id": order,
         "sample_id": result["sample_id"],
         "result_id": result["result_id"],
+        "charge_id": charge["charge_id"],
         "invoice_id": invoice["invoice_id"],
         "payment_id": payment["payment_id"],
     }

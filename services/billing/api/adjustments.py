@@ -34,25 +34,6 @@ async def list_adjustments(invoice_id: UUID, who: Reader, session: Reading, page
     return await page.read(session, query, by=by, view=views.Adjustment.model_validate)
 
 
-@router.post("/invoices/{invoice_id}/credit-notes", status_code=201)
-async def issue_credit_note(
-    invoice_id: UUID, asked: views.NewCreditNote, who: Manager, session: Transaction, key: Idempotent
-) -> views.CreditNote:
-    """Takes back a part of an invoice, paid or not."""
-    await seen(session, tables.Invoice, invoice_id, who)
-    note = await commands.issue_credit_note(session, invoice_id, **dict(asked), by=who.subject)
-    return views.CreditNote.model_validate(note)
-
-
-@router.get("/invoices/{invoice_id}/credit-notes")
-async def list_credit_notes(invoice_id: UUID, who: Reader, session: Reading, page: PageRequest) -> Page[views.CreditNote]:
-    """What of an invoice was taken back."""
-    await seen(session, tables.Invoice, invoice_id, who)
-    note = tables.CreditNote
-    query = select(note).where(note.invoice_id == invoice_id)
-    return await page.read(session, query, by=[note.credit_note_id], view=views.CreditNote.model_validate)
-
-
 @router.post("/invoices/{invoice_id}/write-off")
 async def write_off(invoice_id: UUID, asked: views.WriteOff, who: Manager, session: Transaction) -> views.Invoice:
     """Gives up what is open on an invoice; above the limit, request it instead."""

@@ -13,6 +13,7 @@ from services.billing.tables import (
     CollectionCase,
     Coupon,
     Credit,
+    CreditNoteRequest,
     InsuranceClaim,
     InsurancePolicy,
     Invoice,
@@ -25,7 +26,16 @@ Manager = Annotated[Principal, allow("billing_manager")]
 Auditor = Annotated[Principal, allow("billing_manager", "privacy_officer")]
 
 OfAFacility = TypeVar(
-    "OfAFacility", Charge, Coupon, CollectionCase, Credit, InsuranceClaim, InsurancePolicy, Invoice, WriteOffRequest
+    "OfAFacility",
+    Charge,
+    Coupon,
+    CollectionCase,
+    Credit,
+    CreditNoteRequest,
+    InsuranceClaim,
+    InsurancePolicy,
+    Invoice,
+    WriteOffRequest,
 )
 
 

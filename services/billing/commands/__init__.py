@@ -6,7 +6,6 @@
 from services.billing.commands.accounts import account_of, open_account
 from services.billing.commands.adjustments import (
     approve_write_off,
-    issue_credit_note,
     post_adjustment,
     refuse_write_off,
     request_write_off,
@@ -27,6 +26,12 @@ from services.billing.commands.collections import (
     send_to_collections,
 )
 from services.billing.commands.coupons import expire_coupon, make_coupon, redeem_coupon, revoke_coupon
+from services.billing.commands.credit_notes import (
+    approve_credit_note,
+    issue_credit_note,
+    refuse_credit_note,
+    request_credit_note,
+)
 from services.billing.commands.days import day_at
 from services.billing.commands.insurance import (
     accept_claim,
@@ -52,6 +57,7 @@ __all__ = [
     "allocate_payment",
     "appeal_claim",
     "apply_credit",
+    "approve_credit_note",
     "approve_write_off",
     "bill_encounter",
     "cancel_encounter",
@@ -78,9 +84,11 @@ __all__ = [
     "post_remittance",
     "recall_from_collections",
     "redeem_coupon",
+    "refuse_credit_note",
     "refuse_write_off",
     "reject_claim",
     "release_charge",
+    "request_credit_note",
     "request_write_off",
     "revoke_coupon",
     "send_to_collections",

@@ -1,11 +1,10 @@
-"""What lowers a balance without money: adjustments, write-offs, credit notes."""
+"""What lowers a balance without money: adjustments and write-offs."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from uuid import UUID, uuid4
 
-from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from broker import clock, publish, unschedule
@@ -21,8 +20,6 @@ from services.billing.tables import (
     BillingAdjustment,
     BillingAuditEntry,
     Credit,
-    CreditNote,
-    CreditNoteNumber,
     Invoice,
     InvoiceLineItem,
     InvoicePaymentAllocation,
@@ -49,7 +46,7 @@ async def post_adjustment(
     InvoiceIsInAnotherCurrency, InvoiceNotFound.
     """
     invoice = await Invoice.locked(session, invoice_id)
-    _check_currency(invoice, amount)
+    check_currency(invoice, amount)
     rules.check_lowerable(invoice.status)
     rules.check_discretion(amount, await BillingAdjustment.given_up_alone(session, invoice), posted_by, approved_by)
     invoice.adjust(amount)
@@ -80,18 +77,18 @@ async def request_write_off(session: AsyncSession, invoice_id: UUID, *, reason: 
     """Asks somebody else to decide on a write-off. Raises AWriteOffIsRequestedAlready, InvoiceCannotBecome, InvoiceNotFound."""
     invoice = await Invoice.locked(session, invoice_id)
     rules.INVOICE.moved(invoice.status, "written_off")
-    undecided = [WriteOffRequest.invoice_id == invoice_id, WriteOffRequest.status == "requested"]
-    if await session.scalar(select(WriteOffRequest.request_id).where(*undecided)) is not None:
+    if await WriteOffRequest.is_undecided(session, invoice_id):
         raise AWriteOffIsRequestedAlready
-    request = WriteOffRequest.of(invoice, reason, by)
+    request = WriteOffRequest.of(invoice, invoice.balance, reason, by)
     session.add_all([request, BillingAuditEntry.about(invoice, "write_off_requested", by, invoice.balance)])
+    await session.flush()
     return request
 
 
 async def approve_write_off(session: AsyncSession, request_id: UUID, *, by: str) -> WriteOffRequest:
     """Writes off what somebody else asked for.
 
-    Raises ApproverMustBeAnotherPerson, BalanceGrewSinceTheRequest, WriteOffRequestCannotBecome, InvoiceCannotBecome, NotFound.
+    Raises ApproverMustBeAnotherPerson, BalanceGrewSinceTheRequest, RequestCannotBecome, InvoiceCannotBecome, NotFound.
     """
     request = await WriteOffRequest.locked(session, request_id)
     invoice = await Invoice.locked(session, request.invoice_id)
@@ -104,7 +101,7 @@ async def approve_write_off(session: AsyncSession, request_id: UUID, *, by: str)
 
 
 async def refuse_write_off(session: AsyncSession, request_id: UUID, *, by: str) -> WriteOffRequest:
-    """Leaves an invoice as it is. Raises WriteOffRequestCannotBecome, NotFound."""
+    """Leaves an invoice as it is. Raises RequestCannotBecome, NotFound."""
     request = await WriteOffRequest.locked(session, request_id)
     invoice = await Invoice.locked(session, request.invoice_id)
     request.decide("refused", by)
@@ -112,33 +109,15 @@ async def refuse_write_off(session: AsyncSession, request_id: UUID, *, by: str) 
     return request
 
 
-async def issue_credit_note(session: AsyncSession, invoice_id: UUID, amount: Money, *, reason: str, by: str) -> CreditNote:
-    """Takes back a part of an invoice, also of what is paid: what was paid too much becomes the patient's credit.
-
-    Raises CreditNoteIsMoreThanWasInvoiced, InvoiceIsInAnotherCurrency, InvoiceCannotBecome, InvoiceNotFound.
-    """
-    invoice = await Invoice.locked(session, invoice_id)
-    _check_currency(invoice, amount)
-    rules.check_issued(invoice.status)
-    rules.check_credit_note(amount, invoice.asked)
-    shares = rules.in_proportion(amount, [(line, line.asked) for line in invoice.lines])
-    await lower(session, invoice, shares, "credit_note", reason, by)
-    note = CreditNote(
-        credit_note_id=uuid4(),
-        invoice_id=invoice_id,
-        facility_id=invoice.facility_id,
-        number=rules.credit_note_number(await CreditNoteNumber.draw(session, invoice.facility_id)),
-        amount=amount.amount,
-        currency=amount.currency,
-        reason=reason,
-        issued_by=by,
-        issued_at=clock.now(),
-    )
-    session.add_all([note, BillingAuditEntry.about(invoice, "credit_note_issued", by, amount)])
-    return note
-
-
-async def lower(session: AsyncSession, invoice: Invoice, shares: Shares, code: ReasonCode, reason: str, by: str) -> None:
+async def lower(
+    session: AsyncSession,
+    invoice: Invoice,
+    shares: Shares,
+    code: ReasonCode,
+    reason: str,
+    by: str,
+    approved_by: str | None = None,
+) -> None:
     """Lowers what lines ask for, paid or not: what they were paid beyond that is the patient's credit."""
     allocations = await InvoicePaymentAllocation.of_invoice(session, invoice.invoice_id)
     account = await account_of(session, invoice.recorded_for)
@@ -149,7 +128,7 @@ async def lower(session: AsyncSession, invoice: Invoice, shares: Shares, code: R
             _free(session, invoice, allocation, part, account.patient_id)
         invoice.adjust_line(line, share)
     amount = Money.total((share for _, share in shares), invoice.currency)
-    note_adjustment(session, invoice, amount, code, reason, by, None)
+    note_adjustment(session, invoice, amount, code, reason, by, approved_by)
     if invoice.status in rules.PAYABLE:
         await conclude_if_settled(session, invoice)
 
@@ -194,6 +173,7 @@ def _free(session: AsyncSession, invoice: Invoice, allocation: InvoicePaymentAll
     keep_as_credit(session, Credit.of(source, patient_id, amount=part, **of_invoice))
 
 
-def _check_currency(invoice: Invoice, amount: Money) -> None:
+def check_currency(invoice: Invoice, amount: Money) -> None:
+    """Raises InvoiceIsInAnotherCurrency."""
     if amount.currency != invoice.currency:
         raise InvoiceIsInAnotherCurrency(invoice_id=invoice.invoice_id, currency=invoice.currency)

@@ -1,4 +1,4 @@
-"""What lowers a balance without money: reason codes, write-offs that two people decide, credit notes."""
+"""What lowers a balance without money: reason codes, and what one person decides alone or two together."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ from services.billing.errors import (
     BalanceGrewSinceTheRequest,
     CreditNoteIsMoreThanWasInvoiced,
     LargeAdjustmentNeedsASecondApprover,
+    LargeCreditNoteNeedsASecondApprover,
     LargeWriteOffNeedsASecondApprover,
     OnlyAnIssuedInvoiceIsClaimedOrCredited,
     OnlyAnIssuedInvoiceIsLowered,
-    WriteOffRequestCannotBecome,
+    RequestCannotBecome,
 )
 
 Discretion = Literal["courtesy", "hardship", "billing_error", "prompt_payment", "other"]
@@ -25,24 +26,24 @@ Discretion = Literal["courtesy", "hardship", "billing_error", "prompt_payment", 
 ReasonCode = Literal[Discretion, "contractual", "coupon", "credit_note", "write_off"]
 """Why a balance was lowered. `contractual` is what ANSI X12 835 calls CO: a provider does not ask anybody for it."""
 
-GIVEN_UP: frozenset[ReasonCode] = frozenset({*get_args(Discretion), "write_off"})
+GIVEN_UP: frozenset[ReasonCode] = frozenset({*get_args(Discretion), "write_off", "credit_note"})
 """Why a balance was lowered that nobody but a person wanted lowered."""
 
 WRITE_OFF_LIMIT = Decimal("500.00")
-"""What one person may write off of an invoice, or lower it at their discretion, alone and in all, in any currency."""
+"""What one person may write off of an invoice, take back or lower it at their discretion, alone and in all, in any currency."""
 
 NOT_ISSUED: frozenset[InvoiceStatus] = frozenset({"draft", "void"})
 """The states in which an invoice does not count."""
 
 RequestStatus = Literal["requested", "approved", "refused"]
 
-WRITE_OFF_REQUEST = LifeCycle[RequestStatus](
+REQUEST = LifeCycle[RequestStatus](
     {
         "requested": {"approved", "refused"},
         "approved": set(),
         "refused": set(),
     },
-    refused=WriteOffRequestCannotBecome,
+    refused=RequestCannotBecome,
 )
 
 
@@ -58,14 +59,25 @@ def check_write_off(balance: Money, requested_by: str, approved_by: str | None) 
         raise LargeWriteOffNeedsASecondApprover(limit=WRITE_OFF_LIMIT)
 
 
+def check_credit_note_alone(amount: Money, given_up: Money, issued_by: str, approved_by: str | None) -> None:
+    """given_up: what nobody else approved of the same invoice before. Raises LargeCreditNoteNeedsASecondApprover."""
+    if _is_alone_beyond_the_limit(given_up + amount, issued_by, approved_by):
+        raise LargeCreditNoteNeedsASecondApprover(limit=WRITE_OFF_LIMIT)
+
+
 def _is_alone_beyond_the_limit(amount: Money, by: str, approved_by: str | None) -> bool:
     return amount.amount > WRITE_OFF_LIMIT and approved_by in {None, by}
 
 
-def check_approval(requested: Money, balance: Money, requested_by: str, decided_by: str) -> None:
-    """Four eyes (COSO: segregation of duties). Raises ApproverMustBeAnotherPerson, BalanceGrewSinceTheRequest."""
+def check_approver(requested_by: str, decided_by: str) -> None:
+    """Four eyes (COSO: segregation of duties). Raises ApproverMustBeAnotherPerson."""
     if decided_by == requested_by:
         raise ApproverMustBeAnotherPerson
+
+
+def check_approval(requested: Money, balance: Money, requested_by: str, decided_by: str) -> None:
+    """Of a write-off, which is over what is open then. Raises ApproverMustBeAnotherPerson, BalanceGrewSinceTheRequest."""
+    check_approver(requested_by, decided_by)
     if balance > requested:
         raise BalanceGrewSinceTheRequest(requested=requested)
 

@@ -1,7 +1,7 @@
 """The tables that billing owns."""
 
 from services.billing.tables.accounts import BillingAccount, EncounterBill
-from services.billing.tables.adjustments import BillingAdjustment, CreditNote, WriteOffRequest
+from services.billing.tables.adjustments import BillingAdjustment, CreditNote, CreditNoteRequest, WriteOffRequest
 from services.billing.tables.audit import Action, BillingAuditEntry
 from services.billing.tables.base import Base
 from services.billing.tables.charges import Charge, ChargeMasterPrice
@@ -29,6 +29,7 @@ __all__ = [
     "Credit",
     "CreditNote",
     "CreditNoteNumber",
+    "CreditNoteRequest",
     "Dispute",
     "EncounterBill",
     "InsuranceClaim",

@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Self
 from uuid import UUID, uuid4
 
-from sqlalchemy import ForeignKey, Index, UniqueConstraint, func, select
+from sqlalchemy import ForeignKey, Index, UniqueConstraint, func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -56,15 +56,15 @@ class CreditNote(Base):
     currency: Mapped[str]
     reason: Mapped[str]
     issued_by: Mapped[str]
+    approved_by: Mapped[str | None]
     issued_at: Mapped[datetime]
 
 
-class WriteOffRequest(Base):
-    """Somebody asks that an invoice be given up; somebody else decides."""
+class Request(Base):
+    """Somebody asks that an invoice be lowered; somebody else decides."""
 
-    __tablename__ = "write_off_requests"
+    __abstract__ = True
 
-    request_id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
     invoice_id: Mapped[UUID] = mapped_column(ForeignKey("invoices.invoice_id"))
     facility_id: Mapped[UUID]
     status: Mapped[RequestStatus]
@@ -78,33 +78,52 @@ class WriteOffRequest(Base):
 
     @property
     def requested(self) -> Money:
-        """What was open when it was asked for."""
+        """What was asked for; of a write-off, what was open then."""
         return Money(amount=self.amount, currency=self.currency)
 
     @classmethod
-    def of(cls, invoice: Invoice, reason: str, by: str) -> Self:
-        """A request to write off what is open on an invoice."""
+    def of(cls, invoice: Invoice, amount: Money, reason: str, by: str) -> Self:
+        """A request to lower an invoice."""
         return cls(
-            request_id=uuid4(),
             invoice_id=invoice.invoice_id,
             facility_id=invoice.facility_id,
             status="requested",
-            amount=invoice.balance.amount,
-            currency=invoice.currency,
+            amount=amount.amount,
+            currency=amount.currency,
             reason=reason,
             requested_by=by,
             requested_at=clock.now(),
         )
 
+    @classmethod
+    async def is_undecided(cls, session: AsyncSession, invoice_id: UUID) -> bool:
+        """Whether somebody has yet to decide on one for an invoice."""
+        undecided = select(cls.status).where(cls.invoice_id == invoice_id, cls.status == "requested")
+        return await session.scalar(undecided) is not None
+
     def decide(self, to: RequestStatus, by: str) -> None:
-        """Raises WriteOffRequestCannotBecome."""
-        self.status = rules.WRITE_OFF_REQUEST.moved(self.status, to)
+        """Raises RequestCannotBecome."""
+        self.status = rules.REQUEST.moved(self.status, to)
         self.decided_by, self.decided_at = by, clock.now()
 
 
-Index(
-    "write_off_requests_undecided_idx",
-    WriteOffRequest.invoice_id,
-    unique=True,
-    postgresql_where=WriteOffRequest.status == "requested",
-)
+def _one_undecided(table: str) -> Index:
+    return Index(f"{table}_undecided_idx", "invoice_id", unique=True, postgresql_where=text("status = 'requested'"))
+
+
+class WriteOffRequest(Request):
+    """Somebody asks that an invoice be given up; somebody else decides."""
+
+    __tablename__ = "write_off_requests"
+    __table_args__ = (_one_undecided("write_off_requests"),)
+
+    request_id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
+
+
+class CreditNoteRequest(Request):
+    """Somebody asks that a part of an invoice be taken back; somebody else decides."""
+
+    __tablename__ = "credit_note_requests"
+    __table_args__ = (_one_undecided("credit_note_requests"),)
+
+    credit_note_request_id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)

@@ -128,13 +128,13 @@ class CreditNote(Shown):
     currency: str
     reason: str
     issued_by: str
+    approved_by: str | None
     issued_at: datetime
 
 
-class WriteOffRequest(Shown):
-    """Somebody asked that an invoice be given up."""
+class Request(Shown):
+    """Somebody asked somebody else to decide that an invoice be lowered."""
 
-    request_id: UUID
     invoice_id: UUID
     facility_id: UUID
     status: RequestStatus
@@ -144,6 +144,18 @@ class WriteOffRequest(Shown):
     requested_at: datetime
     decided_by: str | None
     decided_at: datetime | None
+
+
+class WriteOffRequest(Request):
+    """Somebody asked that an invoice be given up."""
+
+    request_id: UUID
+
+
+class CreditNoteRequest(Request):
+    """Somebody asked that a part of an invoice be taken back."""
+
+    credit_note_request_id: UUID
 
 
 class CouponRedemption(Shown):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import nullcontext
 from decimal import Decimal
 
 import pytest
@@ -12,6 +13,7 @@ from sqlalchemy.exc import DBAPIError
 from contracts.billing import CreditCreated, InvoicePaid
 from services.billing import commands
 from services.billing.errors import (
+    ACreditNoteIsRequestedAlready,
     ApproverMustBeAnotherPerson,
     AWriteOffIsRequestedAlready,
     BalanceGrewSinceTheRequest,
@@ -21,12 +23,21 @@ from services.billing.errors import (
     CreditNoteIsMoreThanWasInvoiced,
     InvoiceCannotBecome,
     LargeAdjustmentNeedsASecondApprover,
+    LargeCreditNoteNeedsASecondApprover,
     LargeWriteOffNeedsASecondApprover,
     OnlyAnIssuedInvoiceIsClaimedOrCredited,
     OnlyAnIssuedInvoiceIsLowered,
-    WriteOffRequestCannotBecome,
+    RequestCannotBecome,
 )
-from services.billing.tables import BillingAdjustment, BillingAuditEntry, Credit, CreditNote, Invoice, WriteOffRequest
+from services.billing.tables import (
+    BillingAdjustment,
+    BillingAuditEntry,
+    Credit,
+    CreditNote,
+    CreditNoteRequest,
+    Invoice,
+    WriteOffRequest,
+)
 from tests.services.billing.given import (
     OTHER_PATIENT,
     decisions,
@@ -44,6 +55,11 @@ from tests.services.kit import Workplace
 async def requested(billing: Workplace, invoice: Invoice) -> WriteOffRequest:
     async with billing.transaction() as session:
         return await commands.request_write_off(session, invoice.invoice_id, reason="unreachable", by="clerk")
+
+
+async def credit_note_requested(billing: Workplace, invoice: Invoice, amount: str) -> CreditNoteRequest:
+    async with billing.transaction() as session:
+        return await commands.request_credit_note(session, invoice.invoice_id, usd(amount), reason="wrong", by="clerk")
 
 
 async def approve(billing: Workplace, request: WriteOffRequest, by: str) -> None:
@@ -65,7 +81,7 @@ async def test_a_large_write_off_is_decided_by_another_person(billing: Workplace
         await approve(billing, request, "clerk")
     await approve(billing, request, "manager")
     assert (await invoice_of(billing, invoice.invoice_id)).status == "written_off"
-    with pytest.raises(WriteOffRequestCannotBecome):
+    with pytest.raises(RequestCannotBecome):
         await approve(billing, request, "manager")
     amount = Decimal("900.00")
     assert await decisions(billing) == [
@@ -177,6 +193,64 @@ async def test_nobody_lowers_an_invoice_alone_beyond_the_limit(billing: Workplac
         async with billing.transaction() as session:
             await commands.write_off(session, invoice.invoice_id, reason="lost", requested_by="manager")
     assert (await invoice_of(billing, invoice.invoice_id)).balance == usd("100.00")
+
+
+async def test_nobody_takes_back_more_than_the_limit_alone(billing: Workplace) -> None:
+    """Paid or not, at once or bit by bit, or beside what they gave up of the same invoice before."""
+    invoice = await invoiced(billing, "900.00")
+    await billing.deliver(paid("300.00", invoice_id=invoice.invoice_id))
+
+    async def take_back(amount: str, approved_by: str | None = None) -> None:
+        async with billing.transaction() as session:
+            await commands.issue_credit_note(
+                session, invoice.invoice_id, usd(amount), reason="wrong", by="manager", approved_by=approved_by
+            )
+
+    for approver in (None, "manager"):
+        with pytest.raises(LargeCreditNoteNeedsASecondApprover):
+            await take_back("500.01", approver)
+    await take_back("300.00", "director")
+    await take_back("400.00")
+    with pytest.raises(LargeCreditNoteNeedsASecondApprover):
+        await take_back("100.01")
+    with pytest.raises(LargeAdjustmentNeedsASecondApprover):
+        async with billing.transaction() as session:
+            await commands.post_adjustment(session, invoice.invoice_id, usd("100.01"), reason="poor", posted_by="manager")
+    await take_back("100.00")
+
+
+async def test_a_large_credit_note_is_decided_by_another_person(billing: Workplace) -> None:
+    """Who asked for it cannot approve it; somebody else can, once, and all of it is in the log."""
+    invoice = await invoiced(billing, "900.00")
+    request = await credit_note_requested(billing, invoice, "600.00")
+    with pytest.raises(ACreditNoteIsRequestedAlready):
+        await credit_note_requested(billing, invoice, "1.00")
+    for by, broken in (("clerk", ApproverMustBeAnotherPerson), ("manager", None), ("manager", RequestCannotBecome)):
+        with pytest.raises(broken) if broken else nullcontext():
+            async with billing.transaction() as session:
+                await commands.approve_credit_note(session, request.credit_note_request_id, by=by)
+    assert (await invoice_of(billing, invoice.invoice_id)).balance == usd("300.00")
+    async with billing.transaction() as session:
+        note = (await session.scalars(select(CreditNote))).one()
+    assert (note.amount, note.issued_by, note.approved_by) == (Decimal("600.00"), "clerk", "manager")
+    amount = Decimal("600.00")
+    assert await decisions(billing) == [
+        ("credit_note_requested", "clerk", amount),
+        ("credit_note_approved", "manager", amount),
+        ("credit_note_issued", "manager", amount),
+    ]
+
+
+async def test_a_refused_credit_note_leaves_the_invoice(billing: Workplace) -> None:
+    """It can be asked for again, over no more than the invoice asks for."""
+    invoice = await invoiced(billing, "900.00")
+    request = await credit_note_requested(billing, invoice, "600.00")
+    async with billing.transaction() as session:
+        await commands.refuse_credit_note(session, request.credit_note_request_id, by="manager")
+    assert (await invoice_of(billing, invoice.invoice_id)).adjusted == usd("0.00")
+    with pytest.raises(CreditNoteIsMoreThanWasInvoiced):
+        await credit_note_requested(billing, invoice, "900.01")
+    assert (await credit_note_requested(billing, invoice, "900.00")).status == "requested"
 
 
 async def test_credit_note_numbers_have_no_gap_and_no_double(billing: Workplace) -> None:

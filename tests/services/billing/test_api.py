@@ -146,6 +146,26 @@ async def test_adjusting_and_writing_off_over_http(billing: Workplace) -> None:
     assert [entry["action"] for entry in log] == ["adjustment_posted", "written_off", "write_off_requested"]
 
 
+async def test_a_credit_note_above_the_limit_over_http(billing: Workplace) -> None:
+    """It is asked for, and another manager decides."""
+    invoice = await invoiced(billing, "900.00")
+    note = {"amount": {"amount": "600.00", "currency": "USD"}, "reason": "wrong"}
+    async with billing.client("billing_manager", at=FACILITY) as manager:
+        refused = await manager.post(f"/invoices/{invoice.invoice_id}/credit-notes", json=note)
+        request = (await manager.post(f"/invoices/{invoice.invoice_id}/credit-note-requests", json=note)).json()
+        path = f"/credit-note-requests/{request['credit_note_request_id']}"
+        alone = await manager.post(f"{path}/approve")
+    assert refused.json()["type"] == "urn:nilecare:rule:LargeCreditNoteNeedsASecondApprover"
+    assert alone.json()["type"] == "urn:nilecare:rule:ApproverMustBeAnotherPerson"
+    async with billing.client("billing_manager", at=FACILITY, subject="another") as another:
+        [listed] = (await another.get("/credit-note-requests", params={"status": "requested"})).json()["items"]
+        assert (listed["requested"]["amount"], listed["requested_by"]) == ("600.00", "tester")
+        assert (await another.post(f"{path}/approve")).json()["status"] == "approved"
+        assert (await another.post(f"{path}/refuse")).json()["type"] == "urn:nilecare:rule:RequestCannotBecome"
+        [numbered] = (await another.get(f"/invoices/{invoice.invoice_id}/credit-notes")).json()["items"]
+    assert (numbered["issued_by"], numbered["approved_by"]) == ("tester", "another")
+
+
 async def test_an_account_shows_what_is_owed_and_credited(billing: Workplace) -> None:
     """Under the merged patient's id it is the other's account."""
     await billing.deliver(patient(OTHER_PATIENT))

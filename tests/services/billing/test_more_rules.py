@@ -93,7 +93,7 @@ class ClaimLine:
         (rules.COUPON, {"exhausted", "expired", "revoked"}),
         (rules.CLAIM, {"rejected", "paid"}),
         (rules.DISPUTE, {"won", "lost"}),
-        (rules.WRITE_OFF_REQUEST, {"approved", "refused"}),
+        (rules.REQUEST, {"approved", "refused"}),
         (rules.COLLECTION, {"settled", "recalled"}),
     ],
 )
