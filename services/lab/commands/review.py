@@ -31,21 +31,25 @@ async def reasons_to_review(
 async def _delta_failed(session: AsyncSession, order: LabOrder, sample: Sample, test: LabTest, value: Decimal | None) -> bool:
     if test.delta is None or value is None:
         return False
-    previous = await _previous_value(session, order, sample, test.code, since=timedelta(days=test.delta.days))
+    previous = await _previous_value(session, order, sample, test, since=timedelta(days=test.delta.days))
     return previous is not None and rules.delta_fails(value, previous, test.delta)
 
 
 async def _previous_value(
-    session: AsyncSession, order: LabOrder, sample: Sample, test_code: str, *, since: timedelta
+    session: AsyncSession, order: LabOrder, sample: Sample, test: LabTest, *, since: timedelta
 ) -> Decimal | None:
-    """Of the patient's latest sample before this one, if it was taken within `since`."""
+    """Of the patient's latest sample before this one that was taken within `since` and measured in the unit of the test.
+
+    In another unit it is a result of before the catalogue changed the unit: its number says nothing beside one of today.
+    """
     released = (
         select(LabResult.value)
         .join(LabOrder, LabOrder.order_id == LabResult.order_id)
         .join(Sample, Sample.sample_id == LabResult.sample_id)
         .where(
             LabOrder.recorded_for.in_(await PatientReference.identities(session, order.patient_id)),
-            LabResult.test_code == test_code,
+            LabResult.test_code == test.code,
+            LabResult.unit == test.unit,
             LabResult.status.in_(("final", "corrected")),
             LabResult.value.is_not(None),
             LabResult.sample_id != sample.sample_id,

@@ -11,6 +11,7 @@ import pytest
 from broker import clock
 from contracts.lab import LabOrderCompleted, LabOrderPlaced, LabResultAvailable, LabResultCorrected
 from services.lab import commands, errors
+from services.lab.commands import Policy
 from services.lab.rules import Delta, GivenReflex
 from services.lab.tables import ControlMeasurement, LabOrder, LabResult
 from tests.services.kit import Workplace
@@ -137,6 +138,19 @@ async def test_a_change_that_is_too_large_stops_a_result(lab: Workplace) -> None
     assert await measured(lab, patient_id, "4.9") == ("preliminary", ["delta"])
     clock.shift += timedelta(days=3, minutes=1)
     assert await measured(lab, patient_id, "4.9") == ("preliminary", [])
+
+
+async def test_a_value_is_compared_with_values_in_its_own_unit(lab: Workplace) -> None:
+    """What was released before the catalogue changed the unit of a test says nothing of what is measured since; the next does."""
+    await policy(lab, delta=DELTA)
+    patient_id = await known_patient(lab)
+    await released(lab, patient_id, "4.2")
+    async with lab.transaction() as session:
+        in_micromoles = Policy(delta=Delta(days=3, absolute=Decimal(1000)))
+        await commands.define_test(session, POTASSIUM, name="Potassium", unit="umol/L", policy=in_micromoles)
+    assert await measured(lab, patient_id, "4.3") == ("preliminary", [])
+    await released(lab, patient_id, "4.3")
+    assert await measured(lab, patient_id, "5.4") == ("preliminary", ["delta"])
 
 
 async def test_a_merged_patients_results_are_ones_own(lab: Workplace) -> None:
