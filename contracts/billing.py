@@ -11,6 +11,8 @@ from contracts.money import Money
 
 InvoiceStatus = Literal["draft", "issued", "partially_paid", "paid", "overdue", "void", "written_off"]
 InvoiceKind = Literal["patient", "utility", "booking"]
+CollectionStatus = Literal["open", "settled", "recalled"]
+CollectionReason = Literal["instalments_defaulted", "aged_over_120_days", "by_decision"]
 
 
 class InvoiceIssued(Event, name="invoice.issued", version=1, key="invoice_id"):
@@ -148,13 +150,28 @@ class CouponRedeemed(Event, name="coupon.redeemed", version=1, key="coupon_id"):
     amount: Money
 
 
+class CollectionCaseChanged(StateEvent, name="collection_case.changed", version=1, key="case_id"):
+    """All that others may know of debts that are given to others to ask for; feeds their references.
+
+    `balance` is what was owed of each of its invoices when that was sent; it grows when another one joins.
+    """
+
+    case_id: UUID
+    patient_id: UUID
+    facility_id: UUID
+    status: CollectionStatus
+    reason: CollectionReason
+    balance: Money
+    sent_at: datetime
+
+
 class BillingAccountSentToCollections(Event, name="billing.account.sent_to_collections", version=1, key="patient_id"):
     """Others will ask for what a patient did not pay."""
 
     patient_id: UUID
     facility_id: UUID
     balance: Money
-    reason: Literal["instalments_defaulted", "aged_over_120_days", "by_decision"]
+    reason: CollectionReason
     sent_at: datetime
 
 

@@ -8,6 +8,7 @@ from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from broker import Idempotent, NotFound, Page, PageRequest, Reading, Router, Transaction, clock
+from contracts.billing import CollectionStatus
 from contracts.money import Money
 from services.billing import commands, rules, tables, views
 from services.billing.api.roles import Clerk, Manager, Reader, seen
@@ -88,7 +89,7 @@ async def send_to_collections(
 
 @router.get("/collections")
 async def list_collections(
-    who: Reader, session: Reading, page: PageRequest, status: rules.CollectionStatus | None = None
+    who: Reader, session: Reading, page: PageRequest, status: CollectionStatus | None = None
 ) -> Page[views.CollectionCase]:
     """Debts that others ask for, as they were sent."""
     case = tables.CollectionCase

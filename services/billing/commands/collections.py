@@ -10,14 +10,14 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from broker import clock, publish, schedule
-from contracts.billing import BillingAccountSentToCollections, InvoiceDue, InvoiceOverdue
+from contracts.billing import BillingAccountSentToCollections, CollectionReason, InvoiceDue, InvoiceOverdue
 from contracts.money import Money
 from contracts.payment import InstallmentPlanDefaulted
 from services.billing import rules
 from services.billing.commands.accounts import account_of
 from services.billing.commands.days import zone_of
 from services.billing.errors import AccountIsInCollectionsAlready, ThereIsNothingToCollect
-from services.billing.tables import BillingAuditEntry, CollectionCase, CollectionReason, Invoice
+from services.billing.tables import BillingAuditEntry, CollectionCase, Invoice
 
 
 async def look_at_due_invoice(session: AsyncSession, invoice_id: UUID) -> None:

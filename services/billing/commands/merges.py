@@ -23,7 +23,7 @@ from services.billing.tables import (
     Invoice,
 )
 
-THEIRS = (Credit, CouponRedemption, InsurancePolicy, InsuranceClaim, CollectionCase)
+THEIRS = (Credit, CouponRedemption, InsurancePolicy, InsuranceClaim)
 """What goes from patient to patient whatever its state; the audit log stays as it was written."""
 
 
@@ -57,6 +57,9 @@ async def _hand_over(session: AsyncSession, recorded_for: Sequence[UUID], to: UU
     await session.execute(update(Charge).where(*not_invoiced).values(patient_id=to))
     for table in THEIRS:
         await session.execute(update(table).where(table.recorded_for.in_(recorded_for)).values(patient_id=to))
+    cases = select(CollectionCase).where(CollectionCase.recorded_for.in_(recorded_for)).order_by(CollectionCase.case_id)
+    for case in await session.scalars(cases.with_for_update().execution_options(populate_existing=True)):
+        case.patient_id = to
     still_open = Invoice.status.in_({"draft", *rules.PAYABLE})
     invoices = await Invoice.all_locked(session, Invoice.recorded_for.in_(recorded_for), still_open)
     for invoice in invoices:

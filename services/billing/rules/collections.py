@@ -7,6 +7,7 @@ from datetime import date, datetime, timedelta, tzinfo
 from typing import Literal
 
 from broker import LifeCycle
+from contracts.billing import CollectionStatus
 from contracts.money import Money
 from services.billing.errors import CollectionCannotBecome
 from services.billing.rules.invoices import overdue_from
@@ -18,8 +19,6 @@ AGING: Mapping[Bucket, int | None] = {"0-30": 30, "31-60": 60, "61-90": 90, "91-
 
 COLLECT_AFTER = timedelta(days=120)
 """How long past its due date an invoice stays with us."""
-
-CollectionStatus = Literal["open", "settled", "recalled"]
 
 COLLECTION = LifeCycle[CollectionStatus](
     {

@@ -5,7 +5,7 @@ from services.billing.tables.adjustments import BillingAdjustment, CreditNote, C
 from services.billing.tables.audit import Action, BillingAuditEntry
 from services.billing.tables.base import Base
 from services.billing.tables.charges import Charge, ChargeMasterPrice
-from services.billing.tables.collections import CollectionCase, CollectionReason
+from services.billing.tables.collections import CollectionCase
 from services.billing.tables.coupons import Coupon, CouponRedemption
 from services.billing.tables.disputes import Dispute, InvoiceHold, PaymentReturn, ReturnReason
 from services.billing.tables.insurance import ClaimLineItem, InsuranceClaim, InsurancePolicy
@@ -23,7 +23,6 @@ __all__ = [
     "ChargeMasterPrice",
     "ClaimLineItem",
     "CollectionCase",
-    "CollectionReason",
     "Coupon",
     "CouponRedemption",
     "Credit",

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from datetime import datetime
 from decimal import Decimal
-from typing import Literal
 from uuid import UUID, uuid4
 
+from sqlalchemy import BigInteger
 from sqlalchemy.orm import Mapped, mapped_column
 
+from broker import StateOwner, publishes_state
+from contracts.billing import CollectionCaseChanged, CollectionReason, CollectionStatus
 from contracts.money import Money
 from services.billing import rules
-from services.billing.rules import CollectionStatus
 from services.billing.tables.base import Base, FollowsMerges
 
-CollectionReason = Literal["instalments_defaulted", "aged_over_120_days", "by_decision"]
 
-
-class CollectionCase(FollowsMerges, Base):
+@publishes_state(CollectionCaseChanged)
+class CollectionCase(StateOwner, FollowsMerges, Base):
     """What a patient owes at a facility, given to others to ask for. It ends when all of it is settled."""
 
     __tablename__ = "collection_cases"
@@ -30,6 +30,7 @@ class CollectionCase(FollowsMerges, Base):
     amount: Mapped[Decimal]
     currency: Mapped[str]
     sent_at: Mapped[datetime]
+    state_version: Mapped[int] = mapped_column(BigInteger, server_default="1", comment="1 where nobody said it yet")
 
     @property
     def balance(self) -> Money:

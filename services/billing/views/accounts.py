@@ -9,9 +9,10 @@ from uuid import UUID
 from pydantic import BaseModel
 
 from broker import Asked, Shown
+from contracts.billing import CollectionReason, CollectionStatus
 from contracts.money import Money
-from services.billing.rules import Bucket, CollectionStatus
-from services.billing.tables import Action, CollectionReason
+from services.billing.rules import Bucket
+from services.billing.tables import Action
 from services.billing.views.fields import AboveZero, Currency
 
 

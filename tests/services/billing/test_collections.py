@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import select
 
 from broker import clock
-from contracts.billing import BillingAccountSentToCollections, InvoiceDue
+from contracts.billing import BillingAccountSentToCollections, CollectionCaseChanged, InvoiceDue
 from services.billing import commands
 from services.billing.errors import AccountIsInCollectionsAlready, CollectionCannotBecome, ThereIsNothingToCollect
 from services.billing.tables import CollectionCase, Invoice
@@ -27,6 +27,7 @@ from tests.services.billing.given import (
     patient,
     refunded,
     scheduled,
+    usd,
 )
 from tests.services.kit import Workplace
 
@@ -88,6 +89,31 @@ async def test_what_grows_too_old_joins_the_open_case(billing: Workplace) -> Non
     assert [status for _, status, _ in await cases(billing)] == ["open"]
     await billing.deliver(paid("5.00", invoice_id=later.invoice_id))
     assert [status for _, status, _ in await cases(billing)] == ["settled"]
+
+
+async def test_whoever_follows_a_case_hears_what_becomes_of_it(billing: Workplace) -> None:
+    """That another invoice joined it, that it was recalled or is over, and whose it is after a merge; nothing otherwise."""
+    await billing.deliver(patient(OTHER_PATIENT))
+    await overdue(billing, "10.00", days=200)
+    case = await sent(billing)
+    later = await overdue(billing, "5.00", days=130)
+    for _ in range(2):
+        await billing.deliver(InvoiceDue(invoice_id=later.invoice_id))
+    await billing.deliver(merged(PATIENT, OTHER_PATIENT))
+    async with billing.transaction() as session:
+        await commands.recall_from_collections(session, case.case_id, by="director")
+    again = await sent(billing)
+    await billing.deliver(paid("15.00"))
+    states = await billing.published(CollectionCaseChanged)
+    assert [state.case_id for state in states] == [case.case_id] * 4 + [again.case_id] * 2
+    assert [(state.status, state.patient_id, state.balance) for state in states] == [
+        ("open", PATIENT, usd("10.00")),
+        ("open", PATIENT, usd("15.00")),
+        ("open", OTHER_PATIENT, usd("15.00")),
+        ("recalled", OTHER_PATIENT, usd("15.00")),
+        ("open", OTHER_PATIENT, usd("15.00")),
+        ("settled", OTHER_PATIENT, usd("15.00")),
+    ]
 
 
 async def test_a_default_collects_what_was_not_due_yet(billing: Workplace) -> None:
