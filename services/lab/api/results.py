@@ -21,7 +21,7 @@ async def enter_result(
 ) -> ResultView:
     """Notes what a test showed; nobody hears of it until it is verified."""
     await visible(session, who, LabOrder, order_id)
-    result = await commands.enter_result(session, order_id, asked.test_code, asked.measured())
+    result = await commands.enter_result(session, order_id, asked.test_code, asked.measured(), entered_by=who.user_id)
     return ResultView.model_validate(result)
 
 
@@ -43,7 +43,8 @@ async def get_result(result_id: UUID, session: Reading, who: Staff) -> ResultVie
 async def verify_result(result_id: UUID, asked: Moment, session: Transaction, who: Pathologist, key: Idempotent) -> ResultView:
     """Releases the result to those who treat the patient."""
     await visible(session, who, LabResult, result_id)
-    return ResultView.model_validate(await commands.verify_result(session, result_id, **dict(asked)))
+    result = await commands.verify_result(session, result_id, **dict(asked), verified_by=who.user_id)
+    return ResultView.model_validate(result)
 
 
 @router.post("/lab-results/{result_id}/cancel")
@@ -59,7 +60,7 @@ async def correct_result(
 ) -> ResultView:
     """Says what a released result should have said."""
     await visible(session, who, LabResult, result_id)
-    result = await commands.correct_result(session, result_id, asked.measured(), reason=asked.reason)
+    result = await commands.correct_result(session, result_id, asked.measured(), reason=asked.reason, corrected_by=who.user_id)
     return ResultView.model_validate(result)
 
 

@@ -21,7 +21,13 @@ from services.lab.tables import LabOrder, LabResult, LabTest, ResultCorrection, 
 
 
 async def enter_result(
-    session: AsyncSession, order_id: UUID, test_code: str, measured: Measured, *, result_id: UUID | None = None
+    session: AsyncSession,
+    order_id: UUID,
+    test_code: str,
+    measured: Measured,
+    *,
+    result_id: UUID | None = None,
+    entered_by: UUID | None = None,
 ) -> LabResult:
     """Notes what a test of an order showed; nobody hears of it until it is verified.
 
@@ -43,6 +49,7 @@ async def enter_result(
         test_code=test_code,
         test_name=order.line(test_code).test_name,
         status="preliminary",
+        entered_by=entered_by,
         entered_at=clock.now(),
     )
     finding.apply(result)
@@ -53,10 +60,13 @@ async def enter_result(
     return result
 
 
-async def verify_result(session: AsyncSession, result_id: UUID, *, at: datetime | None = None) -> LabResult:
+async def verify_result(
+    session: AsyncSession, result_id: UUID, *, verified_by: UUID | None = None, at: datetime | None = None
+) -> LabResult:
     """Releases a result; the order is completed with its last one. Raises NotFound, ResultCannotBecome, OrderCannotBecome."""
     order, result = await working_on_result(session, result_id)
     await _release(session, order, result, rules.check_happened(at or clock.now(), clock.now()))
+    result.verified_by = verified_by
     return result
 
 
@@ -67,7 +77,9 @@ async def cancel_result(session: AsyncSession, result_id: UUID) -> LabResult:
     return result
 
 
-async def correct_result(session: AsyncSession, result_id: UUID, measured: Measured, *, reason: str) -> LabResult:
+async def correct_result(
+    session: AsyncSession, result_id: UUID, measured: Measured, *, reason: str, corrected_by: UUID | None = None
+) -> LabResult:
     """Says what a released result should have said; what it said before is kept.
 
     Raises NotFound, ResultCannotBecome, CorrectionChangesNothing, and what `enter_result` raises about the measured.
@@ -79,6 +91,7 @@ async def correct_result(session: AsyncSession, result_id: UUID, measured: Measu
         previous_text_value=result.text_value,
         previous_flag=result.flag,
         reason=reason,
+        corrected_by=corrected_by,
         corrected_at=clock.now(),
     )
     result.become("corrected")

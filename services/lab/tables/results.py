@@ -36,7 +36,11 @@ class LabResult(Base):
     flag: Mapped[Flag | None]
     status: Mapped[ResultStatus]
     review_reasons: Mapped[list[str]] = mapped_column(server_default="{}", comment="why it was not released by itself")
+    entered_by: Mapped[UUID | None] = mapped_column(comment="the user who did; null where nobody is known")
     entered_at: Mapped[datetime]
+    verified_by: Mapped[UUID | None] = mapped_column(
+        comment="the user who did; null where it was released by itself, or nobody is known"
+    )
     resulted_at: Mapped[datetime | None] = mapped_column(comment="when it was verified, or last corrected")
 
     def become(self, status: ResultStatus) -> None:
@@ -65,4 +69,5 @@ class ResultCorrection(Base):
     previous_text_value: Mapped[str | None]
     previous_flag: Mapped[Flag | None]
     reason: Mapped[str]
+    corrected_by: Mapped[UUID | None] = mapped_column(comment="the user who did; null where nobody is known")
     corrected_at: Mapped[datetime]

@@ -38,7 +38,10 @@ class AskedCorrection(AskedValue):
 
 
 class ResultView(Shown):
-    """A result, in the unit of its test; `review_reasons` say why somebody has, or had, to look at it before its release."""
+    """A result, in the unit of its test; `review_reasons` say why somebody has, or had, to look at it before its release.
+
+    `entered_by` and `verified_by` are users; nobody verified what was released by itself.
+    """
 
     result_id: UUID
     order_id: UUID
@@ -55,7 +58,9 @@ class ResultView(Shown):
     is_critical: bool
     status: ResultStatus
     review_reasons: list[ReviewReason]
+    entered_by: UUID | None
     entered_at: datetime
+    verified_by: UUID | None
     resulted_at: datetime | None
 
 
@@ -66,4 +71,5 @@ class CorrectionView(Shown):
     previous_text_value: str | None
     previous_flag: Flag | None
     reason: str
+    corrected_by: UUID | None
     corrected_at: datetime

@@ -87,6 +87,28 @@ async def test_from_order_to_corrected_result(lab: Workplace, staff: httpx.Async
     assert [item["result_id"] for item in (await staff.get(f"/lab-orders/{order_id}/results")).json()["items"]] == [result_id]
 
 
+async def test_who_said_what_a_result_says_is_kept(lab: Workplace, staff: httpx.AsyncClient) -> None:
+    """Who entered, verified and corrected it, by the user; a program is nobody."""
+    technician, pathologist, other = uuid4(), uuid4(), uuid4()
+    order_id = await ordered(staff, await known_patient(lab))
+    await staff.post(f"/samples/{await sampled(staff, order_id)}/accept")
+    value = {"value": "6.8", "unit": "mmol/L"}
+    bench = lab.client("technician", at=FACILITY, subject=str(technician))
+    entered = await bench.post(f"/lab-orders/{order_id}/results", json={"test_code": POTASSIUM, **value})
+    result_id = created(entered, "result_id")
+    assert (entered.json()["entered_by"], entered.json()["verified_by"]) == (str(technician), None)
+    desk = lab.client("pathologist", at=FACILITY, subject=str(pathologist))
+    await desk.post(f"/lab-results/{result_id}/verify", json={})
+    correction = {"value": "4.8", "unit": "mmol/L", "reason": "haemolysed"}
+    for corrects in (lab.client("pathologist", at=FACILITY, subject=str(other)), staff):
+        await corrects.post(f"/lab-results/{result_id}/correct", json=correction)
+        correction |= {"value": "4.9"}
+    result = (await staff.get(f"/lab-results/{result_id}")).json()
+    assert (result["entered_by"], result["verified_by"]) == (str(technician), str(pathologist))
+    corrections = (await staff.get(f"/lab-results/{result_id}/corrections")).json()["items"]
+    assert [each["corrected_by"] for each in corrections] == [str(other), None]
+
+
 async def test_a_patient_who_has_not_arrived_is_worth_another_try(lab: Workplace, staff: httpx.AsyncClient) -> None:
     """409 not-yet with Retry-After, until the reference is there; then the same request places the order."""
     state = patient()

@@ -141,7 +141,7 @@ async def test_a_change_that_is_too_large_stops_a_result(lab: Workplace) -> None
 
 
 async def test_a_value_is_compared_with_values_in_its_own_unit(lab: Workplace) -> None:
-    """What was released before the catalogue changed the unit of a test says nothing of what is measured since; the next does."""
+    """What was released before the catalogue changed the unit of a test says nothing of what is measured since."""
     await policy(lab, delta=DELTA)
     patient_id = await known_patient(lab)
     await released(lab, patient_id, "4.2")
