@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -15,7 +16,12 @@ TABLES = ("backbone.outbox_0", "backbone.outbox_1", "backbone.outbox_2")
 FETCH = """
     SELECT position, id, type, key, version, sequence, flow, cause, trace, occurred_at, body
     FROM backbone.outbox
-    WHERE position > $1 AND position <> ALL ($2::bigint[]) AND key <> ALL ($3::text[])
+    WHERE position > (
+              SELECT CASE WHEN EXISTS (
+                  SELECT FROM unnest($5::text[]) slow WHERE pg_visible_in_snapshot(slow::xid8, pg_current_snapshot())
+              ) THEN $1::bigint ELSE $6 END
+          )
+          AND position <> ALL ($2::bigint[]) AND key <> ALL ($3::text[])
     ORDER BY position
     LIMIT $4
 """
@@ -32,9 +38,9 @@ JOURNAL = """
     ON CONFLICT (id) DO NOTHING
 """
 DRAWN = "SELECT CASE WHEN is_called THEN last_value ELSE last_value - 1 END FROM backbone.outbox_position"
-HORIZON = "SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint"
+SNAPSHOT = "SELECT pg_current_snapshot()::text"
 SETTLED = """
-    SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint AS oldest_running,
+    SELECT pg_current_snapshot()::text AS snapshot,
            (SELECT min(position) FROM backbone.outbox WHERE position > $1) AS oldest_row
 """
 
@@ -47,12 +53,29 @@ class Waiting:
     envelope: Envelope
 
 
+def running_in(snapshot: str) -> frozenset[int]:
+    """The transactions that run as a snapshot sees it, given as PostgreSQL writes it: oldest:next:running,running."""
+    return frozenset(int(transaction) for transaction in snapshot.rpartition(":")[2].split(",") if transaction)
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A position that was the last one drawn, the transactions that ran just after that, and when (time.monotonic)."""
+
+    drawn: int
+    running: frozenset[int]
+    since: float
+
+
 class Outbox:
     """Reads and clears the outbox of one service over connections that only the relay uses.
 
     Rows are read from the low-water position on, below which nothing can appear any more. It is exact: a writer has a
     transaction id before it draws a position, so once every transaction that ran when position P was the last one drawn has
     ended, each position up to P is visible or never will be.
+
+    While a transaction goes on and on, reading begins further up, above what all others have left. What it commits below is read
+    by the very statement whose snapshot sees it ended.
 
     Rows go into one of three child tables. When many have passed through one, the next takes over, and the old one is
     truncated once it is empty: deleted rows never pile up, not even under an old snapshot that vacuum must respect.
@@ -65,17 +88,23 @@ class Outbox:
         self._rotate_after = rotate_after
         self._passed = 0
         self._emptied: set[int] = set()
-        self._candidate: tuple[int, int] | None = None
-        self.low_water = 0
+        self._candidate: Candidate | None = None
+        self._slow: frozenset[int] = frozenset()
+        self.low_water = self.reads_above = 0
+
+    patience = 2.0
+    """Seconds that a transaction may take before rows are read above what it may still commit."""
 
     async def load(self) -> None:
         """Takes up where the last relay left."""
         slot, self.low_water = (await self._reader.fetch("SELECT slot, low_water FROM backbone.outbox_state"))[0]
+        self.reads_above = self.low_water
         self._emptied = set(range(len(TABLES))) - {slot}
 
     async def oldest(self, limit: int, *, without: Collection[int] = (), held: Collection[str] = ()) -> list[Waiting]:
         """The oldest rows, in order, but for positions on their way already and keys that are held."""
-        rows = await self._reader.fetch(FETCH, self.low_water, list(without), list(held), limit)
+        slow = [str(transaction) for transaction in self._slow]
+        rows = await self._reader.fetch(FETCH, self.low_water, list(without), list(held), limit, slow, self.reads_above)
         return [Waiting(row["position"], self._envelope(row)) for row in rows]
 
     async def delete(self, positions: Sequence[int]) -> None:
@@ -103,15 +132,23 @@ class Outbox:
         await self._reader.execute("UPDATE backbone.outbox_state SET low_water = $1 WHERE low_water < $1", self.low_water)
 
     async def _raise_low_water(self) -> None:
-        if self._candidate is None:
+        candidate, self._candidate = self._candidate, None
+        if candidate is None:
             drawn = await self._reader.fetchval(DRAWN)
-            self._candidate = (drawn, await self._reader.fetchval(HORIZON))
+            self._candidate = Candidate(drawn, running_in(await self._reader.fetchval(SNAPSHOT)), time.monotonic())
             return
-        drawn, horizon = self._candidate
-        oldest_running, oldest = (await self._reader.fetch(SETTLED, self.low_water))[0]
-        if oldest_running >= horizon:
-            self.low_water = max(self.low_water, drawn if oldest is None else min(drawn, oldest - 1))
-            self._candidate = None
+        snapshot, oldest = (await self._reader.fetch(SETTLED, self.reads_above))[0]
+        running = running_in(snapshot)
+        settled = candidate.drawn if oldest is None else min(candidate.drawn, oldest - 1)
+        still = candidate.running & running
+        if self._slow - running:
+            self.reads_above, self._slow = self.low_water, frozenset()
+        elif not still:
+            self.low_water = self.reads_above = max(self.reads_above, settled)
+        elif still <= self._slow or time.monotonic() - candidate.since > self.patience:
+            self.reads_above, self._slow = max(self.reads_above, settled), self._slow | still
+        else:
+            self._candidate = candidate
 
     async def _rotate(self) -> None:
         current = await self._reader.fetchval("SELECT slot FROM backbone.outbox_state")

@@ -28,6 +28,14 @@ CHANNEL = "backbone_outbox"
 KEEP_ALIVE = {"tcp_keepalives_idle": "5", "tcp_keepalives_interval": "2", "tcp_keepalives_count": "3"}
 """The lock of a relay whose host died is free again after about 11 seconds."""
 
+PLANS = {
+    **dict.fromkeys(("enable_seqscan", "enable_bitmapscan", "enable_sort", "jit"), "off"),
+    "max_parallel_workers_per_gather": "0",
+    "plan_cache_mode": "force_generic_plan",
+}
+"""Rows are read along the index, and that is decided once. The statistics of a table that fills and empties all the time are
+wrong: with a million rows waiting the planner read and sorted all of them, in parallel, for the oldest five hundred."""
+
 
 class PoolerInTheWay(BackboneError):
     """The relay's lock needs a connection of its own to PostgreSQL, and a pooler moves it between backends."""
@@ -159,7 +167,7 @@ class Relay(Loop):
         return bool(await reader.fetchval("SELECT pg_try_advisory_lock($1)", lock_number("relay")))
 
     async def _connect(self) -> asyncpg.Connection:
-        connection = await asyncpg.connect(self._settings.database_url, server_settings=KEEP_ALIVE, timeout=10)
+        connection = await asyncpg.connect(self._settings.database_url, server_settings=KEEP_ALIVE | PLANS, timeout=10)
         self._stack.push_async_callback(_close, connection)
         await connection.set_type_codec("jsonb", encoder=json.dumps, decoder=json.loads, schema="pg_catalog")
         return connection
