@@ -11,7 +11,7 @@ from broker import clock, publish, unschedule
 from contracts.billing import AdjustmentPosted
 from contracts.money import Money
 from services.billing import rules
-from services.billing.commands.accounts import account_of
+from services.billing.commands.accounts import account_of, working_on
 from services.billing.commands.collections import due_name, settle_case
 from services.billing.commands.payments import conclude, keep_as_credit
 from services.billing.errors import AWriteOffIsRequestedAlready, InvoiceIsInAnotherCurrency
@@ -45,7 +45,7 @@ async def post_adjustment(
     Raises OnlyAnIssuedInvoiceIsLowered, LargeAdjustmentNeedsASecondApprover, AdjustmentIsMoreThanTheBalance,
     InvoiceIsInAnotherCurrency, InvoiceNotFound.
     """
-    invoice = await Invoice.locked(session, invoice_id)
+    invoice = await working_on(session, invoice_id)
     check_currency(invoice, amount)
     rules.check_lowerable(invoice.status)
     rules.check_discretion(amount, await BillingAdjustment.given_up_alone(session, invoice), posted_by, approved_by)
@@ -60,7 +60,7 @@ async def write_off(
     session: AsyncSession, invoice_id: UUID, *, reason: str, requested_by: str, approved_by: str | None = None
 ) -> Invoice:
     """Gives up what is open on an invoice. Raises LargeWriteOffNeedsASecondApprover, InvoiceCannotBecome, InvoiceNotFound."""
-    invoice = await Invoice.locked(session, invoice_id)
+    invoice = await working_on(session, invoice_id)
     balance = invoice.balance
     given_up = await BillingAdjustment.given_up_alone(session, invoice)
     rules.check_write_off(given_up + balance, requested_by, approved_by)
@@ -75,7 +75,7 @@ async def write_off(
 
 async def request_write_off(session: AsyncSession, invoice_id: UUID, *, reason: str, by: str) -> WriteOffRequest:
     """Asks somebody else to decide on a write-off. Raises AWriteOffIsRequestedAlready, InvoiceCannotBecome, InvoiceNotFound."""
-    invoice = await Invoice.locked(session, invoice_id)
+    invoice = await working_on(session, invoice_id)
     rules.INVOICE.moved(invoice.status, "written_off")
     if await WriteOffRequest.is_undecided(session, invoice_id):
         raise AWriteOffIsRequestedAlready
@@ -91,7 +91,7 @@ async def approve_write_off(session: AsyncSession, request_id: UUID, *, by: str)
     Raises ApproverMustBeAnotherPerson, BalanceGrewSinceTheRequest, RequestCannotBecome, InvoiceCannotBecome, NotFound.
     """
     request = await WriteOffRequest.locked(session, request_id)
-    invoice = await Invoice.locked(session, request.invoice_id)
+    invoice = await working_on(session, request.invoice_id)
     rules.check_approval(request.requested, invoice.balance, request.requested_by, by)
     request.decide("approved", by)
     session.add(BillingAuditEntry.about(invoice, "write_off_approved", by, invoice.balance))
@@ -103,7 +103,7 @@ async def approve_write_off(session: AsyncSession, request_id: UUID, *, by: str)
 async def refuse_write_off(session: AsyncSession, request_id: UUID, *, by: str) -> WriteOffRequest:
     """Leaves an invoice as it is. Raises RequestCannotBecome, NotFound."""
     request = await WriteOffRequest.locked(session, request_id)
-    invoice = await Invoice.locked(session, request.invoice_id)
+    invoice = await working_on(session, request.invoice_id)
     request.decide("refused", by)
     session.add(BillingAuditEntry.about(invoice, "write_off_refused", by, request.requested))
     return request

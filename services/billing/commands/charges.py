@@ -22,7 +22,7 @@ from services.billing.commands.days import day_at
 from services.billing.commands.invoices import invoice_if_active, invoice_what_is_open
 from services.billing.errors import FacilityPricesInOneCurrency
 from services.billing.replicas import FacilityReference
-from services.billing.tables import Charge, ChargeMasterPrice, EncounterBill
+from services.billing.tables import BillingAccount, Charge, ChargeMasterPrice, EncounterBill
 
 
 class Service(NamedTuple):
@@ -108,8 +108,9 @@ async def invoice_what_waited(session: AsyncSession, facility: FacilityChanged) 
     )
     waiting = ended.where(Charge.facility_id == facility_id, Charge.status == "open", EncounterBill.discharged_at.is_not(None))
     for encounter_id, patient_id in (await session.execute(waiting.distinct().order_by(EncounterBill.encounter_id))).all():
+        account = await account_of(session, patient_id)
         await EncounterBill.locked(session, encounter_id)
-        await invoice_what_is_open(session, patient_id, facility_id, encounter_id)
+        await invoice_what_is_open(session, account.patient_id, facility_id, encounter_id)
 
 
 async def _capture(
@@ -153,8 +154,10 @@ async def _prices(session: AsyncSession, facility_id: UUID, codes: Iterable[str]
 
 
 async def _price_what_waited(session: AsyncSession, facility_id: UUID, code: str) -> None:
-    waiting = select(Charge).where(Charge.facility_id == facility_id, Charge.code == code, Charge.status == "unpriced")
-    charges = (await session.scalars(waiting.order_by(Charge.charge_id).with_for_update())).all()
+    waiting = [Charge.facility_id == facility_id, Charge.code == code, Charge.status == "unpriced"]
+    await BillingAccount.all_held(session, await session.scalars(select(Charge.recorded_for).where(*waiting)))
+    in_order = select(Charge).where(*waiting).order_by(Charge.charge_id)
+    charges = (await session.scalars(in_order.with_for_update())).all()
     prices = await _prices(session, facility_id, {code})
     for charge in charges:
         charge.price_at(rules.price_on(charge.service_date, prices))

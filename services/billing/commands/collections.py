@@ -14,7 +14,7 @@ from contracts.billing import BillingAccountSentToCollections, CollectionReason,
 from contracts.money import Money
 from contracts.payment import InstallmentPlanDefaulted
 from services.billing import rules
-from services.billing.commands.accounts import account_of
+from services.billing.commands.accounts import account_of, working_on
 from services.billing.commands.days import zone_of
 from services.billing.errors import AccountIsInCollectionsAlready, ThereIsNothingToCollect
 from services.billing.tables import BillingAuditEntry, CollectionCase, Invoice
@@ -25,7 +25,7 @@ async def look_at_due_invoice(session: AsyncSession, invoice_id: UUID) -> None:
 
     One that was settled or voided stays as it is, and so does one that is on hold.
     """
-    invoice = await Invoice.locked(session, invoice_id)
+    invoice = await working_on(session, invoice_id, alone=True)
     if invoice.is_held or invoice.due_on is None:
         return
     if invoice.status in {"issued", "partially_paid"}:
@@ -43,7 +43,7 @@ async def _collect_if_aged(session: AsyncSession, invoice: Invoice, due_on: date
 
 async def collect_defaulted(session: AsyncSession, plan: InstallmentPlanDefaulted) -> None:
     """Who missed too many instalments goes to collections, unless they are there, have paid by now, or dispute a payment."""
-    invoice = await Invoice.locked(session, plan.invoice_id)
+    invoice = await working_on(session, plan.invoice_id, alone=True)
     if invoice.status in rules.PAYABLE and not invoice.is_held:
         await _collect(session, invoice, "instalments_defaulted")
 
@@ -69,9 +69,11 @@ async def send_to_collections(
 
 async def recall_from_collections(session: AsyncSession, case_id: UUID, *, by: str) -> CollectionCase:
     """Takes a case back: we ask for it ourselves again. Raises CollectionCannotBecome, NotFound."""
+    await account_of(session, (await CollectionCase.seen(session, case_id)).recorded_for, alone=True)
+    invoices = await Invoice.all_locked(session, Invoice.collection_case_id == case_id)
     case = await CollectionCase.locked(session, case_id)
     case.move("recalled")
-    for invoice in await Invoice.all_locked(session, Invoice.collection_case_id == case_id):
+    for invoice in invoices:
         invoice.collection_case_id = None
     entry = BillingAuditEntry.of("recalled_from_collections", by, case.balance, case.facility_id, case.patient_id)
     session.add(entry)
@@ -112,13 +114,13 @@ def due_name(invoice_id: UUID) -> str:
 
 
 async def _collect(session: AsyncSession, invoice: Invoice, reason: CollectionReason) -> None:
-    account = await account_of(session, invoice.patient_id, alone=True)
-    case = await _open_case(session, account.patient_id, invoice.facility_id, invoice.currency)
+    """invoice: one that can be paid, so that it is with whom its account is; that is held alone."""
+    case = await _open_case(session, invoice.patient_id, invoice.facility_id, invoice.currency)
     if case is not None:
         _add(case, invoice)
         return
-    overdue = await _overdue(session, account.patient_id, invoice.facility_id, invoice.currency)
-    _send(session, account.patient_id, [invoice, *(other for other in overdue if other is not invoice)], reason)
+    overdue = await _overdue(session, invoice.patient_id, invoice.facility_id, invoice.currency)
+    _send(session, invoice.patient_id, [invoice, *(other for other in overdue if other is not invoice)], reason)
 
 
 def _send(session: AsyncSession, patient_id: UUID, invoices: Sequence[Invoice], reason: CollectionReason) -> CollectionCase:

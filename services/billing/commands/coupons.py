@@ -13,6 +13,7 @@ from broker import NotFound, clock, publish, schedule, unschedule
 from contracts.billing import CouponExpiryDue, CouponRedeemed
 from contracts.money import Money
 from services.billing import rules
+from services.billing.commands.accounts import working_on
 from services.billing.commands.adjustments import conclude_if_settled, note_adjustment
 from services.billing.commands.days import day_at, zone_of
 from services.billing.errors import CouponCodeIsTaken, CouponWasRedeemedOnThisInvoice, RedemptionKeyIsTaken
@@ -73,7 +74,7 @@ async def redeem_coupon(
     known = await _redeemed_with(session, coupon.coupon_id, key, invoice_id)
     if known is not None:
         return known
-    invoice = await Invoice.locked(session, invoice_id)
+    invoice = await working_on(session, invoice_id)
     rules.check_lowerable(invoice.status)
     await _check_redeemable(session, coupon, invoice)
     taken_off = rules.discount(coupon, invoice.total, invoice.balance)

@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from broker import clock
 from contracts.money import Money
 from services.billing import rules
+from services.billing.commands.accounts import working_on
 from services.billing.commands.adjustments import check_currency, lower
 from services.billing.errors import ACreditNoteIsRequestedAlready
 from services.billing.tables import (
@@ -75,7 +76,7 @@ async def approve_credit_note(session: AsyncSession, request_id: UUID, *, by: st
     request = await CreditNoteRequest.locked(session, request_id)
     rules.check_approver(request.requested_by, by)
     request.decide("approved", by)
-    invoice = await Invoice.locked(session, request.invoice_id)
+    invoice = await working_on(session, request.invoice_id)
     session.add(BillingAuditEntry.about(invoice, "credit_note_approved", by, request.requested))
     by_whom = {"by": request.requested_by, "approved_by": by}
     await issue_credit_note(session, request.invoice_id, request.requested, reason=request.reason, **by_whom)
@@ -85,14 +86,14 @@ async def approve_credit_note(session: AsyncSession, request_id: UUID, *, by: st
 async def refuse_credit_note(session: AsyncSession, request_id: UUID, *, by: str) -> CreditNoteRequest:
     """Leaves an invoice as it is. Raises RequestCannotBecome, NotFound."""
     request = await CreditNoteRequest.locked(session, request_id)
-    invoice = await Invoice.locked(session, request.invoice_id)
+    invoice = await working_on(session, request.invoice_id)
     request.decide("refused", by)
     session.add(BillingAuditEntry.about(invoice, "credit_note_refused", by, request.requested))
     return request
 
 
 async def _creditable(session: AsyncSession, invoice_id: UUID, amount: Money) -> Invoice:
-    invoice = await Invoice.locked(session, invoice_id)
+    invoice = await working_on(session, invoice_id)
     check_currency(invoice, amount)
     rules.check_issued(invoice.status)
     rules.check_credit_note(amount, invoice.asked)

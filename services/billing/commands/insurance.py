@@ -13,7 +13,7 @@ from broker import clock, publish
 from contracts.billing import BillingClaimSubmitted
 from contracts.money import Money
 from services.billing import rules
-from services.billing.commands.accounts import account_of
+from services.billing.commands.accounts import account_of, working_on
 from services.billing.commands.adjustments import lower
 from services.billing.commands.days import day_at
 from services.billing.errors import InvoiceIsClaimedAlready, PolicyIsOfAnotherPatient, ThereIsNothingToClaim
@@ -74,7 +74,7 @@ async def draft_claim(
     Raises PolicyIsOfAnotherPatient, PolicyIsNotInForce, InvoiceIsClaimedAlready, SecondaryClaimFollowsThePrimary,
     ThereIsNothingToClaim, OnlyAnIssuedInvoiceIsClaimedOrCredited, InvoiceNotFound, NotFound.
     """
-    invoice = await Invoice.locked(session, invoice_id)
+    invoice = await working_on(session, invoice_id)
     policy = await InsurancePolicy.held(session, policy_id)
     if (policy.patient_id, policy.facility_id) != (invoice.patient_id, invoice.facility_id):
         raise PolicyIsOfAnotherPatient
@@ -165,8 +165,8 @@ async def post_remittance(
 
     Raises RemittanceNamesOtherLines, RemittanceDoesNotAddUp, ClaimCannotBecome, NotFound.
     """
+    invoice = await working_on(session, (await InsuranceClaim.seen(session, claim_id)).invoice_id)
     claim = await InsuranceClaim.locked(session, claim_id)
-    invoice = await Invoice.locked(session, claim.invoice_id)
     answers = rules.check_remittance(claim.lines, remitted)
     claim.move("paid")
     claim.decided_at = clock.now()

@@ -12,7 +12,7 @@ from broker import clock, publish, unschedule
 from contracts.billing import InvoiceIssued, InvoicePaid, InvoiceVoided
 from contracts.money import Money
 from services.billing import rules
-from services.billing.commands.accounts import account_of
+from services.billing.commands.accounts import account_of, working_on
 from services.billing.commands.collections import due_name, expect_payment, settle_case
 from services.billing.commands.days import day_at
 from services.billing.errors import InvoiceIsClaimed, ReferenceBelongsToAnotherInvoice, ThereIsNothingToInvoice
@@ -90,7 +90,7 @@ async def void_invoice(session: AsyncSession, invoice_id: UUID, reason: str, *, 
 
     Raises OnlyAnUnallocatedInvoiceCanBeVoided, InvoiceIsClaimed, InvoiceCannotBecome, InvoiceNotFound.
     """
-    return await void(session, await Invoice.locked(session, invoice_id), reason, by=by)
+    return await void(session, await working_on(session, invoice_id), reason, by=by)
 
 
 async def void(session: AsyncSession, invoice: Invoice, reason: str, *, by: str) -> Invoice:

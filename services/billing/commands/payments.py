@@ -11,7 +11,7 @@ from contracts.billing import CreditCreated, InvoicePaid, InvoicePartiallyPaid
 from contracts.money import Money
 from contracts.payment import PaymentSucceeded
 from services.billing import rules
-from services.billing.commands.accounts import account_of
+from services.billing.commands.accounts import account_of, recorded_for
 from services.billing.commands.collections import due_name, settle_case
 from services.billing.errors import (
     CreditIsDisputed,
@@ -20,7 +20,16 @@ from services.billing.errors import (
     InvoiceCannotBecome,
     InvoiceIsInAnotherCurrency,
 )
-from services.billing.tables import BillingAuditEntry, Credit, Dispute, Invoice, InvoicePaymentAllocation, Receipt, Source
+from services.billing.tables import (
+    BillingAccount,
+    BillingAuditEntry,
+    Credit,
+    Dispute,
+    Invoice,
+    InvoicePaymentAllocation,
+    Receipt,
+    Source,
+)
 
 
 async def allocate_payment(session: AsyncSession, payment: PaymentSucceeded, source_event_id: UUID) -> None:
@@ -48,7 +57,9 @@ async def apply_credit(session: AsyncSession, credit_id: UUID, invoice_id: UUID,
 
     Raises CreditIsOfAnotherPatient, CreditIsLessThanThat, CreditIsDisputed, InvoiceIsInAnotherCurrency, InvoiceCannotBecome.
     """
-    await Receipt.of_payment(session, (await Credit.seen(session, credit_id)).payment_id)  # first, as by all who move it
+    seen = await Credit.seen(session, credit_id)
+    await Receipt.of_payment(session, seen.payment_id)
+    await BillingAccount.all_held(session, {seen.recorded_for, await recorded_for(session, invoice_id)})
     credit = await Credit.locked(session, credit_id)
     invoice = await Invoice.locked(session, invoice_id)
     await _check_applicable(session, credit, invoice, amount or credit.left)
@@ -80,16 +91,11 @@ async def _invoices_for(session: AsyncSession, payment: PaymentSucceeded) -> lis
         if invoice.currency != payment.amount.currency:
             raise InvoiceIsInAnotherCurrency(invoice_id=invoice.invoice_id, currency=invoice.currency)
         invoice.take_in(payment.payment_id)
-        is_theirs = invoice.facility_id == payment.facility_id and await _owner_of(session, invoice) == account.patient_id
+        is_theirs = (invoice.facility_id, invoice.patient_id) == (payment.facility_id, account.patient_id)
         return rules.to_be_paid([invoice] if is_theirs else [])
     at_facility = [Invoice.patient_id == account.patient_id, Invoice.facility_id == payment.facility_id]
     payable = [Invoice.status.in_(rules.PAYABLE), Invoice.currency == payment.amount.currency]
     return rules.to_be_paid(await Invoice.all_locked(session, *at_facility, *payable))
-
-
-async def _owner_of(session: AsyncSession, invoice: Invoice) -> UUID:
-    """Whose an invoice is now: a settled one stayed with whom it was settled for, merged since or parted."""
-    return (await account_of(session, invoice.patient_id)).patient_id
 
 
 async def _settle(session: AsyncSession, invoice: Invoice, source: Source, amount: Money) -> Money:

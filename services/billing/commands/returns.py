@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import tzinfo
 from uuid import UUID
 
-from sqlalchemy import delete
+from sqlalchemy import delete, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from broker import clock, publish
@@ -20,6 +20,7 @@ from services.billing.commands.collections import expect_payment
 from services.billing.commands.days import zone_of
 from services.billing.errors import MoreWasReturnedThanReceived
 from services.billing.tables import (
+    BillingAccount,
     Credit,
     Dispute,
     Invoice,
@@ -97,16 +98,27 @@ async def _give_back(
 
 
 async def _receipt_alone(session: AsyncSession, payment_id: UUID) -> Receipt:
-    """The receipt, with what is left of it and what it settled locked: nobody moves any of it meanwhile. Raises Later.
+    """The receipt, with what is left of it and what it settled locked, and the accounts that these belong to held.
+
+    Nobody moves any of it meanwhile. Raises Later.
 
     Only what is read after this is sure to hold: whoever lowers an invoice turns what settled it into credit under the
     invoice's lock alone.
     """
     receipt = await Receipt.of_payment(session, payment_id)
+    await BillingAccount.all_held(session, await _whose(session, receipt.receipt_id))
     await Credit.of_receipt(session, receipt.receipt_id)
     settled = {allocation.invoice_id for allocation in await InvoicePaymentAllocation.of_receipt(session, receipt.receipt_id)}
     await Invoice.all_locked(session, Invoice.invoice_id.in_(settled))
     return receipt
+
+
+async def _whose(session: AsyncSession, receipt_id: UUID) -> Sequence[UUID]:
+    """For whom it was recorded what a receipt settled, or what is left of it."""
+    credited = select(Credit.recorded_for).where(Credit.receipt_id == receipt_id)
+    settled = select(InvoicePaymentAllocation.invoice_id).where(InvoicePaymentAllocation.receipt_id == receipt_id)
+    paid = select(Invoice.recorded_for).where(Invoice.invoice_id.in_(settled))
+    return (await session.scalars(credited.union(paid))).all()
 
 
 async def _reopen(session: AsyncSession, invoice: Invoice, payment_id: UUID, reason: ReturnReason, zone: tzinfo) -> None:

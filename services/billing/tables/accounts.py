@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Self
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import func, literal, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
@@ -40,6 +40,22 @@ class BillingAccount(Base):
         row = {"patient_id": patient_id, "facility_id": facility_id, "opened_at": clock.now()}
         await session.execute(insert(cls).values(row).on_conflict_do_nothing())
         return (await session.scalars(query)).one()
+
+    @classmethod
+    async def all_held(cls, session: AsyncSession, patient_ids: Iterable[UUID]) -> None:
+        """Keeps these patients, and whom they were merged into, from being merged or parted until the transaction ends.
+
+        Whoever was merged is locked before whom they were merged into, as by who takes a merge back.
+        """
+        line = select(cls.patient_id, cls.merged_into, literal(0).label("steps")).where(cls.patient_id.in_(set(patient_ids)))
+        lines = line.cte(recursive=True)
+        onwards = select(cls.patient_id, cls.merged_into, lines.c.steps + 1)
+        lines = lines.union_all(onwards.join(lines, cls.patient_id == lines.c.merged_into))
+        steps = func.max(lines.c.steps).label("steps")
+        reached = select(lines.c.patient_id, steps).group_by(lines.c.patient_id).subquery()
+        query = select(cls.patient_id).join(reached, cls.patient_id == reached.c.patient_id)
+        in_order = query.order_by(reached.c.steps, cls.patient_id)
+        await session.execute(in_order.with_for_update(read=True, of=cls))
 
     @classmethod
     async def identities(cls, session: AsyncSession, patient_id: UUID) -> Sequence[UUID]:
