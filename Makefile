@@ -34,7 +34,7 @@ check: $(READY) ## lint, format, types, import rules, contracts, generated pages
 	$(BIN)/nilecare event-map --check
 	$(BIN)/nilecare service-pages --check
 
-bench: $(READY) ## measure relay, consumers and replicas against the usual way (QUICK=1: in a minute)
+bench: $(READY) ## measure the backbone against others, as ratios of one run (QUICK=1: in five minutes)
 	@$(BIN)/python -m benchmarks $(if $(QUICK),--quick)
 
 up: $(READY) ## run the platform: with Docker Compose, or without Docker from this machine's servers

@@ -1,53 +1,97 @@
-"""`python -m benchmarks`: the backbone against others, all in this run, in turn, on the same servers."""
+"""`python -m benchmarks`: the backbone against others, all in this run, in turn, on the same servers.
+
+Single figures depend on the machine and on what else it does; the ratios of one run do not, or little.
+"""
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import json
 import logging
-from collections.abc import Sequence
+import subprocess
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
-from benchmarks.contenders import ALL, Contender
+from benchmarks.contenders import ALL, ENVIRONMENTS, Contender
 from benchmarks.contending import WORKLOADS
-from benchmarks.environments import missing
+from benchmarks.environments import REQUIREMENTS, make, missing
 from benchmarks.measure import ContenderFailed, measure
+from benchmarks.report import show, write_readme
+from benchmarks.suite import FULL, QUICK, Extent, as_json, run
 from nilecare.stack import start_stack
 
+RESULTS = Path(__file__).parent / "results" / "latest.json"
+PLOT = RESULTS.with_suffix(".svg")
+QUICK_RESULTS = ENVIRONMENTS / "quick.json"
 
-async def run(contenders: Sequence[Contender], workloads: Sequence[str], rounds: int, count: int, console: Console) -> None:
-    """Measures."""
+
+async def everything(extent: Extent, say: Callable[[str], None]) -> dict[str, Any]:
+    """The whole run. Starts servers of its own, which call fsync, unless the environment gives some."""
+    async with start_stack("bench", durable=True) as stack:
+        return as_json(await run(extent, stack.servers, say))
+
+
+async def single(contenders: Sequence[Contender], workloads: Sequence[str], rounds: int, count: int, console: Console) -> None:
+    """Only some contenders and workloads, each figure as it comes."""
     reasons = missing(contenders, console.print)
     async with start_stack("bench", durable=True) as stack:
         for workload in WORKLOADS:
-            for _ in range(rounds):
-                for contender in contenders:
-                    if workload not in contender.workloads or workload not in workloads or contender.requirements in reasons:
-                        continue
-                    try:
-                        sample = await measure(contender, workload, int(count * contender.share), stack.servers)
-                    except ContenderFailed as failure:
-                        console.print(f"{workload} {contender.name} ({contender.settings}): {failure}")
-                        continue
-                    cpu = sample.cpu_per_1000
-                    console.print(
-                        f"{workload:8} {contender.name:24} {sample.rate:10,.0f}/s  CPU s per 1,000: client {cpu.client:.3f} "
-                        f"rabbitmq {cpu.rabbitmq:.3f} postgresql {cpu.postgresql:.3f}  {sample.memory_mib:.0f} MiB"
-                    )
+            for contender in list(contenders) * rounds:
+                if workload not in contender.workloads or workload not in workloads or contender.requirements in reasons:
+                    continue
+                try:
+                    sample = await measure(contender, workload, int(count * contender.share), stack.servers)
+                except ContenderFailed as failure:
+                    console.print(f"{workload} {contender.label}: {failure}")
+                    continue
+                cpu = sample.cpu_per_1000
+                console.print(
+                    f"{workload:8} {contender.label:30} {sample.rate:8,.0f}/s, CPU s per 1,000: client {cpu.client:.3f}, "
+                    f"RabbitMQ {cpu.rabbitmq:.3f}, PostgreSQL {cpu.postgresql:.3f}; {sample.memory_mib:.0f} MiB",
+                    soft_wrap=True,
+                )
 
 
 def main() -> None:
     """The command."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--only", metavar="TEXT", help="only contenders whose name contains it")
-    parser.add_argument("--workload", choices=WORKLOADS, action="append", help="only this one; may be repeated")
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--count", type=int, default=50_000, help="events in one measurement")
+    parser.add_argument("--quick", action="store_true", help="one short round, with only the usual way as peer")
+    parser.add_argument("--only", metavar="TEXT", help="only contenders whose name contains it; nothing is saved")
+    parser.add_argument("--workload", choices=WORKLOADS, action="append", help="only this one, with --only; may be repeated")
+    parser.add_argument("--rounds", type=int, default=FULL.rounds, help="with --only")
+    parser.add_argument("--count", type=int, default=FULL.count, help="events in one measurement, with --only")
     arguments = parser.parse_args()
     logging.disable(logging.WARNING)
-    chosen = [each for each in ALL if (arguments.only or "") in each.name]
-    asyncio.run(run(chosen, arguments.workload or WORKLOADS, arguments.rounds, arguments.count, Console()))
+    console = Console()
+    if arguments.only is not None:
+        chosen = [each for each in ALL if arguments.only in each.label]
+        asyncio.run(single(chosen, arguments.workload or WORKLOADS, arguments.rounds, arguments.count, console))
+        return
+    with console.status("starting servers") as status:
+        found = asyncio.run(everything(QUICK if arguments.quick else FULL, status.update))
+    show(found, console)
+    results = QUICK_RESULTS if arguments.quick else RESULTS
+    results.parent.mkdir(parents=True, exist_ok=True)
+    results.write_text(json.dumps(found, indent=2) + "\n")
+    console.print(f"written: {results}")
+    if not arguments.quick:
+        write_readme(found)
+        _draw(console)
+
+
+def _draw(console: Console) -> None:
+    """The plot, by a library that has an environment of its own."""
+    environment = ENVIRONMENTS / "plot"
+    reason = make(environment, REQUIREMENTS / "plot.txt")
+    if reason:
+        console.print(f"no plot: {reason}")
+        return
+    subprocess.run([environment / "bin" / "python", "-m", "benchmarks.plot", RESULTS, PLOT], check=True)
+    console.print(f"written: {PLOT}")
 
 
 if __name__ == "__main__":

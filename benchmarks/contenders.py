@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import sys
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -19,8 +21,9 @@ Promise = Literal["loses events on a crash", "at least once", "exactly one effec
 class Contender:
     """One way to do the work.
 
-    module: its process, which `benchmarks.contending` describes. requirements: the file of its packages, None for the project's own
-    environment. options: handed to the module. share: the part of the events that it is given; a slow one's rate shows with fewer.
+    module: its process, which `benchmarks.contending` describes. requirements: the file of its packages, None for the project's
+    own environment. options: handed to the module. share: the part of the events that it is given; a slow one's rate shows with
+    fewer. extra_lines: how many lines it was given for what it lacks. cannot: workloads it has no way for, and why.
     """
 
     name: str
@@ -30,12 +33,28 @@ class Contender:
     workloads: tuple[Workload, ...] = WORKLOADS
     requirements: str | None = None
     options: tuple[str, ...] = ()
-    share: float = field(default=1.0)
+    share: float = 1.0
+    extra_lines: int = 0
+    cannot: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def label(self) -> str:
+        """Its name, told apart from the same with other settings."""
+        return f"{self.name} (defaults)" if "default" in self.options else self.name
+
+    @property
+    def slug(self) -> str:
+        """Its name, for files."""
+        return re.sub(r"[^a-z0-9]+", "-", self.name.lower()).strip("-")
 
     @property
     def environment(self) -> Path:
         """Its virtual environment."""
         return ENVIRONMENTS / self.requirements.removesuffix(".txt") if self.requirements else Path(sys.prefix)
+
+    def with_options(self, *options: str) -> Contender:
+        """The same with more options."""
+        return replace(self, options=(*self.options, *options))
 
     def command(self, step: str, workload: Workload, count: int) -> list[str]:
         """The command line of its process."""
@@ -50,6 +69,26 @@ USUAL = Contender(
     module="benchmarks.peers.usual_way",
     promise="exactly one effect",
     settings="FastStream, SQLAlchemy, naive outbox and inbox; prefetch 100",
+    share=0.3,
 )
 
-ALL = (BACKBONE, USUAL)
+EIGHT = Contender(
+    name="eight in a process each", module="benchmarks.ours.eight", promise="exactly one effect", settings="eight subscribers"
+)
+TOGETHER = replace(EIGHT, name="eight in one process", options=("together",))
+
+C_CLIENT = Contender(
+    name="a C client",
+    module="benchmarks.floor.c_client",
+    promise="loses events on a crash",
+    settings="librabbitmq, 2,000 confirms outstanding, messages made up in memory: no database at all",
+    workloads=("relay",),
+)
+
+IDLE = Contender(
+    name="an idle FastStream application", module="benchmarks.peers.idle", promise="at least once", settings="idle"
+)
+
+PEERS: tuple[Contender, ...] = ()
+
+ALL = (BACKBONE, USUAL, C_CLIENT, *PEERS)

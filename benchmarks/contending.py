@@ -3,13 +3,14 @@
     python -m benchmarks.peers.usual_way prepare insert 50000      ends when 50,000 messages wait
     python -m benchmarks.peers.usual_way work insert               until SIGTERM
 
-It measures nothing itself: who started it looks at what is committed. This module is all that contenders share that have nothing but
-the standard library in common.
+It measures nothing itself: who started it looks at what is committed. Only the standard library is imported here, which every
+contender has.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
@@ -44,10 +45,11 @@ class Where:
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """Where to look: the queue that fills (relay), or the database in which effects appear."""
+    """Where to look: the queue that fills (relay), or the databases in which effects appear."""
 
     queue: str
     database_url: str
+    more_databases: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +74,7 @@ class Contender(Protocol):
     """One that works with asyncio."""
 
     async def prepare(self, workload: Workload, count: int) -> Prepared:
-        """Makes tables and queues, and leaves `count` events waiting: in the outbox for `relay`, in the queue for the others."""
+        """Makes tables and queues, and leaves `count` events waiting: in the outbox for `relay`, otherwise in the queue."""
 
     async def work(self, workload: Workload) -> None:
         """Works until it is cancelled."""
@@ -96,7 +98,5 @@ def main(make: Any, run: Any = asyncio.run) -> None:
 async def _until_told(work: Coroutine[Any, Any, None]) -> None:
     task = asyncio.ensure_future(work)
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
-    try:
+    with contextlib.suppress(asyncio.CancelledError):
         await task
-    except asyncio.CancelledError:
-        pass

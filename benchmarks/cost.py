@@ -58,7 +58,8 @@ class Meter:
 def listening_on(port: int) -> psutil.Process | None:
     """The process of this machine that listens on a port; None when there is none to be seen."""
     for connection in psutil.net_connections("tcp"):
-        if connection.status == psutil.CONN_LISTEN and connection.laddr.port == port and connection.pid:
+        is_it = connection.status == psutil.CONN_LISTEN and connection.laddr and connection.laddr.port == port
+        if is_it and connection.pid:
             return psutil.Process(connection.pid)
     return None
 

@@ -15,7 +15,7 @@ REQUIREMENTS = HERE / "peers" / "requirements"
 
 
 def missing(contenders: Iterable[Contender], say: Callable[[str], None]) -> dict[str, str]:
-    """Makes the environments of all these contenders; gives the reason for each that cannot be installed, by its requirements."""
+    """Makes the environments of these contenders; gives, by requirements, the reason for each that cannot be installed."""
     reasons: dict[str, str] = {}
     for requirements in sorted({each.requirements for each in contenders if each.requirements}):
         contender = next(each for each in contenders if each.requirements == requirements)
@@ -34,8 +34,9 @@ def make(environment: Path, requirements: Path) -> str | None:
         return None
     shutil.rmtree(environment, ignore_errors=True)
     subprocess.run([sys.executable, "-m", "venv", environment], check=True)
-    pip = [environment / "bin" / "python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    installed = subprocess.run([*pip, "--requirement", requirements], capture_output=True, text=True, check=False)
+    pip = [str(environment / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    command = [*pip, "--requirement", str(requirements)]
+    installed = subprocess.run(command, capture_output=True, text=True, check=False)
     if installed.returncode:
         return (installed.stderr.strip().splitlines() or ["pip failed"])[-1]
     stamp.write_text(wanted)

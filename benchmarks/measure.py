@@ -16,19 +16,24 @@ from pathlib import Path
 import aiormq
 import asyncpg
 
-from benchmarks.contenders import Contender
+from benchmarks.contenders import ENVIRONMENTS, Contender
 from benchmarks.contending import Prepared, Where, Workload
 from benchmarks.cost import Cpu, Meter
 from benchmarks.place import fresh_place
 from nilecare.stack import Servers
 
 ROOT = Path(__file__).parent.parent
+LOGS = ENVIRONMENTS / "logs"
+"""What contenders print, by their names."""
 
 WARM = 0.05
 """The part of the events that passes before the clock starts: connections, caches and compilation are not what is compared."""
 
 PATIENCE = 120.0
 """Seconds without any progress after which a contender is given up."""
+
+RESTING = 5.0
+"""Seconds after which an idle process has settled."""
 
 LOOK = 0.02
 """Seconds between two looks at what is committed."""
@@ -64,12 +69,19 @@ async def measure(contender: Contender, workload: Workload, count: int, servers:
             return await watch(process, Meter(servers, process.pid), look, count)
 
 
+async def resting_memory_mib(contender: Contender, servers: Servers) -> float:
+    """What a contender holds that has started and has nothing to do."""
+    async with fresh_place(servers) as where, working(contender, "insert", 0, where) as process:
+        await asyncio.sleep(RESTING)
+        return await asyncio.to_thread(Meter(servers, process.pid).memory_mib)
+
+
 async def prepare(contender: Contender, workload: Workload, count: int, where: Where) -> Prepared:
     """Has it fill what it will empty."""
     process = await _start(contender, "prepare", workload, count, where)
     said, _ = await process.communicate()
     if process.returncode:
-        raise ContenderFailed(f"{contender.name}: prepare {workload} ended with {process.returncode}")
+        raise ContenderFailed(f"its preparation ended with {process.returncode}: see {LOGS.name}/{contender.slug}.log")
     return Prepared(**json.loads(said.splitlines()[-1]))
 
 
@@ -105,13 +117,14 @@ async def looking(workload: Workload, prepared: Prepared, where: Where) -> Async
         yield in_queue
         await connection.close()
         return
-    database = await asyncpg.connect(prepared.database_url)
+    databases = [await asyncpg.connect(url) for url in (prepared.database_url, *prepared.more_databases)]
 
     async def committed() -> int:
-        return int(await database.fetchval(PROGRESS[workload]))
+        return sum([int(await database.fetchval(PROGRESS[workload])) for database in databases])
 
     yield committed
-    await database.close()
+    for database in databases:
+        await database.close()
 
 
 async def watch(process: asyncio.subprocess.Process, meter: Meter, look: Look, count: int) -> Sample:
@@ -140,12 +153,13 @@ async def watch(process: asyncio.subprocess.Process, meter: Meter, look: Look, c
         await asyncio.sleep(LOOK)
 
 
-async def _start(
-    contender: Contender, step: str, workload: Workload, count: int, where: Where
-) -> asyncio.subprocess.Process:
-    return await asyncio.create_subprocess_exec(
-        *contender.command(step, workload, count),
-        cwd=ROOT,
-        env={**os.environ, **where.environment()},
-        stdout=asyncio.subprocess.PIPE if step == "prepare" else asyncio.subprocess.DEVNULL,
-    )
+async def _start(contender: Contender, step: str, workload: Workload, count: int, where: Where) -> asyncio.subprocess.Process:
+    LOGS.mkdir(parents=True, exist_ok=True)
+    with (LOGS / f"{contender.slug}.log").open("ab") as log:
+        return await asyncio.create_subprocess_exec(
+            *contender.command(step, workload, count),
+            cwd=ROOT,
+            env={**os.environ, **where.environment()},
+            stdout=asyncio.subprocess.PIPE if step == "prepare" else log,
+            stderr=log,
+        )

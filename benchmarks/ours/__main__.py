@@ -1,4 +1,4 @@
-"""The backbone's process. Options: `journal` keeps what was relayed."""
+"""The backbone's process. Options: `journal` keeps what was relayed; `poison` makes one posting in a hundred fail for good."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sqlalchemy import insert
 
 from benchmarks.contending import Prepared, Where, Workload, main
 from benchmarks.effects import Account, Base, accounts, events
-from benchmarks.ours import inserting, ledger, replicas, updating
+from benchmarks.ours import inserting, ledger, refusing, replicas, updating
 from benchmarks.ours import reader as says_nothing
 from broker import Service, publish
 from broker._database import Database, engine_for
@@ -25,17 +25,21 @@ from nilecare.provision import provision
 LEDGER = Service(name="ledger", port=0, contracts=ledger)
 
 
-def reader(workload: Workload) -> Service:
+HANDLERS = {"insert": inserting, "update": updating, "relay": inserting}
+
+
+def reader(workload: Workload, options: frozenset[str]) -> Service:
     """The subscriber of a workload."""
     if workload == "replica":
         return Service(name="reader", port=0, contracts=says_nothing, replicas=replicas)
-    return Service(name="reader", port=0, contracts=says_nothing, handlers=updating if workload == "update" else inserting)
+    handlers = refusing if "poison" in options else HANDLERS[workload]
+    return Service(name="reader", port=0, contracts=says_nothing, handlers=handlers)
 
 
 def published(workload: Workload, count: int) -> Iterable[Event]:
     """The events of a workload, as contracts."""
     contract = ledger.AccountChanged if workload == "replica" else ledger.Posted
-    return (contract.of(event) for event in events(workload, count))
+    return (contract(**event.model_dump()) for event in events(workload, count))
 
 
 class Backbone:
@@ -52,7 +56,7 @@ class Backbone:
         )
 
     async def prepare(self, workload: Workload, count: int) -> Prepared:
-        services = [LEDGER, reader(workload)]
+        services = [LEDGER, reader(workload, self._options)]
         await provision(self._platform, services)
         await self._make_tables(workload)
         await self._publish(published(workload, count))
@@ -63,7 +67,7 @@ class Backbone:
 
     async def work(self, workload: Workload) -> None:
         configure_logs("WARNING")
-        subscriber = reader(workload)
+        subscriber = reader(workload, self._options)
         service = LEDGER if workload == "relay" else subscriber
         settings = self._platform.settings_for(service, journal="journal" in self._options)
         runtime = Runtime(service, settings, subscribed=check_platform([LEDGER, subscriber]))

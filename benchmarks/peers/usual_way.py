@@ -1,7 +1,7 @@
 """The usual way: a session and a transaction per message, a publish at a time.
 
-It is what the tutorials of FastStream and SQLAlchemy lead to, made as safe as they make it: an outbox row in the command's transaction,
-a relay that locks rows and waits for each confirm, an inbox row in the handler's transaction.
+It is what the tutorials of FastStream and SQLAlchemy lead to, made as safe as they make it: an outbox row in the command's
+transaction, a relay that locks rows and waits for each confirm, an inbox row in the handler's transaction.
 """
 
 from __future__ import annotations
@@ -66,7 +66,9 @@ class UsualWay:
                 await connection.execute(insert(OutboxRow), rows)
         else:
             for begin in range(0, count, 500):
-                await asyncio.gather(*(self._publish(uuid4(), event.model_dump(mode="json")) for event in made[begin : begin + 500]))
+                await asyncio.gather(
+                    *(self._publish(uuid4(), event.model_dump(mode="json")) for event in made[begin : begin + 500])
+                )
         await self._close()
         return Prepared(QUEUE, self._where.database_url)
 
