@@ -29,4 +29,4 @@ class FacilityReference(Replica[FacilityChanged], Base):
     __tablename__ = "facility_reference"
 
     status: Mapped[FacilityStatus]
-    time_zone: Mapped[str] = mapped_column(comment="IANA")
+    time_zone: Mapped[str] = mapped_column(server_default="UTC", comment="IANA; UTC until its owner says")

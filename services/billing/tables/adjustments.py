@@ -28,7 +28,7 @@ class BillingAdjustment(Base):
     invoice_id: Mapped[UUID] = mapped_column(ForeignKey("invoices.invoice_id"), index=True)
     amount: Mapped[Decimal]
     currency: Mapped[str]
-    reason_code: Mapped[ReasonCode]
+    reason_code: Mapped[ReasonCode] = mapped_column(server_default="other")
     reason: Mapped[str]
     posted_by: Mapped[str]
     approved_by: Mapped[str | None]

@@ -24,7 +24,10 @@ def _whose_it_is(context: DefaultExecutionContext) -> UUID:
 
 
 class FollowsMerges:
-    """A mixin for what a merge hands over to another patient: without being told otherwise, it was its patient's before."""
+    """A mixin for what a merge hands over to another patient: without being told otherwise, it was its patient's before.
+
+    The database says the same to who inserts without it: code of a release that does not know the column.
+    """
 
     recorded_for: Mapped[UUID] = mapped_column(
         default=_whose_it_is, index=True, comment="whose it is without any merge: theirs again when one is taken back"

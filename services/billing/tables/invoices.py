@@ -82,7 +82,9 @@ class Invoice(StateOwner, FollowsMerges, Base):
     total_amount: Mapped[Decimal]
     allocated_amount: Mapped[Decimal]
     adjusted_amount: Mapped[Decimal]
-    held_amount: Mapped[Decimal] = mapped_column(comment="of what is allocated, how much its payers dispute")
+    held_amount: Mapped[Decimal] = mapped_column(
+        server_default="0", comment="of what is allocated, how much its payers dispute"
+    )
     issued_at: Mapped[datetime | None]
     due_on: Mapped[date | None]
     paid_at: Mapped[datetime | None]

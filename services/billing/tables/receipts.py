@@ -30,7 +30,7 @@ class Receipt(Base):
     payment_id: Mapped[UUID] = mapped_column(index=True)
     amount: Mapped[Decimal]
     currency: Mapped[str]
-    returned_amount: Mapped[Decimal] = mapped_column(comment="what went back to the payer of it")
+    returned_amount: Mapped[Decimal] = mapped_column(server_default="0", comment="what went back to the payer of it")
     received_at: Mapped[datetime]
 
     @classmethod
@@ -148,7 +148,7 @@ class Credit(FollowsMerges, Base):
     invoice_id: Mapped[UUID | None] = mapped_column(ForeignKey("invoices.invoice_id"), comment="what the payer meant to pay")
     payment_id: Mapped[UUID]
     amount: Mapped[Decimal]
-    used_amount: Mapped[Decimal]
+    used_amount: Mapped[Decimal] = mapped_column(server_default="0")
     currency: Mapped[str]
 
     @property
