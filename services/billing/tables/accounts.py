@@ -17,7 +17,11 @@ from services.billing.tables.base import Base
 
 
 class BillingAccount(Base):
-    """A patient's account. One that was merged points to where everything of it went."""
+    """A patient's account. One that was merged points to where everything of it went.
+
+    That is a merge which is carried out here, under the account's lock. What clinical says of the patient comes over another
+    queue, sooner or later than this: whoever followed that would look for money where it is not yet, or not any more.
+    """
 
     __tablename__ = "billing_accounts"
 

@@ -65,6 +65,23 @@ async def test_commands_follow_the_redirect(billing: Workplace) -> None:
     assert (invoice.patient_id, invoice.total) == (third, usd("12.50"))
 
 
+async def test_money_is_where_the_merge_has_put_it(billing: Workplace) -> None:
+    """Not where the copy of the patient says it will be, or had been: that is heard of sooner or later than the merge."""
+    invoice = await invoiced(billing, "10.00")
+    await billing.deliver(patient(PATIENT, version=2, merged_into=OTHER_PATIENT))
+    await billing.deliver(paid("4.00"))
+    assert (await invoice_of(billing, invoice.invoice_id)).balance == usd("6.00")
+    async with billing.client("cashier", at=FACILITY) as cashier:
+        assert (await cashier.get(f"/accounts/{PATIENT}")).json()["owed"] == [{"amount": "6.00", "currency": "USD"}]
+    await billing.deliver(merged(PATIENT, OTHER_PATIENT))
+    await billing.deliver(patient(PATIENT, version=3))
+    await billing.deliver(paid("1.00"))
+    after = await invoice_of(billing, invoice.invoice_id)
+    assert (after.balance, after.patient_id) == (usd("5.00"), OTHER_PATIENT)
+    async with billing.client("cashier", at=FACILITY) as cashier:
+        assert (await cashier.get(f"/accounts/{PATIENT}")).json()["owed"] == [{"amount": "5.00", "currency": "USD"}]
+
+
 async def test_a_merge_waits_for_whom_it_is_merged_into(billing: Workplace) -> None:
     """And nothing is moved before."""
     stranger = uuid4()
