@@ -89,6 +89,61 @@ IDLE = Contender(
     name="an idle FastStream application", module="benchmarks.peers.idle", promise="at least once", settings="idle"
 )
 
-PEERS: tuple[Contender, ...] = ()
+FASTSTREAM_OUTBOX = Contender(
+    name="faststream-outbox",
+    module="benchmarks.peers.faststream_outbox",
+    promise="at least once",
+    settings="16 workers, 200 rows fetched and 100 deleted at a time",
+    workloads=("relay",),
+    requirements="faststream_outbox.txt",
+    share=0.5,
+    cannot=dict.fromkeys(("insert", "update", "replica"), "it only relays: what consumes is FastStream, the usual way"),
+)
+
+# Lines given to those below: table (3) and statement (2) of the inbox, its use (3) and the call (1). Taskiq also needs the import of
+# what tells a message's id (1), Dramatiq that and its middleware (2).
+TASKIQ = Contender(
+    name="Taskiq",
+    module="benchmarks.peers.taskiq_aio_pika",
+    promise="loses events on a crash",
+    settings="taskiq-aio-pika; 2 processes, prefetch 100; publishes 100 at once",
+    requirements="taskiq_aio_pika.txt",
+    share=0.2,
+    extra_lines=10,
+)
+CELERY = Contender(
+    name="Celery",
+    module="benchmarks.peers.celery_",
+    promise="loses events on a crash",
+    settings="acknowledges late; 2 workers of 8 threads, prefetch 64 for each; publishes from 10 threads",
+    requirements="celery_.txt",
+    share=0.2,
+    extra_lines=9,
+)
+DRAMATIQ = Contender(
+    name="Dramatiq",
+    module="benchmarks.peers.dramatiq_",
+    promise="loses events on a crash",
+    settings="2 processes of 8 threads, prefetch 64; publishes from 10 threads",
+    requirements="dramatiq_.txt",
+    share=0.2,
+    extra_lines=11,
+)
+TASK_QUEUES = (
+    FASTSTREAM_OUTBOX,
+    replace(FASTSTREAM_OUTBOX, options=("default",), settings="1 worker, 10 rows at a time", share=0.1),
+    TASKIQ,
+    replace(
+        TASKIQ, options=("default",), settings="taskiq-aio-pika; 2 processes, prefetch 10; publishes one by one", share=0.1
+    ),
+    CELERY,
+    replace(
+        CELERY, options=("default",), settings="acknowledges late; 2 processes, prefetch 8; publishes one by one", share=0.1
+    ),
+    DRAMATIQ,
+    replace(DRAMATIQ, options=("default",), settings="2 processes of 8 threads, prefetch 16; publishes one by one", share=0.1),
+)
+
+PEERS: tuple[Contender, ...] = (*TASK_QUEUES,)
 
 ALL = (BACKBONE, USUAL, C_CLIENT, *PEERS)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import signal
+import subprocess
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
+from types import FrameType
 from typing import Any
 from uuid import UUID
 
@@ -47,3 +50,16 @@ def publish_all(publish: Callable[[Any], object], made: Iterable[Any], threads: 
     with ThreadPoolExecutor(threads) as pool:
         for _ in pool.map(publish, made):
             pass
+
+
+def together(commands: Iterable[Sequence[str]]) -> None:
+    """Processes that end when this one is told to."""
+    processes = [subprocess.Popen(command) for command in commands]
+
+    def end(_signal: int, _frame: FrameType | None) -> None:
+        for process in processes:
+            process.terminate()
+
+    signal.signal(signal.SIGTERM, end)
+    for process in processes:
+        process.wait()

@@ -6,7 +6,6 @@ that raises is acknowledged all the same, which is Celery's way; a worker that d
 
 from __future__ import annotations
 
-import os
 import signal
 import sys
 from typing import Any
@@ -15,12 +14,15 @@ from celery import Celery, Task
 
 from benchmarks.contending import Prepared, Told, Where, say
 from benchmarks.effects import events
-from benchmarks.peers.blocking import make_tables, publish_all, take
+from benchmarks.peers.blocking import make_tables, publish_all, take, together
 
 QUEUE = "celery_peer"
 
-WORKER = ["--pool", "prefork", "--concurrency", "8", "--prefetch-multiplier", "64"]
-"""Two cores: docs/userguide/optimizing.rst, "Prefetch Limits" (64 or 128 for short tasks); workers.rst, "Concurrency"."""
+WORKERS = 2
+WORKER = ["--pool", "threads", "--concurrency", "8", "--prefetch-multiplier", "64"]
+"""docs/userguide/workers.rst, "Concurrency": several workers may do better than one, and one has to experiment; on two cores
+threads (docs/userguide/concurrency/index.rst) cost less than processes for a task that waits for a database.
+optimizing.rst, "Prefetch Limits": 64 or 128 for short tasks."""
 
 THREADS = 10
 """That publish, when tuned: the size of Celery's pool of connections, as "Broker Connection Pools" has it."""
@@ -84,14 +86,14 @@ def publish(told: Told, threads: int) -> None:
 
 
 def work(told: Told) -> None:
-    """Publishes, or becomes Celery's worker. Options: `default` leaves every setting as it comes."""
+    """Publishes, or runs Celery's workers. Options: `default` leaves every setting as it comes."""
     tuned = "default" not in told.options
     if told.workload == "relay":
         publish(told, THREADS if tuned else 1)
         signal.pause()
     else:
         command = [sys.executable, "-m", "celery", "--app", "benchmarks.peers.celery_", "worker"]
-        os.execv(sys.executable, command + WORKER if tuned else command)
+        together([[*command, *WORKER, "--hostname", f"{number}@%h"] for number in range(WORKERS)] if tuned else [command])
 
 
 if __name__ == "__main__":
