@@ -93,7 +93,7 @@ class Loader:
         self._say = say
         self._report = Report()
         self._facilities: dict[UUID, UUID] = {}
-        self._invoices: dict[str, UUID] = {}
+        self._invoices: dict[tuple[UUID, str], UUID] = {}
         self._payments: set[str] = set()
 
     async def run(self) -> Report:
@@ -288,11 +288,12 @@ class Loader:
         return charges, payments
 
     async def _recognise_invoices(self, claims: Iterable[Row]) -> None:
-        """Which invoices are there, by what the files call them."""
+        """Which invoices are there, by facility and by what the files call them: another facility may call its own the same."""
         async with self._databases["billing"].transaction() as session:
             named = _among(Invoice.external_reference, [row.values["Id"] for row in claims])
-            known = await session.execute(select(Invoice.external_reference, Invoice.invoice_id).where(named))
-            self._invoices = {str(reference): invoice_id for reference, invoice_id in known}
+            columns = (Invoice.facility_id, Invoice.external_reference, Invoice.invoice_id)
+            known = await session.execute(select(*columns).where(named))
+            self._invoices = {(facility_id, str(reference)): invoice_id for facility_id, reference, invoice_id in known}
 
     async def _recognise_payments(self, payments: Iterable[Row]) -> None:
         """Which payments are there, by what the files call them."""
@@ -302,14 +303,14 @@ class Loader:
 
     async def _invoice(self, claim: Row, charges: Sequence[Row]) -> None:
         async with self._taking("billing", claim, *charges) as taking:
-            reference = str(claim.id("Id"))
-            taking.was_there = reference in self._invoices
+            reference, facility_id = str(claim.id("Id")), self._facility(claim, "PATIENTID")
+            taking.was_there = (facility_id, reference) in self._invoices
             if taking.was_there:
                 return
             imported = ImportedInvoice(
                 external_reference=reference,
                 patient_id=claim.id("PATIENTID"),
-                facility_id=self._facility(claim, "PATIENTID"),
+                facility_id=facility_id,
                 encounter_id=claim.id("APPOINTMENTID"),
                 issued_at=claim.time("SERVICEDATE"),
                 lines=tuple(
@@ -323,7 +324,8 @@ class Loader:
 
     async def _pay(self, row: Row) -> None:
         async with self._taking("payment", row) as taking:
-            invoice_id = self._invoices.get(row.values["CLAIMID"])
+            facility_id = self._facility(row, "PATIENTID")
+            invoice_id = self._invoices.get((facility_id, row.values["CLAIMID"]))
             if invoice_id is None:
                 raise RowRefused("CLAIMID names no claim that was taken")
             reference = str(row.id("ID"))
@@ -332,7 +334,7 @@ class Loader:
                 reference=reference,
                 invoice_id=invoice_id,
                 patient_id=row.id("PATIENTID"),
-                facility_id=self._facility(row, "PATIENTID"),
+                facility_id=facility_id,
                 amount=Money.of(row.number("PAYMENTS")),
                 method=_one_of(row, "METHOD", METHODS),
                 received_at=row.time("FROMDATE"),

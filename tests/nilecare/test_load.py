@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import csv
 import os
+import re
 import secrets
 from collections import defaultdict
 from collections.abc import AsyncIterator
 from decimal import Decimal
 from pathlib import Path
+from uuid import UUID, uuid4
 
 import pytest
 from sqlalchemy import text
@@ -21,6 +23,8 @@ from nilecare.synthea.generate import Generator
 from nilecare.synthea.read import FolderUnusable
 from nilecare.synthea.report import NotTaken
 from tests.scratch import VirtualHosts, drop_platform
+
+UUID_TEXT = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 def _data() -> Path:
@@ -56,8 +60,14 @@ def open_per_claim(folder: Path) -> dict[str, Decimal]:
     return dict(open_)
 
 
-async def open_in_billing(platform: Platform) -> dict[str, Decimal]:
-    """What billing holds open of each imported invoice: its balance, less what was paid on it beyond that."""
+def facilities_in(folder: Path) -> list[UUID]:
+    """The ids of the facilities of a folder."""
+    with (folder / "organizations.csv").open() as file:
+        return [UUID(row["Id"]) for row in csv.DictReader(file)]
+
+
+async def open_in_billing(platform: Platform, folder: Path) -> dict[str, Decimal]:
+    """What billing holds open of each invoice of these facilities: its balance, less what was paid on it beyond that."""
     async with databases_of(platform, services()) as databases:
         (billing,) = (database for service, database in databases.items() if service.name == "billing")
         async with billing.transaction() as session:
@@ -67,9 +77,10 @@ async def open_in_billing(platform: Platform) -> dict[str, Decimal]:
                     SELECT external_reference, total_amount - allocated_amount - adjusted_amount
                            - coalesce((SELECT sum(amount) FROM credits WHERE credits.invoice_id = invoices.invoice_id), 0)
                            AS open
-                    FROM invoices WHERE external_reference IS NOT NULL
+                    FROM invoices WHERE external_reference IS NOT NULL AND facility_id = ANY(:facilities)
                     """
-                )
+                ),
+                {"facilities": facilities_in(folder)},
             )
             return {row.external_reference: row.open for row in rows}
 
@@ -78,7 +89,7 @@ async def test_the_money_comes_out_as_in_the_files(platform: Platform, tmp_path:
     """After a load each claim is open by its charges minus its payments, and a second load takes nothing."""
     rows = Generator(patients=4, seed=3).write(tmp_path)
     report = await load(tmp_path, platform, run_services=True, quiet=True)
-    assert await open_in_billing(platform) == open_per_claim(tmp_path)
+    assert await open_in_billing(platform, tmp_path) == open_per_claim(tmp_path)
     assert report.taken["patients.csv"] == rows["patients"]
     assert report.taken["observations.csv"] == rows["observations"]
     transfers = [one for one in report.not_taken if "transfer" in one.reason]
@@ -87,7 +98,28 @@ async def test_the_money_comes_out_as_in_the_files(platform: Platform, tmp_path:
     again = await load(tmp_path, platform, run_services=True, quiet=True)
     assert not again.taken
     assert again.taken_before == report.taken
-    assert await open_in_billing(platform) == open_per_claim(tmp_path)
+    assert await open_in_billing(platform, tmp_path) == open_per_claim(tmp_path)
+
+
+async def test_two_facilities_call_their_claims_the_same(platform: Platform, tmp_path: Path) -> None:
+    """The claims of the second are taken all the same, and what is paid on them is paid there."""
+    here, there = tmp_path / "here", tmp_path / "there"
+    here.mkdir()
+    there.mkdir()
+    Generator(patients=2, seed=6).write(here)
+    with (here / "claims.csv").open() as file:
+        same = {row["Id"] for row in csv.DictReader(file)}
+    others: dict[str, str] = {}
+    for path in here.iterdir():
+        copied = UUID_TEXT.sub(
+            lambda found: found[0] if found[0] in same else others.setdefault(found[0], str(uuid4())), path.read_text()
+        )
+        (there / path.name).write_text(copied)
+    first = await load(here, platform, run_services=True, quiet=True)
+    second = await load(there, platform, run_services=True, quiet=True)
+    assert (second.taken, second.taken_before) == (first.taken, {})
+    for folder in (here, there):
+        assert await open_in_billing(platform, folder) == open_per_claim(folder)
 
 
 async def test_a_bad_row_is_named_and_the_others_are_taken(platform: Platform, tmp_path: Path) -> None:
@@ -125,7 +157,7 @@ async def test_a_folder_that_is_not_synthea_s_is_refused(platform: Platform, tmp
 async def test_real_claims_balance_as_their_authors_meant(platform: Platform) -> None:
     """Of Synthea's 1,267 claims 1,077 balance to zero and 190 do not, each by what its own transactions say."""
     report = await load(_data(), platform, run_services=True, quiet=True)
-    found = await open_in_billing(platform)
+    found = await open_in_billing(platform, _data())
     assert found == open_per_claim(_data())
     assert (len(found), sum(open_ == 0 for open_ in found.values())) == (1267, 1077)
     assert report.taken["observations.csv"] == 251
