@@ -100,8 +100,8 @@ FASTSTREAM_OUTBOX = Contender(
     cannot=dict.fromkeys(("insert", "update", "replica"), "it only relays: what consumes is FastStream, the usual way"),
 )
 
-# Lines given to those below: table (3) and statement (2) of the inbox, its use (3) and the call (1). Taskiq also needs the import of
-# what tells a message's id (1), Dramatiq that and its middleware (2).
+# Lines given to those below: table (3) and statement (2) of the inbox, its use (3) and the call (1). Taskiq also needs the
+# import of what tells a message's id (1), Dramatiq that and its middleware (2).
 TASKIQ = Contender(
     name="Taskiq",
     module="benchmarks.peers.taskiq_aio_pika",
