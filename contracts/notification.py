@@ -17,6 +17,7 @@ SuppressionReason = Literal[
     "cap_reached",
     "recipient_unknown",
     "recipient_inactive",
+    "not_at_facility",
     "missing_variable",
 ]
 

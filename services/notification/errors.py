@@ -3,6 +3,7 @@
 RuleBroken
 ├── AddressIsNotUsable
 ├── DeliveryCannotBecome
+├── FollowersHaveARoleThere
 ├── NotificationCannotBecome
 ├── QuietHoursNeedAnEnd
 ├── TimeZoneIsUnknown
@@ -46,6 +47,10 @@ class TopicIsUnknown(RuleBroken):
 
 class TopicCannotBeFollowed(RuleBroken):
     """What concerns one person is told to that person alone: nobody else follows this topic."""
+
+
+class FollowersHaveARoleThere(RuleBroken):
+    """Whoever follows a topic of a facility has a role at that facility."""
 
 
 class TopicIsSentByEventsOnly(RuleBroken):

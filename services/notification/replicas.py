@@ -54,6 +54,12 @@ class UserReference(Replica[UserChanged], Base):
             "grants": [each.model_dump(mode="json") for each in event.grants]
         }
 
+    @property
+    def facilities(self) -> frozenset[UUID] | None:
+        """Where they have a role; None is at every one."""
+        at = {each["facility_id"] for each in self.grants}
+        return None if None in at else frozenset(UUID(each) for each in at)
+
     @classmethod
     async def with_role(cls, session: AsyncSession, role: str, facility_id: UUID) -> list[UUID]:
         """Who has a role at a facility, or at every one, and may sign in."""

@@ -6,6 +6,7 @@ import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, time, timedelta
 from typing import Literal
+from uuid import UUID
 from zoneinfo import ZoneInfo, available_timezones
 
 from broker import LifeCycle
@@ -100,6 +101,11 @@ def check_address(channel: Channel, address: str) -> None:
 def is_open_to(topic: Topic, *, status: str) -> bool:
     """Whether somebody in this state is told of a topic: who may not sign in, of the account alone; the dead, of nothing."""
     return status in ("active", "inactive", "locked") or (topic.of_account and status in ("pending", "suspended"))
+
+
+def is_of_concern(facility_id: UUID | None, facilities: Collection[UUID] | None) -> bool:
+    """Whether somebody of these facilities (None: of every one) is told of what happened at this one, or at none."""
+    return facility_id is None or facilities is None or facility_id in facilities
 
 
 def standing(topic: Topic, *, wanted: bool, has_address: bool, is_disabled: bool) -> Standing:

@@ -53,6 +53,8 @@ async def dispatch(session: AsyncSession, notification: Notification) -> None:
         await suppress(session, notification, "recipient_unknown")
     elif not rules.is_open_to(topic, status=person.status):
         await suppress(session, notification, "recipient_inactive")
+    elif not rules.is_of_concern(notification.facility_id, person.facilities):
+        await suppress(session, notification, "not_at_facility")
     else:
         await _choose_channel(session, notification, topic, person)
 

@@ -20,7 +20,11 @@ from services.notification.tables import Address, ContactHours
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Person:
-    """A recipient, as far as is known here. `status` is the user's or the patient's."""
+    """A recipient, as far as is known here.
+
+    `status` is the user's or the patient's. `facilities` are those where a user has a role; None is every one, and is said of
+    patients, to whom any facility tells what concerns themselves.
+    """
 
     kind: RecipientKind
     id: UUID
@@ -30,11 +34,18 @@ class Person:
     locale: str | None
     status: str
     time_zone: str | None
+    facilities: frozenset[UUID] | None = None
 
     @classmethod
     async def of(cls, session: AsyncSession, kind: RecipientKind, id_: UUID) -> Person | None:
         """Who that is today: of merged patients the survivor. None for who is not known, or was erased."""
         return await (_user(session, id_) if kind == "user" else _patient(session, id_))
+
+
+async def is_at(session: AsyncSession, user_id: UUID, facility_id: UUID) -> bool:
+    """Whether a user has a role at a facility; nobody who is not known here has."""
+    user = await UserReference.find(session, user_id)
+    return user is not None and rules.is_of_concern(facility_id, user.facilities)
 
 
 async def surviving_patient(session: AsyncSession, patient_id: UUID) -> PatientReference | None:
@@ -96,6 +107,7 @@ async def _user(session: AsyncSession, id_: UUID) -> Person | None:
         locale=user.locale,
         status=user.status,
         time_zone=user.time_zone,
+        facilities=user.facilities,
     )
 
 

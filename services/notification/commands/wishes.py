@@ -13,7 +13,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from broker import clock, publish
 from contracts.notification import Channel, PreferenceChanged, RecipientKind
 from services.notification import rules
-from services.notification.commands.people import address_row
+from services.notification.commands.people import address_row, is_at
+from services.notification.errors import FollowersHaveARoleThere
 from services.notification.tables import Address, ContactHours, Preference, Subscription
 from services.notification.topics import check_followable, topic_named
 
@@ -78,8 +79,13 @@ async def enable_address(session: AsyncSession, address_id: UUID) -> Address:
 async def follow(
     session: AsyncSession, *, topic: str, facility_id: UUID, role: str | None, user_id: UUID | None
 ) -> Subscription:
-    """Lets one user, or all with a role at a facility, hear of a topic there. Raises TopicIsUnknown, TopicCannotBeFollowed."""
+    """Lets one user, or all with a role at a facility, hear of a topic there.
+
+    Raises TopicIsUnknown, TopicCannotBeFollowed, FollowersHaveARoleThere.
+    """
     check_followable(topic)
+    if user_id is not None and not await is_at(session, user_id, facility_id):
+        raise FollowersHaveARoleThere
     key = {"topic": topic, "facility_id": facility_id, "role": role, "user_id": user_id}
     await session.execute(
         insert(Subscription).values(subscription_id=uuid4(), since=clock.now(), **key).on_conflict_do_nothing()

@@ -10,6 +10,7 @@ import pytest
 from broker import RuleBroken
 from services.notification.errors import (
     AddressIsNotUsable,
+    FollowersHaveARoleThere,
     QuietHoursNeedAnEnd,
     TimeZoneIsUnknown,
     TopicCannotBeFollowed,
@@ -64,6 +65,11 @@ async def test_one_reads_and_acknowledges_what_one_was_told(desk: Desk) -> None:
         ("/notifications", TOLD | {"topic": "result.ready", "variables": {"value": "7.2"}}, VariableIsUnknown),
         ("/notifications", TOLD | {"topic": "ward.full", "variables": {"time": "your test is positive"}}, VariableIsMalformed),
         ("/subscriptions", {"topic": "result.ready", "facility_id": str(FACILITY), "role": "nurse"}, TopicCannotBeFollowed),
+        (
+            "/subscriptions",
+            {"topic": "ward.full", "facility_id": str(FACILITY), "user_id": str(uuid4())},
+            FollowersHaveARoleThere,
+        ),
     ],
 )
 async def test_rules_are_told_by_name(desk: Desk, path: str, body: dict[str, Any], rule: type[RuleBroken]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, time, timedelta
+from uuid import uuid4
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -164,6 +165,16 @@ def test_who_is_told(status: str, hears_of_money: bool, hears_of_account: bool) 
     """Who may not sign in hears of the account alone; the dead of nothing."""
     assert rules.is_open_to(TOPICS["invoice.issued"], status=status) == hears_of_money
     assert rules.is_open_to(TOPICS["account.suspended"], status=status) == hears_of_account
+
+
+def test_who_has_left_a_facility_is_told_nothing_of_it() -> None:
+    """Only who has a role there, or at every one; what belongs to no facility is told to anybody."""
+    here, elsewhere = uuid4(), uuid4()
+    assert rules.is_of_concern(here, {here, elsewhere})
+    assert rules.is_of_concern(here, None)
+    assert rules.is_of_concern(None, set())
+    assert not rules.is_of_concern(here, {elsewhere})
+    assert not rules.is_of_concern(here, set())
 
 
 @pytest.mark.parametrize(

@@ -243,6 +243,33 @@ async def test_an_erasure_is_heard_when_nothing_more_can_be_told(desk: Desk) -> 
     assert await desk.rows("SELECT address FROM addresses WHERE recipient_kind = 'user'") == []
 
 
+async def test_who_has_left_a_facility_hears_no_more(desk: Desk) -> None:
+    """Whoever followed there, or had ordered there: by the roles that they have when it is told, and not when they asked."""
+    gone, everywhere = uuid4(), uuid4()
+    async with desk.work.client("notification_manager", at=FACILITY) as manager:
+        for id_, at, mail in ((gone, FACILITY, "gone@example.org"), (everywhere, None, "everywhere@example.org")):
+            await desk.hears(user(id_, at=at, email=mail))
+            followed = {"topic": "ward.full", "facility_id": str(FACILITY), "user_id": str(id_)}
+            assert (await manager.post("/subscriptions", json=followed)).status_code == 201
+    await desk.hears(user(gone, at=uuid4(), version=2, email="gone@example.org"))
+    await desk.hears(WardFull(ward_id=uuid4(), facility_id=FACILITY, capacity=12, full_since=NOON), result(ordered_by=gone))
+    assert [mail.to for mail in desk.mails.mails if mail.to != PATIENT_MAIL] == ["everywhere@example.org"]
+    assert await desk.states("result.reported", of=gone) == [("suppressed", "not_at_facility")]
+    assert await desk.states("ward.full", of=gone) == []
+
+
+async def test_who_leaves_while_it_waits_is_not_told(desk: Desk) -> None:
+    """What was put off until the morning is not sent to who has no role there by then."""
+    await desk.at(NOON + timedelta(hours=9))
+    async with desk.work.client(at=None, subject=str(CLINICIAN)) as clinician:
+        await clinician.put("/me/contact-hours", json={"quiet_from": "22:00:00", "quiet_until": "07:00:00"})
+    await desk.hears(result())
+    assert await desk.states("result.reported") == [("queued", None)]
+    await desk.hears(user(version=2, grants=()))
+    await desk.later(hours=9)
+    assert await desk.states("result.reported") == [("suppressed", "not_at_facility")]
+
+
 async def test_a_merged_patients_replica_is_all_that_is_needed(desk: Desk) -> None:
     """The merge itself is not listened to: the patient's state says it."""
     assert not [each for each in desk.work.service.subscriptions if PatientMerged in each.events]
