@@ -11,6 +11,7 @@ import json
 import logging
 import subprocess
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -62,8 +63,8 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="one short round, with only the usual way as peer")
     parser.add_argument("--only", metavar="TEXT", help="only contenders whose name contains it; nothing is saved")
     parser.add_argument("--workload", choices=WORKLOADS, action="append", help="only this one, with --only; may be repeated")
-    parser.add_argument("--rounds", type=int, default=FULL.rounds, help="with --only")
-    parser.add_argument("--count", type=int, default=FULL.count, help="events in one measurement, with --only")
+    parser.add_argument("--rounds", type=int, default=FULL.rounds, help="how often everything is measured")
+    parser.add_argument("--count", type=int, default=FULL.count, help="events in one measurement")
     arguments = parser.parse_args()
     logging.disable(logging.WARNING)
     console = Console()
@@ -72,7 +73,8 @@ def main() -> None:
         asyncio.run(single(chosen, arguments.workload or WORKLOADS, arguments.rounds, arguments.count, console))
         return
     with console.status("starting servers") as status:
-        found = asyncio.run(everything(QUICK if arguments.quick else FULL, status.update))
+        full = replace(FULL, rounds=arguments.rounds, count=arguments.count)
+        found = asyncio.run(everything(QUICK if arguments.quick else full, status.update))
     show(found, console)
     results = QUICK_RESULTS if arguments.quick else RESULTS
     results.parent.mkdir(parents=True, exist_ok=True)

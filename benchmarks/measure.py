@@ -139,6 +139,8 @@ async def watch(process: asyncio.subprocess.Process, meter: Meter, look: Look, c
             raise ContenderFailed(f"{done} effects of {count} events")
         if process.returncode is not None or now - moved > PATIENCE:
             raise ContenderFailed(f"stands still after {done} of {count} events")
+        if began is None and done == count:
+            raise ContenderFailed(f"all {count} events were done between two looks: it needs more of them to be timed")
         if began is None and done >= count * WARM:
             began = now, done, meter.cpu()
         if began is not None and not memory and done >= count / 2:

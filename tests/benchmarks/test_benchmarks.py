@@ -1,0 +1,87 @@
+"""The benchmarks watch from outside, do the sums right, and the README says what they found."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from benchmarks.backlog import Case
+from benchmarks.contenders import BACKBONE, C_CLIENT, USUAL
+from benchmarks.contending import Workload
+from benchmarks.cost import Cpu
+from benchmarks.measure import PROGRESS, ContenderFailed, Sample, measure
+from benchmarks.paced import Paced
+from benchmarks.report import README, readme_part
+from benchmarks.suite import QUICK, Results, best_peer, memory_mib, ratios
+from nilecare.stack import Servers
+
+LATEST = Path(__file__).parents[2] / "benchmarks" / "results" / "latest.json"
+NOTHING = Cpu(0, 0, 0)
+
+
+def sample(rate: float, cost: float = 0.0, memory: float = 100.0) -> Sample:
+    return Sample(rate=rate, cpu_per_1000=Cpu(cost, 5.0, cost), memory_mib=memory)
+
+
+def paced(p50: float, p99: float) -> Paced:
+    return Paced(rate=1, p50=p50, p95=p50, p99=p99, cpu_per_1000=NOTHING)
+
+
+@pytest.fixture
+def results() -> Results:
+    made = Results(QUICK, machine={})
+    for workload, ours, usual in (("relay", 120, 10), ("insert", 80, 10), ("update", 30, 10), ("replica", 150, 10)):
+        made.throughput[workload] |= {BACKBONE.label: [sample(ours)], USUAL.label: [sample(usual)]}  # type: ignore[index]
+    made.throughput["relay"][C_CLIENT.label] = [sample(240)]
+    made.paced["the backbone"]["25 %"] = [paced(3, 9)]
+    made.paced["by hand"]["25 %"] = [paced(2, 6)]
+    for held, growth in (("nothing", 1.0), ("a reader", 1.05), ("a writer", 1.5)):
+        made.backlog[Case("relay", 10_000, held)] = sample(1, cost=0.01)  # type: ignore[arg-type]
+        made.backlog[Case("relay", 100_000, held)] = sample(1, cost=0.01 * growth)  # type: ignore[arg-type]
+    made.idle_mib = 60
+    return made
+
+
+def test_ratios_say_how_many_times_as_fast(results: Results) -> None:
+    """Rates are ours by theirs, latencies too, and growth is the worst case's, without RabbitMQ's own share."""
+    assert {name: values[0] for name, values in ratios(results).items()} == pytest.approx(
+        {
+            "relay_vs_usual": 12,
+            "relay_vs_c_client": 0.5,
+            "relay_vs_best_peer": 12,
+            "consume_insert_vs_usual": 8,
+            "consume_update_vs_usual": 3,
+            "replica_vs_usual": 15,
+            "p50_vs_bare": 1.5,
+            "p99_vs_bare": 1.5,
+            "backlog_cost_growth": 1.5,
+        }
+    )
+    assert memory_mib(results)["above_idle"] == 40
+
+
+def test_the_best_peer_is_one_that_loses_nothing(results: Results) -> None:
+    """The C client is faster than any peer, and no peer: it has no outbox to lose nothing with."""
+    assert best_peer(results) == USUAL.label
+
+
+@pytest.mark.parametrize("workload", ["relay", "replica"])
+async def test_the_backbone_is_watched_to_its_end(servers: Servers, workload: Workload) -> None:
+    """Each workload comes to exactly as many effects as there were events."""
+    found = await measure(BACKBONE, workload, 4000 if workload == "relay" else 1000, servers)
+    assert found.rate > 0
+    assert found.memory_mib > 0
+
+
+async def test_an_effect_too_many_is_no_figure(servers: Servers, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A contender that does more than it was given is refused."""
+    monkeypatch.setitem(PROGRESS, "insert", "SELECT count(*) * 2 FROM entry")
+    with pytest.raises(ContenderFailed, match="effects of"):
+        await measure(BACKBONE, "insert", 300, servers)
+
+
+def test_the_readme_has_the_figures_of_the_last_run() -> None:
+    """They were put there by the run."""
+    assert readme_part(json.loads(LATEST.read_text())) in README.read_text()
