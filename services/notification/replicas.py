@@ -26,10 +26,17 @@ class PatientReference(Replica[PatientChanged], Base):
     facility_id: Mapped[UUID]
     full_name: Mapped[str]
     status: Mapped[str]
-    merged_into: Mapped[UUID | None]
+    merged_into: Mapped[UUID | None] = mapped_column(index=True)
     email: Mapped[str | None]
     phone: Mapped[str | None]
     locale: Mapped[str | None]
+
+    @classmethod
+    async def identities(cls, session: AsyncSession, patient_id: UUID) -> tuple[UUID, ...]:
+        """The patient and, over several merges too, whoever was merged into them."""
+        merged = select(cls.id).where(cls.merged_into == patient_id).cte(recursive=True)
+        merged = merged.union(select(cls.id).join(merged, cls.merged_into == merged.c.id))
+        return (patient_id, *await session.scalars(select(merged.c.id).where(merged.c.id != patient_id)))
 
 
 class UserReference(Replica[UserChanged], Base):

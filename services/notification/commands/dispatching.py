@@ -22,13 +22,13 @@ from contracts.notification import (
     SuppressionReason,
 )
 from services.notification import rules
-from services.notification.commands.people import Person, addresses_of, contact_hours
+from services.notification.commands.people import Person, addresses_of, contact_hours, unwanted_channels
 from services.notification.commands.templates import Chosen, template_for
 from services.notification.errors import VariableIsMissing
 from services.notification.outside import Mail, ShortMessage, send_mail, send_short_message
 from services.notification.rendering import Content, render
 from services.notification.replicas import FacilityReference
-from services.notification.tables import Address, ContactHours, Delivery, Notification, Preference
+from services.notification.tables import Address, ContactHours, Delivery, Notification
 from services.notification.topics import DIGEST, TOPICS, Topic
 
 log = structlog.get_logger("nilecare.notification")
@@ -113,7 +113,7 @@ async def compose(
 async def _choose_channel(session: AsyncSession, notification: Notification, topic: Topic, person: Person) -> None:
     attempts = await attempts_of(session, notification)
     addresses = await addresses_of(session, person)
-    unwanted = await _unwanted(session, person, notification.topic)
+    unwanted = await unwanted_channels(session, person, notification.topic)
     standings = {
         channel: rules.standing(
             topic,
@@ -205,18 +205,13 @@ async def _ask(session: AsyncSession, delivery: Delivery, address: Address, cont
     return await call(session, send_short_message, ShortMessage(**to, channel=address.channel, text=content.body), key=key)
 
 
-async def _unwanted(session: AsyncSession, person: Person, topic: str) -> set[Channel]:
-    said = {"recipient_kind": person.kind, "recipient_id": person.id, "topic": topic, "wanted": False}
-    return set(await session.scalars(select(Preference.channel).filter_by(**said)))
-
-
 async def _is_over_cap(session: AsyncSession, person: Person) -> bool:
     """Whoever sends to the same person waits until this transaction is over: two at once do not both count as the last."""
     await session.execute(ONE_BY_ONE, {"recipient": f"{person.kind} {person.id}"})
     now = clock.now()
     counted = select(Notification.rendered_at).where(
         Notification.recipient_kind == person.kind,
-        Notification.recipient_id == person.id,
+        Notification.recipient_id.in_(person.ids),
         Notification.rendered_at > now - max(rules.CAPS, default=timedelta()),
         Notification.topic.not_in(NOT_COUNTED),
     )

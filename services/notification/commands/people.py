@@ -15,7 +15,7 @@ from broker import clock
 from contracts.notification import Channel, RecipientKind
 from services.notification import rules
 from services.notification.replicas import FacilityReference, PatientReference, UserReference
-from services.notification.tables import Address, ContactHours
+from services.notification.tables import Address, ContactHours, Preference
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,11 +23,13 @@ class Person:
     """A recipient, as far as is known here.
 
     `status` is the user's or the patient's. `facilities` are those where a user has a role; None is every one, and is said of
-    patients, to whom any facility tells what concerns themselves.
+    patients, to whom any facility tells what concerns themselves. `ids` are all that they go under: what was said for a record
+    that was merged into theirs was said by the same person.
     """
 
     kind: RecipientKind
     id: UUID
+    ids: tuple[UUID, ...]
     full_name: str
     email: str | None
     phone: str | None
@@ -59,10 +61,20 @@ async def surviving_patient(session: AsyncSession, patient_id: UUID) -> PatientR
 
 
 async def contact_hours(session: AsyncSession, person: Person) -> tuple[ContactHours, ZoneInfo]:
-    """When somebody may be disturbed, and the zone of the wall on which these times are read."""
-    said = await session.get(ContactHours, (person.kind, person.id))
+    """When somebody may be disturbed, as they said last, and the zone of the wall on which these times are read."""
+    theirs = (ContactHours.recipient_kind == person.kind, ContactHours.recipient_id.in_(person.ids))
+    last = select(ContactHours).where(*theirs).order_by(ContactHours.changed_at.desc(), ContactHours.recipient_id != person.id)
+    said = await session.scalar(last.limit(1))
     hours = said or ContactHours(recipient_kind=person.kind, recipient_id=person.id)
     return hours, rules.zone_named(hours.time_zone or person.time_zone)
+
+
+async def unwanted_channels(session: AsyncSession, person: Person, topic: str) -> set[Channel]:
+    """Over which channels somebody does not want to hear of a topic: for each, what they said last."""
+    theirs = (Preference.recipient_kind == person.kind, Preference.recipient_id.in_(person.ids), Preference.topic == topic)
+    in_turn = select(Preference).where(*theirs).order_by(Preference.changed_at, Preference.recipient_id == person.id)
+    said = {each.channel: each.wanted for each in await session.scalars(in_turn)}
+    return {channel for channel, wanted in said.items() if not wanted}
 
 
 async def addresses_of(session: AsyncSession, person: Person) -> Mapping[Channel, Address]:
@@ -101,6 +113,7 @@ async def _user(session: AsyncSession, id_: UUID) -> Person | None:
     return Person(
         kind="user",
         id=id_,
+        ids=(id_,),
         full_name=user.full_name,
         email=user.email,
         phone=user.phone,
@@ -119,6 +132,7 @@ async def _patient(session: AsyncSession, id_: UUID) -> Person | None:
     return Person(
         kind="patient",
         id=patient.id,
+        ids=await PatientReference.identities(session, patient.id),
         full_name=patient.full_name,
         email=patient.email,
         phone=patient.phone,

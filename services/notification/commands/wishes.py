@@ -57,6 +57,7 @@ async def set_contact_hours(
         quiet_until=hours.quiet_until,
         time_zone=hours.time_zone,
         digest_at=hours.digest_at,
+        changed_at=clock.now(),
     )
     return await session.merge(said)
 

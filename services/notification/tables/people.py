@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, time
 from uuid import UUID, uuid4
 
-from sqlalchemy import UniqueConstraint
+from sqlalchemy import UniqueConstraint, func
 from sqlalchemy.orm import Mapped, mapped_column
 
 from contracts.notification import Channel, RecipientKind
@@ -36,6 +36,9 @@ class ContactHours(Base):
     quiet_until: Mapped[time | None]
     time_zone: Mapped[str | None] = mapped_column(comment="null is the user's own, or that of the patient's facility")
     digest_at: Mapped[time | None] = mapped_column(comment="when what was collected is sent; null collects nothing")
+    changed_at: Mapped[datetime] = mapped_column(
+        server_default=func.now(), comment="of several records of one person, the last word counts"
+    )
 
 
 class Address(Base):

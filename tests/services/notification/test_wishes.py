@@ -42,8 +42,17 @@ async def wishes(desk: Desk, path: str, said: dict[str, Any], *, user: UUID | No
     assert reply.status_code == 200, reply.text
 
 
-async def unwanted(desk: Desk, topic: str, channel: str, *, user: UUID | None = None) -> None:
-    await wishes(desk, "preferences", {"topic": topic, "channel": channel, "wanted": False}, user=user)
+async def unwanted(
+    desk: Desk, topic: str, channel: str, *, user: UUID | None = None, patient: UUID = PATIENT, wanted: bool = False
+) -> None:
+    said = {"topic": topic, "channel": channel, "wanted": wanted}
+    await wishes(desk, "preferences", said, user=user, patient=patient)
+
+
+async def merged(desk: Desk, into: UUID, *, record: UUID = PATIENT) -> None:
+    """A record is one with another from now on."""
+    await desk.hears(patient(into, email=f"{into}@example.org"))
+    await desk.hears(patient(record, version=2, status="merged", merged_into=into))
 
 
 async def test_an_unwanted_channel_is_left_out(desk: Desk) -> None:
@@ -151,6 +160,52 @@ async def test_a_digest_finds_what_was_for_somebody_who_was_merged(desk: Desk) -
     await desk.later(hours=24)
     assert desk.mail("survivor@example.org").subject == "1 messages for you"
     assert await desk.states("invoice.issued") == [("delivered", None)]
+
+
+async def test_who_was_merged_still_does_not_want_it(desk: Desk) -> None:
+    """Said for one record, it is said for the person: over merges of merges, and also when it is said after the merge."""
+    survivor, between = uuid4(), uuid4()
+    await unwanted(desk, "invoice.issued", "email")
+    await merged(desk, between)
+    await merged(desk, survivor, record=between)
+    await unwanted(desk, "invoice.issued", "sms")
+    await desk.hears(issued(patient_id=survivor))
+    assert await desk.states() == [("suppressed", "preference")]
+
+
+async def test_of_two_records_the_last_word_counts(desk: Desk) -> None:
+    """Whoever said no for one of them, and then yes for the other, is told; unmerged, each has its own word again."""
+    survivor = uuid4()
+    await unwanted(desk, "invoice.issued", "email")
+    await merged(desk, survivor)
+    await unwanted(desk, "invoice.issued", "email", patient=survivor, wanted=True)
+    await desk.hears(issued(patient_id=survivor))
+    assert desk.mail(f"{survivor}@example.org")
+    await desk.hears(patient(version=3), issued())
+    assert desk.messages.messages_to(PATIENT_PHONE)
+
+
+async def test_who_was_merged_still_sleeps(desk: Desk) -> None:
+    """The hours that were said last for one of the records are those of the person."""
+    survivor = uuid4()
+    await desk.hears(patient(survivor))
+    await wishes(desk, "contact-hours", {}, patient=survivor)
+    await desk.later(minutes=1)
+    await wishes(desk, "contact-hours", NIGHT)
+    await merged(desk, survivor)
+    await desk.at(LATE)
+    await desk.hears(issued(patient_id=survivor))
+    assert (await desk.states(), desk.mails.mails) == ([("queued", None)], [])
+
+
+async def test_two_records_have_one_cap(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was sent under the one counts for the other."""
+    monkeypatch.setattr(rules, "CAPS", {timedelta(hours=1): 1})
+    await desk.hears(issued())
+    survivor = uuid4()
+    await merged(desk, survivor)
+    await desk.hears(issued(patient_id=survivor, number="2026-000008"))
+    assert await desk.states() == [("delivered", None), ("suppressed", "cap_reached")]
 
 
 async def test_enough_is_enough(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
