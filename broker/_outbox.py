@@ -74,8 +74,8 @@ class Outbox:
     transaction id before it draws a position, so once every transaction that ran when position P was the last one drawn has
     ended, each position up to P is visible or never will be.
 
-    While a transaction goes on and on, reading begins further up, above what all others have left. What it commits below is read
-    by the very statement whose snapshot sees it ended.
+    While a transaction goes on and on, reading begins further up, above what all others have left. What it commits below is
+    read by the very statement whose snapshot sees it ended.
 
     Rows go into one of three child tables. When many have passed through one, the next takes over, and the old one is
     truncated once it is empty: deleted rows never pile up, not even under an old snapshot that vacuum must respect.
