@@ -51,7 +51,21 @@ async def set_own_contact_hours(asked: views.NewContactHours, who: Anybody, sess
     return views.ContactHours.model_validate(said)
 
 
-@router.put("/device", status_code=204)
-async def register_device(asked: views.NewDevice, who: Anybody, session: Transaction) -> None:
-    """Registers the device to push to."""
-    await commands.register_device(session, user_id=own_id(who), token=asked.token)
+@router.put("/device")
+async def register_device(asked: views.NewDevice, who: Anybody, session: Transaction) -> views.Address:
+    """Registers the device to push to; it is not pushed to any more for whoever used it before."""
+    return views.Address.model_validate(await commands.register_device(session, user_id=own_id(who), token=asked.token))
+
+
+@router.get("/devices")
+async def list_own_devices(who: Anybody, session: Reading, page: PageRequest) -> Page[views.Address]:
+    """The devices that the user registered; the last one that works is pushed to."""
+    known = tables.Address
+    query = select(known).where(known.recipient_kind == "user", known.recipient_id == who.user_id, known.channel == "push")
+    return await page.read(session, query, by=[known.known_since, known.address_id], view=views.Address.model_validate)
+
+
+@router.delete("/devices/{address_id}", status_code=204)
+async def forget_device(address_id: UUID, who: Anybody, session: Transaction) -> None:
+    """Pushes to it no more, for who signs out on it or has lost it."""
+    await commands.forget_device(session, address_id, user_id=own_id(who))

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from datetime import time
 from uuid import UUID, uuid4
 
-from sqlalchemy import select
+from sqlalchemy import select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from broker import clock, publish
+from broker import NotFound, clock, publish
 from contracts.notification import Channel, PreferenceChanged, RecipientKind
 from services.notification import rules
-from services.notification.commands.people import address_row, is_at
+from services.notification.commands.people import is_at
 from services.notification.errors import FollowersHaveARoleThere
 from services.notification.tables import Address, ContactHours, Preference, Subscription
 from services.notification.topics import check_followable, topic_named
@@ -63,11 +63,28 @@ async def set_contact_hours(
 
 
 async def register_device(session: AsyncSession, *, user_id: UUID, token: str) -> Address:
-    """Notes the device to push to: the last one registered is used. Raises AddressIsNotUsable."""
+    """Notes the device to push to: the last one registered is used. It is no longer that of whoever had it before.
+
+    Raises AddressIsNotUsable.
+    """
     rules.check_address("push", token)
-    device = await address_row(session, "user", user_id, "push", token)
-    device.known_since, device.disabled_at, device.disabled_because = clock.now(), None, None
-    return device
+    whose = {"recipient_kind": "user", "recipient_id": user_id, "known_since": clock.now()}
+    registered = insert(Address).values(whose | {"channel": "push", "address": token})
+    theirs = registered.on_conflict_do_update(
+        index_elements=[Address.address],
+        index_where=text("channel = 'push'"),
+        set_=whose | {"disabled_at": None, "disabled_because": None},
+    )
+    rows = await session.scalars(theirs.returning(Address), execution_options={"populate_existing": True})
+    return rows.one()
+
+
+async def forget_device(session: AsyncSession, address_id: UUID, *, user_id: UUID) -> None:
+    """Pushes to a device of a user's no more. Raises NotFound for what is no device of theirs."""
+    device = await Address.locked(session, address_id)
+    if (device.channel, device.recipient_kind, device.recipient_id) != ("push", "user", user_id):
+        raise NotFound
+    await session.delete(device)
 
 
 async def enable_address(session: AsyncSession, address_id: UUID) -> Address:

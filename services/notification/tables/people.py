@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, time
 from uuid import UUID, uuid4
 
-from sqlalchemy import UniqueConstraint, func
+from sqlalchemy import Index, UniqueConstraint, func, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from contracts.notification import Channel, RecipientKind
@@ -42,10 +42,16 @@ class ContactHours(Base):
 
 
 class Address(Base):
-    """Where a person was reached, or is no longer. Mail and phone come from their owners; a device is registered here."""
+    """Where a person was reached, or is no longer. Mail and phone come from their owners.
+
+    A device is registered here, and is that of whoever registered it last.
+    """
 
     __tablename__ = "addresses"
-    __table_args__ = (UniqueConstraint("recipient_kind", "recipient_id", "channel", "address"),)
+    __table_args__ = (
+        UniqueConstraint("recipient_kind", "recipient_id", "channel", "address"),
+        Index("addresses_device_key", "address", unique=True, postgresql_where=text("channel = 'push'")),
+    )
 
     address_id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
     recipient_kind: Mapped[RecipientKind]

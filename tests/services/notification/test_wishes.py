@@ -19,6 +19,7 @@ from tests.services.notification.given import (
     CLINICIAN_PHONE,
     FACILITY,
     NOON,
+    NURSE,
     PATIENT,
     PATIENT_MAIL,
     PATIENT_PHONE,
@@ -27,6 +28,7 @@ from tests.services.notification.given import (
     patient,
     result,
 )
+from tests.services.notification.given import user as user_changed
 
 NIGHT = {"quiet_from": "22:00:00", "quiet_until": "07:00:00"}
 LATE = NOON + timedelta(hours=9)
@@ -256,7 +258,47 @@ async def test_a_device_is_pushed_to(desk: Desk) -> None:
         await unwanted(desk, "result.reported", channel, user=CLINICIAN)
     async with desk.work.client(at=None, subject=str(CLINICIAN)) as clinician:
         for token in ("device-token-old", "device-token-new"):
-            assert (await clinician.put("/me/device", json={"token": token})).status_code == 204
+            assert (await clinician.put("/me/device", json={"token": token})).status_code == 200
     await desk.hears(result())
     assert [(each.channel, each.to) for each in desk.messages.messages] == [("push", "device-token-new")]
     assert desk.messages.messages_to(CLINICIAN_PHONE) == []
+
+
+async def pushed(desk: Desk, user_id: UUID) -> None:
+    """A user who is told of results by push alone, over the device that the whole ward uses."""
+    for channel in ("email", "sms"):
+        await unwanted(desk, "result.reported", channel, user=user_id)
+    async with desk.work.client(at=None, subject=str(user_id)) as client:
+        assert (await client.put("/me/device", json={"token": "device-of-the-ward"})).status_code == 200
+
+
+async def test_a_device_is_that_of_who_uses_it_now(desk: Desk) -> None:
+    """On a shared one the next user gets their own news, and none of those of the user before, also at the same moment."""
+    await desk.hears(user_changed(NURSE, role="nurse"))
+    await pushed(desk, CLINICIAN)
+    async with asyncio.TaskGroup() as group, desk.work.transaction() as session:
+        await commands.register_device(session, user_id=CLINICIAN, token="device-of-the-ward")
+        group.create_task(pushed(desk, NURSE))
+        await desk.work.somebody_waits()
+    await desk.hears(result(ordered_by=CLINICIAN), result(ordered_by=NURSE))
+    assert await desk.states("result.reported", of=CLINICIAN) == [("suppressed", "preference")]
+    assert await desk.states("result.reported", of=NURSE) == [("delivered", None)]
+    assert len(desk.messages.messages_to("device-of-the-ward")) == 1
+
+
+async def test_a_device_can_be_forgotten(desk: Desk) -> None:
+    """By its user, to whom it is listed without its token; nobody else's address can be."""
+    await pushed(desk, CLINICIAN)
+    await desk.hears(issued())
+    async with desk.work.client(at=None, subject=str(CLINICIAN)) as clinician:
+        [device] = (await clinician.get("/me/devices")).json()["items"]
+        assert "device-of-the-ward" not in str(device)
+        [(mailbox,)] = await desk.rows("SELECT address_id FROM addresses WHERE channel = 'email'")
+        async with desk.work.client(at=None, subject=str(NURSE)) as nurse:
+            assert (await nurse.get("/me/devices")).json()["items"] == []
+            assert (await nurse.delete(f"/me/devices/{device['address_id']}")).status_code == 404
+        assert (await clinician.delete(f"/me/devices/{mailbox}")).status_code == 404
+        assert (await clinician.delete(f"/me/devices/{device['address_id']}")).status_code == 204
+        assert (await clinician.get("/me/devices")).json()["items"] == []
+    await desk.hears(result())
+    assert await desk.states("result.reported") == [("suppressed", "preference")]
