@@ -96,7 +96,8 @@ async def _recipients(
         found += await _followers(session, announcement.topic, facility_id)
         if not found:
             log.warning("notification.nobody_to_tell", topic=announcement.topic, facility=str(facility_id))
-    return list(dict.fromkeys(found))
+    # In one order, as telling somebody holds the lock that their cap is counted under until the end.
+    return sorted(set(found))
 
 
 async def _members(session: AsyncSession, audience: Audience, event: Event, facility_id: UUID | None) -> list[Recipient]:

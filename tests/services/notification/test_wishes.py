@@ -8,8 +8,10 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from broker import clock
+from contracts.facility import WardFull
 from contracts.notification import NotificationSent, NotificationSuppressed, PreferenceChanged
 from services.notification import commands, rules
 from tests.services.notification.conftest import Desk
@@ -55,6 +57,13 @@ async def merged(desk: Desk, into: UUID, *, record: UUID = PATIENT) -> None:
     """A record is one with another from now on."""
     await desk.hears(patient(into, email=f"{into}@example.org"))
     await desk.hears(patient(record, version=2, status="merged", merged_into=into))
+
+
+async def by_hand(session: AsyncSession, user_id: UUID) -> None:
+    """Somebody is told that a ward is full."""
+    said = {"capacity": "12", "time": NOON.isoformat()}
+    whom: dict[str, Any] = {"recipient_kind": "user", "recipient_id": user_id, "facility_id": FACILITY}
+    await commands.send(session, topic="ward.full", **whom, variables=said, fact=None)
 
 
 async def test_an_unwanted_channel_is_left_out(desk: Desk) -> None:
@@ -234,6 +243,22 @@ async def test_enough_is_enough_at_once(desk: Desk, monkeypatch: pytest.MonkeyPa
         await desk.work.somebody_waits()
     await desk.settle()
     assert await desk.states() == [("delivered", None)] * 2 + [("suppressed", "cap_reached")]
+
+
+async def test_two_who_tell_the_same_people_take_turns(desk: Desk) -> None:
+    """In one order, whoever is addressed and whoever follows: neither waits for somebody whom the other holds."""
+    first, second = sorted((uuid4(), uuid4()))
+    full = WardFull(ward_id=uuid4(), facility_id=FACILITY, capacity=12, full_since=NOON)
+    await desk.hears(user_changed(first, role="nurse"), user_changed(second, role="bed_manager"))
+    async with desk.work.transaction() as session:
+        await commands.follow(session, topic="ward.full", facility_id=FACILITY, role="nurse", user_id=None)
+    async with asyncio.TaskGroup() as group, desk.work.transaction() as session:
+        await by_hand(session, first)
+        group.create_task(desk.work.deliver(full))
+        await desk.work.somebody_waits()
+        await by_hand(session, second)
+    await desk.settle()
+    assert await desk.states() == [("delivered", None)] * 4
 
 
 async def test_what_is_missing_is_not_sent(desk: Desk) -> None:
