@@ -66,7 +66,10 @@ RFC 5321, 4.5.4.1, lets a mail transfer agent try for days; whoever has to know 
 """
 
 CAPS: Mapping[timedelta, int] = {timedelta(hours=1): 20, timedelta(days=1): 60}
-"""How many notifications one recipient gets within such a time, at most; what goes at once is neither counted nor held back."""
+"""How many notifications one recipient gets within such a time, at most.
+
+What goes at once, and a digest, is neither counted nor held back.
+"""
 
 HISTORY = timedelta(days=1)
 """What had happened longer ago when it was published is taken over from elsewhere: whom it concerns has long been told.
@@ -99,8 +102,12 @@ def check_address(channel: Channel, address: str) -> None:
 
 
 def is_open_to(topic: Topic, *, status: str) -> bool:
-    """Whether somebody in this state is told of a topic: who may not sign in, of the account alone; the dead, of nothing."""
-    return status in ("active", "inactive", "locked") or (topic.of_account and status in ("pending", "suspended"))
+    """Whether somebody in this state is told of a topic.
+
+    Who may not sign in, of what happens to the account and cannot wait; the dead, of nothing.
+    """
+    is_urgent = topic.of_account and topic.at_once
+    return status in ("active", "inactive", "locked") or (is_urgent and status in ("pending", "suspended"))
 
 
 def is_of_concern(facility_id: UUID | None, facilities: Collection[UUID] | None) -> bool:

@@ -90,7 +90,7 @@ TOPICS: Mapping[str, Topic] = {
     "account.verification": Topic(says=_says("code", "time"), channels=("email",), at_once=True, of_account=True, secret=True),
     "account.locked": Topic(says=_says("time"), channels=("email",), at_once=True, of_account=True),
     "account.suspended": Topic(says=_says("time"), channels=("email",), at_once=True, of_account=True),
-    DIGEST: Topic(says=_says("items"), channels=("email",), at_once=True, of_account=True),
+    DIGEST: Topic(says=_says("items"), of_account=True),
     # ── a patient's care ──
     "result.ready": Topic(),
     "encounter.discharged": Topic(says=_says("time")),

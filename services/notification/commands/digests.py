@@ -64,6 +64,5 @@ async def _carry(session: AsyncSession, carried: list[Notification], person: Per
     session.add(digest)
     await session.flush()
     for each in carried:
-        each.move("rendered")
-        each.digest_id = digest.notification_id
+        each.is_collected, each.digest_id = False, digest.notification_id
     await dispatch(session, digest)

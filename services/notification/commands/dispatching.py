@@ -33,7 +33,7 @@ from services.notification.topics import DIGEST, TOPICS, Topic
 
 log = structlog.get_logger("nilecare.notification")
 
-NOT_COUNTED = frozenset(name for name, topic in TOPICS.items() if topic.at_once)
+NOT_COUNTED = frozenset(name for name, topic in TOPICS.items() if topic.at_once or name == DIGEST)
 
 ONE_BY_ONE = text("SELECT pg_advisory_xact_lock(hashtextextended('notification cap ' || :recipient, 0))")
 
@@ -62,6 +62,7 @@ async def dispatch(session: AsyncSession, notification: Notification) -> None:
 async def suppress(session: AsyncSession, notification: Notification, reason: SuppressionReason) -> None:
     """Does not send it, nor what it carries."""
     for each in await with_carried(session, notification):
+        _take_back(each)
         each.move("suppressed")
         each.reason = reason
         _forget_secret(each)
@@ -71,9 +72,7 @@ async def suppress(session: AsyncSession, notification: Notification, reason: Su
 async def give_up(session: AsyncSession, notification: Notification) -> None:
     """No channel is left: nothing of it will arrive."""
     for each in await with_carried(session, notification):
-        if each is not notification:
-            each.move("failed")
-            each.move("retry")
+        _take_back(each)
         each.move("dead")
         _forget_secret(each)
         reason = notification.reason or "unknown"
@@ -113,7 +112,7 @@ async def compose(
 async def _choose_channel(session: AsyncSession, notification: Notification, topic: Topic, person: Person) -> None:
     attempts = await attempts_of(session, notification)
     addresses = await addresses_of(session, person)
-    unwanted = await unwanted_channels(session, person, notification.topic)
+    unwanted = await _unwanted(session, notification, person)
     standings = {
         channel: rules.standing(
             topic,
@@ -143,7 +142,8 @@ async def _choose_time(
     attempt: int,
 ) -> None:
     hours, zone = await contact_hours(session, person)
-    if not topic.at_once:
+    is_at_the_hour_chosen = notification.topic == DIGEST and notification.rendered_at is None
+    if not (topic.at_once or is_at_the_hour_chosen):
         if hours.digest_at is not None and channel == "email" and notification.status == "queued":
             await _collect(session, notification, hours, zone)
             return
@@ -177,7 +177,9 @@ async def _hand_over(
         await suppress(session, notification, "missing_variable")
         return
     now = clock.now()
-    notification.move("rendered")
+    for each in await with_carried(session, notification):
+        _take_back(each)
+        each.move("rendered")
     notification.channel = address.channel
     notification.rendered_at = notification.rendered_at or now
     if not TOPICS[notification.topic].secret:
@@ -203,6 +205,21 @@ async def _ask(session: AsyncSession, delivery: Delivery, address: Address, cont
         mail = Mail(**to, locale=delivery.locale, subject=content.subject or "", body=content.body)
         return await call(session, send_mail, mail, key=key)
     return await call(session, send_short_message, ShortMessage(**to, channel=address.channel, text=content.body), key=key)
+
+
+async def _unwanted(session: AsyncSession, notification: Notification, person: Person) -> set[Channel]:
+    """The channels that are not wanted for its topic; for a digest also those that are wanted for nothing that it carries."""
+    unwanted = await unwanted_channels(session, person, notification.topic)
+    topics = {each.topic for each in await with_carried(session, notification)} - {notification.topic}
+    of_each = [await unwanted_channels(session, person, topic) for topic in topics]
+    return unwanted.union(set.intersection(*of_each)) if of_each else unwanted
+
+
+def _take_back(notification: Notification) -> None:
+    """What a digest carries follows it: back from the attempt that failed, which the digest itself is already."""
+    if notification.status not in rules.WAITING:
+        notification.move("failed")
+        notification.move("retry")
 
 
 async def _is_over_cap(session: AsyncSession, person: Person) -> bool:

@@ -20,6 +20,12 @@ MESSAGES = {
         "Ihr Konto ist stillgelegt",
         "Ihr Konto wurde am {{ time }} stillgelegt. Ihre Administration kann Ihnen sagen, warum.",
     ),
+    "digest": Message(
+        "{{ items | length }} Nachrichten für Sie",
+        "das wurde Ihnen seit dem letzten Mal mitgeteilt:\n\n"
+        "{% for item in items %}\n- {{ item }}\n{% endfor %}\n\nMelden Sie sich an, um mehr zu lesen.",
+        "Es gibt Nachrichten für Sie. Melden Sie sich an, um sie zu lesen.",
+    ),
     "result.ready": Message(
         "Ein Befund liegt vor",
         "ein Befund von {{ facility }} liegt vor. Melden Sie sich an, um ihn zu lesen, oder fragen Sie, wer Sie behandelt.",

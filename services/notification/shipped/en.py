@@ -24,6 +24,7 @@ MESSAGES = {
         "{{ items | length }} messages for you",
         "this is what you have been told since the last time:\n\n"
         "{% for item in items %}\n- {{ item }}\n{% endfor %}\n\nSign in to read more.",
+        "There are messages for you. Sign in to read them.",
     ),
     "result.ready": Message(
         "A result is ready",

@@ -24,6 +24,7 @@ MESSAGES = {
         "{{ items | length }} messages pour vous",
         "voici ce qui vous a été annoncé depuis la dernière fois :\n\n"
         "{% for item in items %}\n- {{ item }}\n{% endfor %}\n\nConnectez-vous pour en lire plus.",
+        "Des messages vous attendent. Connectez-vous pour les lire.",
     ),
     "result.ready": Message(
         "Un résultat est disponible",

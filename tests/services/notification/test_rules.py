@@ -162,9 +162,10 @@ def test_a_channel_is_open_or_there_is_a_reason() -> None:
     ],
 )
 def test_who_is_told(status: str, hears_of_money: bool, hears_of_account: bool) -> None:
-    """Who may not sign in hears of the account alone; the dead of nothing."""
+    """Who may not sign in hears of the account alone, and not what was collected before; the dead of nothing."""
     assert rules.is_open_to(TOPICS["invoice.issued"], status=status) == hears_of_money
     assert rules.is_open_to(TOPICS["account.suspended"], status=status) == hears_of_account
+    assert rules.is_open_to(TOPICS["digest"], status=status) == hears_of_money
 
 
 def test_who_has_left_a_facility_is_told_nothing_of_it() -> None:

@@ -11,8 +11,9 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from broker import clock
+from contracts.clinical import EncounterDischarged
 from contracts.facility import WardFull
-from contracts.notification import NotificationSent, NotificationSuppressed, PreferenceChanged
+from contracts.notification import NotificationDelivered, NotificationSent, NotificationSuppressed, PreferenceChanged
 from services.notification import commands, rules
 from tests.services.notification.conftest import Desk
 from tests.services.notification.given import (
@@ -57,6 +58,11 @@ async def merged(desk: Desk, into: UUID, *, record: UUID = PATIENT) -> None:
     """A record is one with another from now on."""
     await desk.hears(patient(into, email=f"{into}@example.org"))
     await desk.hears(patient(record, version=2, status="merged", merged_into=into))
+
+
+def discharged() -> EncounterDischarged:
+    """The patient goes home."""
+    return EncounterDischarged(encounter_id=uuid4(), patient_id=PATIENT, facility_id=FACILITY, discharged_at=NOON)
 
 
 async def by_hand(session: AsyncSession, user_id: UUID) -> None:
@@ -140,12 +146,81 @@ async def test_a_digest_is_one_mail(desk: Desk) -> None:
 
 
 async def test_a_digest_shares_the_mails_fate(desk: Desk) -> None:
-    """When the mail cannot be delivered, what it carried was not either."""
+    """When the mail cannot be delivered, and there is no other way, what it carries was not either."""
+    await wishes(desk, "contact-hours", {"digest_at": "18:00:00"})
+    await desk.hears(patient(version=2, email="bounces@example.org", phone=None), issued())
+    await desk.later(hours=5)
+    assert await desk.states("digest") == [("dead", "550")]
+    assert await desk.states("invoice.issued") == [("dead", None)]
+
+
+@pytest.mark.parametrize("mailbox", ["bounces", "late-bounces", "spam"])
+async def test_a_digest_that_no_mailbox_takes_goes_to_the_phone(desk: Desk, mailbox: str) -> None:
+    """As one short message, which says nothing of what it is about; what it carries is sent over that channel too."""
+    await wishes(desk, "contact-hours", {"digest_at": "18:00:00"})
+    await desk.hears(patient(version=2, email=f"{mailbox}@example.org"), issued(), issued(number="2026-000008"))
+    await desk.later(hours=5)
+    [message] = desk.messages.messages_to(PATIENT_PHONE)
+    assert message.text == "There are messages for you. Sign in to read them."
+    assert await desk.states("invoice.issued") == [("delivered", None)] * 2
+    delivered = [each.channel for each in await desk.work.published(NotificationDelivered) if each.topic == "invoice.issued"]
+    assert delivered == ["sms", "sms"]
+
+
+async def test_a_busy_mailbox_gets_the_digest_later(desk: Desk) -> None:
+    """Once, with all that it carries."""
+    await wishes(desk, "contact-hours", {"digest_at": "18:00:00"})
+    await desk.hears(patient(version=2, email="busy@example.org"), issued())
+    for _ in range(3):
+        await desk.later(hours=5)
+    assert desk.mail("busy@example.org").subject == "1 messages for you"
+    assert await desk.states("invoice.issued") == [("delivered", None)]
+
+
+@pytest.mark.parametrize("topic", ["digest", "invoice.issued"])
+async def test_a_digest_goes_nowhere_unwanted(desk: Desk, topic: str) -> None:
+    """Not to the phone of who wants no digest there, or nothing of what it carries."""
+    await unwanted(desk, topic, "sms")
     await wishes(desk, "contact-hours", {"digest_at": "18:00:00"})
     await desk.hears(patient(version=2, email="bounces@example.org"), issued())
     await desk.later(hours=5)
     assert await desk.states("digest") == [("dead", "550")]
-    assert await desk.states("invoice.issued") == [("dead", None)]
+    assert desk.messages.messages == []
+
+
+async def test_a_digest_that_one_part_wants_is_sent(desk: Desk) -> None:
+    """To the phone, when something of what it carries is wanted there."""
+    await unwanted(desk, "invoice.issued", "sms")
+    await wishes(desk, "contact-hours", {"digest_at": "18:00:00"})
+    await desk.hears(patient(version=2, email="bounces@example.org"), issued(), discharged())
+    await desk.later(hours=5)
+    assert await desk.states("digest") == [("delivered", "550")]
+
+
+async def test_a_digest_comes_at_its_hour_and_to_the_phone_by_day(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who chose an hour of the night gets the mail then; a mail that comes back wakes nobody, and is not counted."""
+    monkeypatch.setattr(rules, "CAPS", {timedelta(days=1): 0})
+    await wishes(desk, "contact-hours", NIGHT | {"digest_at": "22:30:00"})
+    await desk.hears(patient(version=2, email="late-bounces@example.org"), issued())
+    await desk.at(LATE)
+    assert await desk.attempts() == [("email", "bounced")]
+    await desk.at(LATE + timedelta(hours=9))
+    assert await desk.attempts() == [("email", "bounced"), ("sms", "delivered")]
+
+
+async def test_a_digest_comes_back_from_who_is_gone(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A receipt after the recipient's death is taken, and nothing is sent on."""
+    later: list[str] = []
+    monkeypatch.setattr(desk.mails.receipts, "tell", lambda reference, *_: later.append(reference))
+    await wishes(desk, "contact-hours", {"digest_at": "18:00:00"})
+    await desk.hears(issued())
+    await desk.later(hours=5)
+    assert await desk.states("invoice.issued") == [("sent", None)]
+    await desk.hears(patient(version=2, status="deceased"))
+    async with desk.work.transaction() as session:
+        await commands.take_receipt(session, UUID(later.pop()), "bounced", "550")
+    assert await desk.states() == [("suppressed", "recipient_inactive")] * 2
+    assert (later, desk.messages.messages) == ([], [])
 
 
 async def test_what_is_being_tried_again_waits_for_no_digest(desk: Desk) -> None:
