@@ -15,6 +15,7 @@ from contracts.auth import UserChanged
 from contracts.billing import InvoiceChanged
 from contracts.clinical import PatientChanged
 from contracts.facility import FacilityChanged
+from services.notification import rules
 from services.notification.tables import Base
 
 
@@ -66,6 +67,12 @@ class UserReference(Replica[UserChanged], Base):
         """Where they have a role; None is at every one."""
         at = {each["facility_id"] for each in self.grants}
         return None if None in at else frozenset(UUID(each) for each in at)
+
+    @classmethod
+    async def is_at(cls, session: AsyncSession, user_id: UUID, facility_id: UUID) -> bool:
+        """Whether a user has a role at a facility; nobody who is not known here has."""
+        user = await cls.find(session, user_id)
+        return user is not None and rules.is_of_concern(facility_id, user.facilities)
 
     @classmethod
     async def with_role(cls, session: AsyncSession, role: str, facility_id: UUID) -> list[UUID]:

@@ -33,6 +33,8 @@ async def send(asked: views.NewNotification, who: Sender, session: Transaction, 
     await FacilityReference.require(session, who.at(asked.facility_id))
     if asked.recipient_kind == "patient":
         await check_patient(session, who, asked.recipient_id)
+    elif not await UserReference.is_at(session, asked.recipient_id, asked.facility_id):
+        raise NotFound
     return views.Notification.model_validate(await commands.send(session, **dict(asked)))
 
 

@@ -25,7 +25,7 @@ from services.notification.announcements import (
     announcements_of,
 )
 from services.notification.commands.dispatching import dispatch
-from services.notification.commands.people import is_at, surviving_patient
+from services.notification.commands.people import surviving_patient
 from services.notification.replicas import FacilityReference, InvoiceReference, PatientReference, UserReference
 from services.notification.tables import Notification, Subscription
 from services.notification.topics import TOPICS
@@ -127,7 +127,7 @@ async def _with_role(session: AsyncSession, role: str, facility_id: UUID | None)
 async def _followers(session: AsyncSession, topic: str, facility_id: UUID) -> list[Recipient]:
     found: list[Recipient] = []
     for each in await session.scalars(select(Subscription).filter_by(topic=topic, facility_id=facility_id)):
-        if each.user_id is not None and await is_at(session, each.user_id, facility_id):
+        if each.user_id is not None and await UserReference.is_at(session, each.user_id, facility_id):
             found.append(("user", each.user_id))
         if each.role is not None:
             found += await _with_role(session, each.role, facility_id)

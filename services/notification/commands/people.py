@@ -44,12 +44,6 @@ class Person:
         return await (_user(session, id_) if kind == "user" else _patient(session, id_))
 
 
-async def is_at(session: AsyncSession, user_id: UUID, facility_id: UUID) -> bool:
-    """Whether a user has a role at a facility; nobody who is not known here has."""
-    user = await UserReference.find(session, user_id)
-    return user is not None and rules.is_of_concern(facility_id, user.facilities)
-
-
 async def surviving_patient(session: AsyncSession, patient_id: UUID) -> PatientReference | None:
     """The patient; after merges, the one that is left."""
     seen = {patient_id}

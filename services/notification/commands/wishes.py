@@ -13,8 +13,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from broker import NotFound, clock, publish
 from contracts.notification import Channel, PreferenceChanged, RecipientKind
 from services.notification import rules
-from services.notification.commands.people import is_at
 from services.notification.errors import FollowersHaveARoleThere
+from services.notification.replicas import UserReference
 from services.notification.tables import Address, ContactHours, Preference, Subscription
 from services.notification.topics import check_followable, topic_named
 
@@ -102,7 +102,7 @@ async def follow(
     Raises TopicIsUnknown, TopicCannotBeFollowed, FollowersHaveARoleThere.
     """
     check_followable(topic)
-    if user_id is not None and not await is_at(session, user_id, facility_id):
+    if user_id is not None and not await UserReference.is_at(session, user_id, facility_id):
         raise FollowersHaveARoleThere
     key = {"topic": topic, "facility_id": facility_id, "role": role, "user_id": user_id}
     await session.execute(

@@ -20,7 +20,7 @@ from services.notification.errors import (
     VariableIsUnknown,
 )
 from tests.services.notification.conftest import Desk
-from tests.services.notification.given import CLINICIAN, FACILITY, PATIENT, PATIENT_MAIL, issued, result
+from tests.services.notification.given import CLINICIAN, FACILITY, PATIENT, PATIENT_MAIL, issued, result, user
 
 TOLD = {"recipient_kind": "patient", "recipient_id": str(PATIENT), "facility_id": str(FACILITY)}
 
@@ -109,6 +109,20 @@ async def test_another_facility_sees_nothing(desk: Desk) -> None:
             await stranger.post("/subscriptions", json={"topic": "ward.full", "facility_id": str(FACILITY), "role": "nurse"}),
         ]
     assert [reply.status_code for reply in refused] == [404] * len(refused)
+
+
+async def test_only_who_belongs_to_a_facility_is_told_by_hand(desk: Desk) -> None:
+    """A colleague of the facility, or of every one; whoever has no role there, or does not exist, is not found."""
+    outsider, everywhere = uuid4(), uuid4()
+    await desk.hears(user(outsider, at=uuid4()), user(everywhere, at=None))
+    said = {"topic": "sample.rejected", "recipient_kind": "user", "facility_id": str(FACILITY)}
+    async with desk.work.client("notification_manager", at=FACILITY) as manager:
+        sent = [
+            (await manager.post("/notifications", json=said | {"recipient_id": str(each)})).status_code
+            for each in (CLINICIAN, everywhere, outsider, uuid4())
+        ]
+    assert sent == [201, 201, 404, 404]
+    assert {row.recipient_id for row in await desk.rows("SELECT recipient_id FROM notifications")} == {CLINICIAN, everywhere}
 
 
 async def test_topics_tell_what_templates_may_use(desk: Desk) -> None:
