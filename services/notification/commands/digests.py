@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from broker import clock
 from contracts.notification import RecipientKind
-from services.notification.commands.dispatching import compose, dispatch, suppress
+from services.notification.commands.dispatching import compose, dispatch, goes_by_mail, suppress
 from services.notification.commands.people import Person, contact_hours
 from services.notification.errors import VariableIsMissing
 from services.notification.tables import Notification
@@ -17,15 +17,20 @@ from services.notification.topics import DIGEST
 
 
 async def send_digest(session: AsyncSession, kind: RecipientKind, id_: UUID) -> None:
-    """Sends what waits for a person's digest; nothing where nothing waits."""
+    """Sends what waits for a person's digest; nothing where nothing waits.
+
+    Meanwhile they may have left, or said something else: what is not to go to them by mail any more goes its own way.
+    """
     collected = await _collected(session, kind, id_)
     person = await Person.of(session, kind, id_)
-    if person is None:
-        for each in collected:
-            await suppress(session, each, "recipient_unknown")
-        return
-    carried = [each for each in collected if await _is_rendered(session, each, person)]
-    if carried:
+    carried = []
+    for each in collected:
+        if person is None or not await goes_by_mail(session, each, person):
+            each.is_collected = False
+            await dispatch(session, each)
+        elif await _is_rendered(session, each, person):
+            carried.append(each)
+    if person is not None and carried:
         await _carry(session, carried, person)
 
 

@@ -29,7 +29,7 @@ from services.notification.outside import Mail, ShortMessage, send_mail, send_sh
 from services.notification.rendering import Content, render
 from services.notification.replicas import FacilityReference
 from services.notification.tables import Address, ContactHours, Delivery, Notification
-from services.notification.topics import DIGEST, TOPICS, Topic
+from services.notification.topics import DIGEST, TOPICS
 
 log = structlog.get_logger("nilecare.notification")
 
@@ -47,16 +47,21 @@ async def go_on(session: AsyncSession, notification_id: UUID) -> None:
 
 async def dispatch(session: AsyncSession, notification: Notification) -> None:
     """Takes a waiting notification, which the transaction holds, as far as it can go now."""
-    topic = TOPICS[notification.topic]
     person = await Person.of(session, notification.recipient_kind, notification.recipient_id)
     if person is None:
         await suppress(session, notification, "recipient_unknown")
-    elif not rules.is_open_to(topic, status=person.status):
-        await suppress(session, notification, "recipient_inactive")
-    elif not rules.is_of_concern(notification.facility_id, person.facilities):
-        await suppress(session, notification, "not_at_facility")
+    elif (reason := _why_not_told(notification, person)) is not None:
+        await suppress(session, notification, reason)
     else:
-        await _choose_channel(session, notification, topic, person)
+        await _choose_channel(session, notification, person)
+
+
+async def goes_by_mail(session: AsyncSession, notification: Notification, person: Person) -> bool:
+    """Whether, by what is known today, it would be told, and by mail."""
+    if _why_not_told(notification, person) is not None:
+        return False
+    standings = await _standings(session, notification, person, await addresses_of(session, person), [])
+    return rules.first_open(standings) == "email"
 
 
 async def suppress(session: AsyncSession, notification: Notification, reason: SuppressionReason) -> None:
@@ -109,11 +114,23 @@ async def compose(
     return render(TOPICS[notification.topic], channel, chosen.content, notification.variables | known, zone), chosen
 
 
-async def _choose_channel(session: AsyncSession, notification: Notification, topic: Topic, person: Person) -> None:
-    attempts = await attempts_of(session, notification)
-    addresses = await addresses_of(session, person)
+def _why_not_told(notification: Notification, person: Person) -> SuppressionReason | None:
+    if not rules.is_open_to(TOPICS[notification.topic], status=person.status):
+        return "recipient_inactive"
+    return None if rules.is_of_concern(notification.facility_id, person.facilities) else "not_at_facility"
+
+
+async def _standings(
+    session: AsyncSession,
+    notification: Notification,
+    person: Person,
+    addresses: Mapping[Channel, Address],
+    attempts: Sequence[Delivery],
+) -> dict[Channel, rules.Standing]:
+    """Of each channel that is not given up, whether it can be used."""
+    topic = TOPICS[notification.topic]
     unwanted = await _unwanted(session, notification, person)
-    standings = {
+    return {
         channel: rules.standing(
             topic,
             wanted=channel not in unwanted,
@@ -123,9 +140,15 @@ async def _choose_channel(session: AsyncSession, notification: Notification, top
         for channel in topic.channels
         if not rules.is_spent([each.status for each in attempts if each.channel == channel])
     }
+
+
+async def _choose_channel(session: AsyncSession, notification: Notification, person: Person) -> None:
+    attempts = await attempts_of(session, notification)
+    addresses = await addresses_of(session, person)
+    standings = await _standings(session, notification, person, addresses, attempts)
     channel = rules.first_open(standings)
     if channel is not None:
-        await _choose_time(session, notification, topic, person, channel, addresses, len(attempts) + 1)
+        await _choose_time(session, notification, person, addresses[channel], len(attempts) + 1)
     elif attempts:
         await give_up(session, notification)
     else:
@@ -133,18 +156,12 @@ async def _choose_channel(session: AsyncSession, notification: Notification, top
 
 
 async def _choose_time(
-    session: AsyncSession,
-    notification: Notification,
-    topic: Topic,
-    person: Person,
-    channel: Channel,
-    addresses: Mapping[Channel, Address],
-    attempt: int,
+    session: AsyncSession, notification: Notification, person: Person, address: Address, attempt: int
 ) -> None:
     hours, zone = await contact_hours(session, person)
     is_at_the_hour_chosen = notification.topic == DIGEST and notification.rendered_at is None
-    if not (topic.at_once or is_at_the_hour_chosen):
-        if hours.digest_at is not None and channel == "email" and notification.status == "queued":
+    if not (TOPICS[notification.topic].at_once or is_at_the_hour_chosen):
+        if hours.digest_at is not None and address.channel == "email" and notification.status == "queued":
             await _collect(session, notification, hours, zone)
             return
         quiet_until = rules.quiet_until(clock.now(), zone, hours.quiet_from, hours.quiet_until)
@@ -154,7 +171,7 @@ async def _choose_time(
         if notification.rendered_at is None and await _is_over_cap(session, person):
             await suppress(session, notification, "cap_reached")
             return
-    await _hand_over(session, notification, person, addresses[channel], zone, attempt)
+    await _hand_over(session, notification, person, address, zone, attempt)
 
 
 async def _collect(session: AsyncSession, notification: Notification, hours: ContactHours, zone: ZoneInfo) -> None:

@@ -223,6 +223,39 @@ async def test_a_digest_comes_back_from_who_is_gone(desk: Desk, monkeypatch: pyt
     assert (later, desk.messages.messages) == ([], [])
 
 
+async def test_a_digest_is_what_is_wanted_when_it_is_sent(desk: Desk) -> None:
+    """What is no longer wanted by mail goes by itself to the phone, or nowhere; the rest is in the digest."""
+    await wishes(desk, "contact-hours", {"digest_at": "18:00:00"})
+    await desk.hears(issued(), discharged(), result())
+    for topic, channel in (("invoice.issued", "email"), ("result.ready", "email"), ("result.ready", "sms")):
+        await unwanted(desk, topic, channel)
+    await desk.later(hours=5)
+    assert desk.mail(PATIENT_MAIL).subject == "1 messages for you"
+    assert [message.text[:34] for message in desk.messages.messages_to(PATIENT_PHONE)] == ["Nile Hospital: invoice 2026-000007"]
+    assert await desk.states("encounter.discharged") == await desk.states("invoice.issued") == [("delivered", None)]
+    assert await desk.states("result.ready") == [("suppressed", "preference")]
+
+
+@pytest.mark.parametrize(
+    ("then", "reason"),
+    [
+        ({"status": "suspended"}, "recipient_inactive"),
+        ({"grants": ()}, "not_at_facility"),
+        ({"status": "deleted"}, "recipient_unknown"),
+    ],
+    ids=str,
+)
+async def test_a_digest_is_for_who_is_there_when_it_is_sent(desk: Desk, then: dict[str, Any], reason: str) -> None:
+    """What was collected for somebody who has left meanwhile is not sent, and others hear why."""
+    await wishes(desk, "contact-hours", {"digest_at": "18:00:00"}, user=CLINICIAN)
+    await desk.hears(result())
+    await desk.hears(user_changed(version=2, **then))
+    await desk.later(hours=7)
+    assert await desk.states("result.reported") == [("suppressed", reason)]
+    assert await desk.states("digest") == []
+    assert [each.reason for each in await desk.work.published(NotificationSuppressed)] == [reason]
+
+
 async def test_what_is_being_tried_again_waits_for_no_digest(desk: Desk) -> None:
     """Who asks for a digest while a mailbox is busy gets what was on its way by itself."""
     await desk.hears(patient(version=2, email="busy@example.org"), issued())
