@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import httpx
 from sqlalchemy import TextClause, text
@@ -23,7 +24,7 @@ from nilecare.demo.broken import break_a_message
 from nilecare.demo.day.desk import CLOSED, Colleague, House
 from nilecare.demo.day.hospital import Hospital
 from nilecare.demo.day.journeys import Day
-from nilecare.demo.day.opening import Opening
+from nilecare.demo.day.opening import ZONE, Opening
 from nilecare.demo.day.people import Town
 from nilecare.demo.day.post import LetterBox
 from nilecare.demo.discretion import Discretion
@@ -112,7 +113,7 @@ class Play:
         letters = LetterBox(http, site.urls[MESSAGES], site.secrets["message_gateway_secret"])
         with self._board.phase("a hospital opens, staff sign in"):
             hospital = await Opening(house, letters, await self._administrator(house)).open(self._staff)
-        day = Day(hospital, seed=self._seed, today=datetime.now(UTC).date(), say=self._say)
+        day = Day(hospital, seed=self._seed, today=datetime.now(ZoneInfo(ZONE)).date(), say=self._say)
         async with asyncio.TaskGroup() as everybody:
             everybody.create_task(day.run(self._patients))
             everybody.create_task(self._kill_the_broker())

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 from uuid import uuid4
+from zoneinfo import ZoneInfo
 
 from broker import clock
-from tests.flows.hospital import Hospital, Person, Reply, money
+from tests.flows.hospital import HOUSE, Hospital, Person, Reply, money
 
 COLLEAGUE = uuid4()
 """The second person wherever one is needed."""
@@ -45,8 +46,8 @@ async def refunds(hospital: Hospital, payment: Reply, amount: str) -> Reply:
 
 async def agrees(hospital: Hospital, invoice: Any, count: int, **terms: int) -> Reply:
     """An invoice is to be paid in parts, from today on."""
-    today = clock.now().date().isoformat()
-    asked = {"invoice_id": invoice["invoice_id"], "count": count, "first_due_on": today, **terms}
+    today = clock.now().astimezone(ZoneInfo(HOUSE["time_zone"])).date()
+    asked = {"invoice_id": invoice["invoice_id"], "count": count, "first_due_on": today.isoformat(), **terms}
     return await hospital.ask("payment", "POST", "/installment-plans", asked)
 
 

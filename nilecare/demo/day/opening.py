@@ -32,6 +32,9 @@ PRICES = {code: panel.price for panel in PANELS for code in (analyte.code for an
 }
 
 
+ZONE = "Africa/Juba"
+"""Of the hospital, whose days are those of the people in it."""
+
 EVERYWHERE = frozenset({"facility_manager", "lab_manager"})
 """Who works for every hospital: founds them, and keeps the catalogue that they share."""
 
@@ -76,7 +79,7 @@ class Opening:
         return colleague
 
     async def _found(self, hospital: Hospital) -> None:
-        asked = {"name": "Nile Bank Hospital", "kind": "hospital", "time_zone": "Africa/Juba", "currency": "USD"}
+        asked = {"name": "Nile Bank Hospital", "kind": "hospital", "time_zone": ZONE, "currency": "USD"}
         await hospital.the("facility_manager").ask("facility", "PUT", f"/facilities/{hospital.facility_id}", asked)
 
     async def _furnish(self, hospital: Hospital) -> None:
