@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from uuid import UUID
 
-from contracts.auth import AuthUserLocked, AuthVerificationRequested, UserSuspended
+from contracts.auth import AuthUserLocked, AuthVerificationRequested, RoleAssigned, SessionRevoked, UserSuspended
 from contracts.billing import (
     BillingAccountSentToCollections,
     InvoiceIssued,
     InvoiceOverdue,
     InvoicePaid,
+    InvoiceReopened,
     InvoiceVoided,
 )
 from contracts.clinical import EncounterDischarged
@@ -24,6 +26,7 @@ from contracts.payment import (
     DisputeOpened,
     InstallmentDue,
     InstallmentOverdue,
+    InstallmentPlanDefaulted,
     PaymentFailed,
     PaymentReconciliationMismatched,
     RefundFailed,
@@ -65,8 +68,9 @@ class Announcement:
     """How one event is told.
 
     says: variables, each with the field that it comes from. once_per: the fields that make the fact: whoever has been told
-    under this topic of the same fact is not told again. when: whether this event is told at all. at: the field with the time
-    at which it happened, of what may be written down long after; then it is history, and not told.
+    under this topic of the same fact is not told again; none where every message is a fact of its own. in_one_minute: the field
+    with the time of what happens to several things at once, and is then told once. when: whether this event is told at all.
+    at: the field with the time at which it happened, of what may be written down long after; then it is history, and not told.
     """
 
     event: type[Event]
@@ -74,6 +78,7 @@ class Announcement:
     to: tuple[Audience, ...]
     says: Mapping[str, str] = field(default_factory=dict)
     once_per: tuple[str, ...]
+    in_one_minute: str | None = None
     when: Callable[[Event], bool] = lambda event: True
     at: str | None = None
 
@@ -82,9 +87,12 @@ class Announcement:
         happened_at = getattr(event, self.at) if self.at is not None else None
         return happened_at is not None and rules.is_history(happened_at, told_at)
 
-    def fact(self, event: Event) -> str:
-        """What identifies the fact that the event states."""
-        return " ".join(str(getattr(event, name)) for name in self.once_per)
+    def fact(self, event: Event, message_id: UUID | None) -> str:
+        """What identifies the fact that the event states, which this message brought."""
+        parts = [str(getattr(event, name)) for name in self.once_per]
+        if self.in_one_minute is not None:
+            parts.append(f"{getattr(event, self.in_one_minute):%Y-%m-%dT%H:%M}")
+        return " ".join(parts) or f"message {message_id}"
 
 
 def is_critical(event: Event) -> bool:
@@ -92,10 +100,19 @@ def is_critical(event: Event) -> bool:
     return bool(getattr(event, "is_critical", False))
 
 
+def is_ended_by_others(event: Event) -> bool:
+    """Whether a person's session was ended by something that they may not know of; a program's has no person."""
+    is_a_persons = getattr(event, "session_id", None) != getattr(event, "user_id", None)
+    return is_a_persons and not getattr(event, "deleted", False) and getattr(event, "reason", None) in ENDED_BY_OTHERS
+
+
 def is_at_a_facility(event: Event) -> bool:
     """Whether it is known whose concern it is."""
     return getattr(event, "facility_id", None) is not None
 
+
+ENDED_BY_OTHERS = frozenset({"refresh_token_reused", "password_changed", "by_administrator"})
+"""Why a session ended of which its user is told: it may have been somebody else. Of a suspension they are told as such."""
 
 PATIENT, CLINICIANS, NURSES = ThePatient(), Everybody("clinician"), Everybody("nurse")
 BILLING_MANAGERS, BED_MANAGERS = Everybody("billing_manager"), Everybody("bed_manager")
@@ -127,6 +144,23 @@ ANNOUNCEMENTS = (
         says={"time": "suspended_at"},
         once_per=("suspended_at",),
     ),
+    Announcement(
+        event=SessionRevoked,
+        topic="account.signed_out",
+        to=(TheAccount(),),
+        says={"time": "revoked_at", "reason": "reason"},
+        once_per=("reason",),
+        in_one_minute="revoked_at",
+        when=is_ended_by_others,
+        at="revoked_at",
+    ),
+    Announcement(
+        event=RoleAssigned,
+        topic="account.role_assigned",
+        to=(TheAccount(),),
+        says={"role": "role", "facility": "facility_id"},
+        once_per=(),
+    ),
     # ── results: the patient and whoever ordered hear of an order once, however many results it has ──
     Announcement(event=LabResultAvailable, topic="result.ready", to=(PATIENT,), once_per=("order_id",), at="resulted_at"),
     Announcement(
@@ -145,6 +179,12 @@ ANNOUNCEMENTS = (
         once_per=("result_id", "resulted_at"),
         when=is_critical,
         at="resulted_at",
+    ),
+    Announcement(
+        event=LabResultCorrected,
+        topic="result.revised",
+        to=(PATIENT,),
+        once_per=("result_id", "resulted_at"),
     ),
     Announcement(
         event=LabResultCorrected,
@@ -236,6 +276,13 @@ ANNOUNCEMENTS = (
         once_per=("invoice_id", "paid_at"),
         at="paid_at",
     ),
+    Announcement(
+        event=InvoiceReopened,
+        topic="invoice.reopened",
+        to=(PATIENT,),
+        says=INVOICE | {"balance": "balance"},
+        once_per=(),
+    ),
     Announcement(event=InvoiceVoided, topic="invoice.voided", to=(PATIENT,), says=INVOICE, once_per=("invoice_id",)),
     Announcement(
         event=PaymentFailed,
@@ -254,6 +301,14 @@ ANNOUNCEMENTS = (
     Announcement(event=InstallmentDue, topic="installment.due", to=(PATIENT,), says=INSTALMENT, once_per=("plan_id", "number")),
     Announcement(
         event=InstallmentOverdue, topic="installment.overdue", to=(PATIENT,), says=INSTALMENT, once_per=("plan_id", "number")
+    ),
+    Announcement(
+        event=InstallmentPlanDefaulted,
+        topic="installment.plan_defaulted",
+        to=(PATIENT,),
+        says=INVOICE | {"amount": "open_amount"},
+        once_per=("plan_id",),
+        at="defaulted_at",
     ),
     Announcement(
         event=BillingAccountSentToCollections,

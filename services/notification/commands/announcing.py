@@ -51,9 +51,9 @@ async def announce(session: AsyncSession, event: Event, told_at: datetime, *, at
                 topic=announcement.topic,
                 recipient_kind=kind,
                 recipient_id=id_,
-                facility_id=facility_id,
+                facility_id=None if TOPICS[announcement.topic].of_account else facility_id,
                 variables=variables,
-                fact=announcement.fact(event),
+                fact=announcement.fact(event, current_cause().message),
             )
 
 
@@ -138,6 +138,8 @@ async def _variables(session: AsyncSession, announcement: Announcement, event: E
     said = {variable: getattr(event, field) for variable, field in announcement.says.items()}
     if isinstance(invoice_id := said.get("invoice_number"), UUID):
         said["invoice_number"] = await _number(session, invoice_id)
+    if isinstance(facility_id := said.get("facility"), UUID):
+        said["facility"] = (await FacilityReference.require(session, facility_id)).name
     return {variable: _plain(value) for variable, value in said.items() if value is not None}
 
 

@@ -108,8 +108,10 @@ async def compose(
     session: AsyncSession, notification: Notification, person: Person, channel: Channel, zone: ZoneInfo
 ) -> tuple[Content, Chosen]:
     """The message, and the template that it was made of. Raises VariableIsMissing."""
-    facility = await FacilityReference.find(session, notification.facility_id) if notification.facility_id else None
-    known = {"name": person.full_name or None, "facility": facility.name if facility is not None else None}
+    known = {"name": person.full_name or None}
+    if notification.facility_id is not None:
+        facility = await FacilityReference.find(session, notification.facility_id)
+        known["facility"] = facility.name if facility is not None else None
     chosen = await template_for(session, notification.topic, channel, person.locale)
     return render(TOPICS[notification.topic], channel, chosen.content, notification.variables | known, zone), chosen
 

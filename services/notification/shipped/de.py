@@ -20,6 +20,19 @@ MESSAGES = {
         "Ihr Konto ist stillgelegt",
         "Ihr Konto wurde am {{ time }} stillgelegt. Ihre Administration kann Ihnen sagen, warum.",
     ),
+    "account.signed_out": Message(
+        "Sie wurden abgemeldet",
+        "Sie wurden am {{ time }} abgemeldet, denn "
+        "{% if reason == 'password_changed' %}Ihr Passwort wurde geändert"
+        "{% elif reason == 'refresh_token_reused' %}Ihre Sitzung wurde an zwei Orten benutzt, als hätte sie jemand kopiert"
+        "{% else %}Ihre Administration hat Ihre Sitzungen beendet{% endif %}. "
+        "Falls Sie davon nichts wissen, ändern Sie Ihr Passwort und sagen Sie es Ihrer Administration.",
+    ),
+    "account.role_assigned": Message(
+        "Sie haben eine neue Rolle",
+        "Sie haben die Rolle {{ role }}{% if facility is defined %} bei {{ facility }}{% endif %} erhalten. "
+        "Falls Sie nicht wissen, warum, sagen Sie es Ihrer Administration.",
+    ),
     "digest": Message(
         "{{ items | length }} Nachrichten für Sie",
         "das wurde Ihnen seit dem letzten Mal mitgeteilt:\n\n"
@@ -30,6 +43,12 @@ MESSAGES = {
         "Ein Befund liegt vor",
         "ein Befund von {{ facility }} liegt vor. Melden Sie sich an, um ihn zu lesen, oder fragen Sie, wer Sie behandelt.",
         "Ein Befund liegt vor: {{ facility }}. Melden Sie sich an, um ihn zu lesen.",
+    ),
+    "result.revised": Message(
+        "Ein Befund wurde berichtigt",
+        "ein Befund von {{ facility }} wurde berichtigt. Melden Sie sich an, um ihn zu lesen, "
+        "oder fragen Sie, wer Sie behandelt.",
+        "Ein Befund wurde berichtigt: {{ facility }}. Melden Sie sich an, um ihn zu lesen.",
     ),
     "encounter.discharged": Message(
         "Ihr Besuch bei {{ facility }}",
@@ -51,6 +70,13 @@ MESSAGES = {
         "Rechnung {{ invoice_number }} ist bezahlt",
         "Ihre Rechnung {{ invoice_number }} von {{ facility }} ist bezahlt: {{ amount }} am {{ time }}. Vielen Dank.",
         "{{ facility }}: Rechnung {{ invoice_number }} ist bezahlt. Vielen Dank.",
+    ),
+    "invoice.reopened": Message(
+        "Rechnung {{ invoice_number }} ist wieder offen",
+        "was Ihre Rechnung {{ invoice_number }} von {{ facility }} bezahlt hatte, ging zurück: "
+        "{{ balance }} sind wieder offen. "
+        "Sprechen Sie mit uns, wenn Sie das für falsch halten.",
+        "{{ facility }}: Rechnung {{ invoice_number }} ist wieder offen. Melden Sie sich an, um sie zu sehen.",
     ),
     "invoice.voided": Message(
         "Rechnung {{ invoice_number }} gilt nicht mehr",
@@ -80,6 +106,12 @@ MESSAGES = {
         "Rate {{ part }} Ihrer Rechnung {{ invoice_number }} von {{ facility }}, {{ amount }}, war bis {{ due_on }} zahlbar. "
         "Bitte zahlen Sie sie, damit nicht der ganze Rest auf einmal fällig wird.",
         "{{ facility }}: Eine Rate der Rechnung {{ invoice_number }} war bis {{ due_on }} zahlbar.",
+    ),
+    "installment.plan_defaulted": Message(
+        "Die Raten der Rechnung {{ invoice_number }} sind beendet",
+        "zu viele Raten Ihrer Rechnung {{ invoice_number }} von {{ facility }} wurden nicht gezahlt: "
+        "die offenen {{ amount }} sind auf einmal fällig. Wenn Sie nicht zahlen können, sprechen Sie bitte mit uns.",
+        "{{ facility }}: Die Raten der Rechnung {{ invoice_number }} sind beendet. Bitte sprechen Sie mit uns.",
     ),
     "account.in_collections": Message(
         "Ihr Konto bei {{ facility }}",

@@ -20,6 +20,19 @@ MESSAGES = {
         "Your account is suspended",
         "your account was suspended on {{ time }}. Your administrator can tell you why.",
     ),
+    "account.signed_out": Message(
+        "You were signed out",
+        "you were signed out on {{ time }}, because "
+        "{% if reason == 'password_changed' %}your password was changed"
+        "{% elif reason == 'refresh_token_reused' %}your session was used in two places, as if somebody had copied it"
+        "{% else %}an administrator ended your sessions{% endif %}. "
+        "If you do not know of it, change your password and tell your administrator.",
+    ),
+    "account.role_assigned": Message(
+        "You have a new role",
+        "you were given the role {{ role }}{% if facility is defined %} at {{ facility }}{% endif %}. "
+        "If you do not know why, tell your administrator.",
+    ),
     "digest": Message(
         "{{ items | length }} messages for you",
         "this is what you have been told since the last time:\n\n"
@@ -30,6 +43,11 @@ MESSAGES = {
         "A result is ready",
         "a result of a test at {{ facility }} is ready. Sign in to read it, or ask whoever treats you.",
         "A result is ready at {{ facility }}. Sign in to read it.",
+    ),
+    "result.revised": Message(
+        "A result of yours was corrected",
+        "a result of a test at {{ facility }} was corrected. Sign in to read what it says, or ask whoever treats you.",
+        "A result at {{ facility }} was corrected. Sign in to read it.",
     ),
     "encounter.discharged": Message(
         "Your visit to {{ facility }}",
@@ -51,6 +69,12 @@ MESSAGES = {
         "Invoice {{ invoice_number }} is paid",
         "your invoice {{ invoice_number }} of {{ facility }} is paid: {{ amount }} on {{ time }}. Thank you.",
         "{{ facility }}: invoice {{ invoice_number }} is paid. Thank you.",
+    ),
+    "invoice.reopened": Message(
+        "Invoice {{ invoice_number }} is open again",
+        "what had paid your invoice {{ invoice_number }} of {{ facility }} went back, so that {{ balance }} are open again. "
+        "Speak to us if you think that this is wrong.",
+        "{{ facility }}: invoice {{ invoice_number }} is open again. Sign in to see it.",
     ),
     "invoice.voided": Message(
         "Invoice {{ invoice_number }} does not count",
@@ -80,6 +104,12 @@ MESSAGES = {
         "instalment {{ part }} of your invoice {{ invoice_number }} of {{ facility }}, {{ amount }}, was due on {{ due_on }}. "
         "Please pay it, so that the rest is not due at once.",
         "{{ facility }}: an instalment of invoice {{ invoice_number }} was due on {{ due_on }}.",
+    ),
+    "installment.plan_defaulted": Message(
+        "The instalments of invoice {{ invoice_number }} have ended",
+        "too many instalments of your invoice {{ invoice_number }} of {{ facility }} were not paid: "
+        "the {{ amount }} that are open are due at once. If you cannot pay them, please speak to us.",
+        "{{ facility }}: the instalments of invoice {{ invoice_number }} have ended. Please speak to us.",
     ),
     "account.in_collections": Message(
         "Your account at {{ facility }}",

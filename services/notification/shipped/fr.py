@@ -20,6 +20,19 @@ MESSAGES = {
         "Votre compte est suspendu",
         "votre compte a été suspendu le {{ time }}. Votre administrateur peut vous en dire la raison.",
     ),
+    "account.signed_out": Message(
+        "Vous avez été déconnecté",
+        "vous avez été déconnecté le {{ time }}, car "
+        "{% if reason == 'password_changed' %}votre mot de passe a été changé"
+        "{% elif reason == 'refresh_token_reused' %}votre session a servi à deux endroits, comme si quelqu'un l'avait copiée"
+        "{% else %}un administrateur a mis fin à vos sessions{% endif %}. "
+        "Si vous n'en savez rien, changez votre mot de passe et prévenez votre administrateur.",
+    ),
+    "account.role_assigned": Message(
+        "Vous avez un nouveau rôle",
+        "vous avez reçu le rôle {{ role }}{% if facility is defined %} à {{ facility }}{% endif %}. "
+        "Si vous ne savez pas pourquoi, prévenez votre administrateur.",
+    ),
     "digest": Message(
         "{{ items | length }} messages pour vous",
         "voici ce qui vous a été annoncé depuis la dernière fois :\n\n"
@@ -30,6 +43,11 @@ MESSAGES = {
         "Un résultat est disponible",
         "un résultat d'examen est disponible à {{ facility }}. Connectez-vous pour le lire, ou demandez à qui vous soigne.",
         "Un résultat est disponible à {{ facility }}. Connectez-vous pour le lire.",
+    ),
+    "result.revised": Message(
+        "Un de vos résultats a été corrigé",
+        "un résultat d'examen à {{ facility }} a été corrigé. Connectez-vous pour le lire, ou demandez à qui vous soigne.",
+        "Un résultat à {{ facility }} a été corrigé. Connectez-vous pour le lire.",
     ),
     "encounter.discharged": Message(
         "Votre visite à {{ facility }}",
@@ -51,6 +69,13 @@ MESSAGES = {
         "La facture {{ invoice_number }} est payée",
         "votre facture {{ invoice_number }} de {{ facility }} est payée : {{ amount }} le {{ time }}. Merci.",
         "{{ facility }} : la facture {{ invoice_number }} est payée. Merci.",
+    ),
+    "invoice.reopened": Message(
+        "La facture {{ invoice_number }} est de nouveau ouverte",
+        "ce qui avait payé votre facture {{ invoice_number }} de {{ facility }} est reparti : "
+        "{{ balance }} sont de nouveau dus. "
+        "Parlez-nous-en si vous pensez que c'est une erreur.",
+        "{{ facility }} : la facture {{ invoice_number }} est de nouveau ouverte. Connectez-vous pour la voir.",
     ),
     "invoice.voided": Message(
         "La facture {{ invoice_number }} est annulée",
@@ -80,6 +105,12 @@ MESSAGES = {
         "l'échéance {{ part }} de votre facture {{ invoice_number }} de {{ facility }}, {{ amount }}, était due le "
         "{{ due_on }}. Veuillez la payer, pour que le reste ne soit pas dû d'un coup.",
         "{{ facility }} : une échéance de la facture {{ invoice_number }} était due le {{ due_on }}.",
+    ),
+    "installment.plan_defaulted": Message(
+        "L'échéancier de la facture {{ invoice_number }} a pris fin",
+        "trop d'échéances de votre facture {{ invoice_number }} de {{ facility }} n'ont pas été payées : "
+        "les {{ amount }} restés ouverts sont dus d'un coup. Si vous ne pouvez pas les payer, parlez-nous-en.",
+        "{{ facility }} : l'échéancier de la facture {{ invoice_number }} a pris fin. Parlez-nous-en, s'il vous plaît.",
     ),
     "account.in_collections": Message(
         "Votre compte à {{ facility }}",

@@ -7,10 +7,10 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from contracts.auth import Grant, UserChanged
-from contracts.billing import InvoiceIssued
+from contracts.billing import InvoiceChanged, InvoiceIssued
 from contracts.clinical import PatientChanged
 from contracts.facility import FacilityChanged
-from contracts.lab import LabResultAvailable
+from contracts.lab import LabResultAvailable, LabResultCorrected
 from contracts.money import Money
 
 FACILITY, PATIENT, CLINICIAN, NURSE = uuid4(), uuid4(), uuid4(), uuid4()
@@ -105,3 +105,25 @@ def result(
         resulted_at=at,
         ordered_by=ordered_by,
     )
+
+
+def numbered(invoice_id: UUID, number: str = "2026-000009") -> InvoiceChanged:
+    """Billing's word on what an invoice is called."""
+    return InvoiceChanged(
+        invoice_id=invoice_id,
+        patient_id=PATIENT,
+        facility_id=FACILITY,
+        number=number,
+        kind="patient",
+        status="issued",
+        total=Money.of("40.00"),
+        balance=Money.of("40.00"),
+        due_on=None,
+        state_version=1,
+    )
+
+
+def corrected(was: LabResultAvailable, *, at: datetime = NOON) -> LabResultCorrected:
+    """What the lab says of a result in which it was wrong."""
+    said = was.model_dump() | {"status": "corrected", "resulted_at": at}
+    return LabResultCorrected(**said, previous_value=None, previous_text_value="clotted", reason="the wrong sample")

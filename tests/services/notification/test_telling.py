@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-from uuid import uuid4
+from datetime import datetime, timedelta
+from uuid import UUID, uuid4
 
 import pytest
 
-from contracts.auth import AuthVerificationRequested, UserErased
-from contracts.billing import InvoiceChanged, InvoicePaid
+from contracts.auth import AuthVerificationRequested, RoleAssigned, SessionRevoked, UserErased
+from contracts.billing import InvoicePaid, InvoiceReopened
 from contracts.clinical import EncounterDischarged, PatientMerged
 from contracts.facility import WardFull
 from contracts.lab import LabResultCriticalOverdue
 from contracts.money import Money
 from contracts.notification import NotificationDelivered, NotificationSent, NotificationSuppressed
-from contracts.payment import PaymentFailed
+from contracts.payment import InstallmentPlanDefaulted, PaymentFailed
 from services.notification import commands
 from services.notification.rules import HISTORY
 from tests.services.notification.conftest import Desk
@@ -27,7 +27,10 @@ from tests.services.notification.given import (
     NURSE,
     PATIENT,
     PATIENT_MAIL,
+    PATIENT_PHONE,
+    corrected,
     issued,
+    numbered,
     patient,
     result,
     user,
@@ -98,6 +101,90 @@ async def test_an_overdue_critical_result_is_escalated(desk: Desk) -> None:
     assert sorted(mail.to for mail in desk.mails.mails) == ["lab@example.org", CLINICIAN_MAIL]
 
 
+async def test_a_corrected_result_is_told_to_the_patient_too(desk: Desk) -> None:
+    """Each correction, to whoever ordered and to the patient, without what it said or says."""
+    was = result()
+    await desk.hears(was, corrected(was), corrected(was, at=NOON + timedelta(hours=1)))
+    mails = [mail for mail in desk.mails.mails_to(PATIENT_MAIL) if mail.subject == "A result of yours was corrected"]
+    assert (len(mails), await desk.states("result.corrected")) == (2, [("delivered", None)] * 2)
+    assert not any(word in mail.body for mail in mails for word in ("Potassium", "clotted", "haemolytic", "wrong"))
+
+
+async def test_what_becomes_of_a_bill_is_told(desk: Desk) -> None:
+    """Opened again, its instalments at an end: a mail each, again when it happens again."""
+    of = {"patient_id": PATIENT, "facility_id": FACILITY, "invoice_id": uuid4()}
+    ten = Money.of("10.00")
+    reopened = InvoiceReopened(**of, payment_id=uuid4(), balance=ten, reason="refund")
+    defaulted = InstallmentPlanDefaulted(**of, plan_id=uuid4(), open_amount=ten, defaulted_at=NOON)
+    await desk.hears(numbered(of["invoice_id"]), reopened, reopened, defaulted, defaulted)
+    told = sorted((mail.subject, "10.00 USD" in mail.body) for mail in desk.mails.mails_to(PATIENT_MAIL))
+    assert told == [
+        ("Invoice 2026-000009 is open again", True),
+        ("Invoice 2026-000009 is open again", True),
+        ("The instalments of invoice 2026-000009 have ended", True),
+    ]
+
+
+async def test_a_text_says_of_a_bill_neither_whose_nor_how_much(desk: Desk) -> None:
+    """What becomes of a bill, to who has a phone alone."""
+    of = {"patient_id": PATIENT, "facility_id": FACILITY, "invoice_id": uuid4()}
+    amount = Money.of("12.34")
+    await desk.hears(patient(version=2, email=None), numbered(of["invoice_id"]))
+    await desk.hears(
+        InvoiceReopened(**of, payment_id=uuid4(), balance=amount, reason="dispute_lost"),
+        InstallmentPlanDefaulted(**of, plan_id=uuid4(), open_amount=amount, defaulted_at=NOON),
+        corrected(result()),
+    )
+    texts = [message.text for message in desk.messages.messages_to(PATIENT_PHONE)]
+    assert len(texts) == 3
+    assert not any(word in text for text in texts for word in (NAME, "12.34", "Potassium"))
+
+
+def ended(reason: str, *, user_id: UUID = CLINICIAN, session_id: UUID | None = None, at: datetime = NOON) -> SessionRevoked:
+    """Auth's word on a session that counts no more."""
+    said = {"session_id": session_id or uuid4(), "user_id": user_id, "reason": reason, "revoked_at": at}
+    return SessionRevoked.model_validate(said | {"expires_at": at + timedelta(minutes=11), "state_version": 1})
+
+
+@pytest.mark.parametrize(
+    ("reason", "said"),
+    [
+        ("password_changed", "your password was changed"),
+        ("refresh_token_reused", "used in two places"),
+        ("by_administrator", "an administrator"),
+    ],
+)
+async def test_who_was_signed_out_by_others_hears_why(desk: Desk, reason: str, said: str) -> None:
+    """One mail for all the sessions that end together, in quiet hours too; that a session is forgotten is no news."""
+    async with desk.work.client(at=None, subject=str(CLINICIAN)) as clinician:
+        await clinician.put("/me/contact-hours", json={"quiet_from": "08:00:00", "quiet_until": "20:00:00"})
+    one = ended(reason)
+    forgotten = one.model_copy(update={"deleted": True, "state_version": 2, "revoked_at": NOON + timedelta(minutes=5)})
+    await desk.hears(one, ended(reason, at=NOON + timedelta(seconds=1)), forgotten)
+    assert said in desk.mail(CLINICIAN_MAIL).body
+    await desk.hears(ended(reason, at=NOON + timedelta(hours=1)))
+    assert len(desk.mails.mails) == 2
+
+
+@pytest.mark.parametrize("reason", ["signed_out", "role_changed", "suspended", "erased"])
+async def test_who_signs_out_is_not_told_so(desk: Desk, reason: str) -> None:
+    """Nor who is told of the cause, nor a program, which is nobody."""
+    program = uuid4()
+    await desk.hears(ended(reason), ended("by_administrator", user_id=program, session_id=program))
+    await desk.work.arrive(ended("by_administrator", user_id=program, session_id=program))
+    assert (await desk.states(), await desk.work.kept()) == ([], [])
+
+
+async def test_who_is_given_a_role_hears_of_it(desk: Desk) -> None:
+    """At a facility or at every one, and again when it was taken away meanwhile; whoever gave it stays unnamed."""
+    given = RoleAssigned(user_id=CLINICIAN, role="lab_manager", facility_id=FACILITY, assigned_by=uuid4())
+    await desk.hears(given, given, given.model_copy(update={"facility_id": None}))
+    bodies = [mail.body for mail in desk.mails.mails_to(CLINICIAN_MAIL)]
+    said = ("the role lab_manager at Nile Hospital. ", "the role lab_manager. ")
+    assert [sum(each in body for body in bodies) for each in said] == [2, 1]
+    assert await desk.rows("SELECT 1 FROM notifications WHERE facility_id IS NOT NULL") == []
+
+
 async def test_history_is_not_told(desk: Desk) -> None:
     """Who takes over the records of years ago sends no mail, calls nobody to a critical result, and notes nothing."""
     long_ago = NOON - HISTORY - timedelta(minutes=1)
@@ -143,20 +230,7 @@ async def test_the_invoices_number_is_known_from_billing(desk: Desk) -> None:
     )
     await desk.work.arrive(paid)
     assert await desk.work.kept() == [("waiting", str(invoice_id))]
-    await desk.work.arrive(
-        InvoiceChanged(
-            invoice_id=invoice_id,
-            patient_id=PATIENT,
-            facility_id=FACILITY,
-            number="2026-000009",
-            kind="patient",
-            status="paid",
-            total=amount,
-            balance=Money.of(0),
-            due_on=None,
-            state_version=1,
-        )
-    )
+    await desk.work.arrive(numbered(invoice_id))
     await desk.work.retry()
     failed = PaymentFailed(
         payment_id=uuid4(),

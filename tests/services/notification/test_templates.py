@@ -44,6 +44,13 @@ def test_every_topic_is_shipped_in_english_and_french() -> None:
     assert set(LANGUAGES) >= {"en", "fr", "de"}
 
 
+def test_what_concerns_the_recipient_is_shipped_in_every_language() -> None:
+    """A patient's care and money, and the own account, also in German."""
+    own = {(name, channel) for name, topic in TOPICS.items() if not topic.staff for channel in topic.channels}
+    for locale in LANGUAGES:
+        assert own - {(name, channel) for name, channel, each in SHIPPED if each == locale} == set()
+
+
 def test_nothing_shipped_says_anything_of_health() -> None:
     """No template has a variable for, or a word of, what was measured or found; no announcement passes a result on."""
     for content in SHIPPED.values():
