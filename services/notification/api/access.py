@@ -12,7 +12,6 @@ from services.notification.replicas import PatientReference
 
 Anybody = Annotated[Principal, allow()]
 Manager = Annotated[Principal, allow("notification_manager")]
-Sender = Annotated[Principal, allow("notification_manager", "system")]
 PatientDesk = Annotated[Principal, allow("registrar", "nurse", "clinician", "notification_manager")]
 
 

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from broker import Idempotent, NotFound, Page, PageRequest, Principal, Reading, Router, Transaction
 from services.notification import commands, tables, views
-from services.notification.api.access import Manager, Sender, check_patient
+from services.notification.api.access import Manager, check_patient
 from services.notification.replicas import FacilityReference, PatientReference, UserReference
 from services.notification.rules import NotificationStatus
 from services.notification.topics import TOPICS
@@ -28,7 +28,7 @@ async def list_topics(who: Manager) -> Page[views.Topic]:
 
 
 @router.post("/notifications", status_code=201)
-async def send(asked: views.NewNotification, who: Sender, session: Transaction, key: Idempotent) -> views.Notification:
+async def send(asked: views.NewNotification, who: Manager, session: Transaction, key: Idempotent) -> views.Notification:
     """Tells somebody of something by hand."""
     await FacilityReference.require(session, who.at(asked.facility_id))
     if asked.recipient_kind == "patient":

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import runpy
 from typing import Any
 from uuid import uuid4
 
 import pytest
 
 from broker import RuleBroken
+from broker._access import gates_of
+from nilecare.declared import asked
+from services.auth.app import service as auth
+from services.notification.announcements import ANNOUNCEMENTS, Everybody
+from services.notification.app import service
 from services.notification.errors import (
     AddressIsNotUsable,
     FollowersHaveARoleThere,
@@ -19,6 +25,7 @@ from services.notification.errors import (
     VariableIsMalformed,
     VariableIsUnknown,
 )
+from tests.services.kit import migrations_of
 from tests.services.notification.conftest import Desk
 from tests.services.notification.given import CLINICIAN, FACILITY, PATIENT, PATIENT_MAIL, issued, result, user
 
@@ -123,6 +130,15 @@ async def test_only_who_belongs_to_a_facility_is_told_by_hand(desk: Desk) -> Non
         ]
     assert sent == [201, 201, 404, 404]
     assert {row.recipient_id for row in await desk.rows("SELECT recipient_id FROM notifications")} == {CLINICIAN, everywhere}
+
+
+def test_every_role_is_one_that_auth_grants() -> None:
+    """Who may ask, and who is told as one of many: a role that nobody can have asks nothing, and hears nothing."""
+    migrations = migrations_of(auth).glob("versions/*.py")
+    granted = set[str]().union(*(runpy.run_path(str(each)).get("ROLES", ()) for each in migrations))
+    may_ask = {role for _, route in asked(service) for gate in gates_of(route.dependant) for role in gate.roles}
+    told = {audience.role for each in ANNOUNCEMENTS for audience in each.to if isinstance(audience, Everybody)}
+    assert (may_ask | told) - granted == set()
 
 
 async def test_topics_tell_what_templates_may_use(desk: Desk) -> None:
