@@ -7,6 +7,7 @@ transaction, a relay that locks rows and waits for each confirm, an inbox row in
 from __future__ import annotations
 
 import asyncio
+import sys
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -19,11 +20,14 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
 from sqlalchemy.orm import Mapped, mapped_column
 
-from benchmarks.contending import Prepared, Where, Workload, main
-from benchmarks.effects import Account, AccountState, Base, Posting, accounts, event_class, events, exactly_once
+from benchmarks.contending import Prepared, Told, Where, Workload, main
+from benchmarks.effects import EFFECTS, Account, AccountState, Base, Posting, accounts, event_class, events, exactly_once
 
 QUEUE = "usual"
 BATCH = 100
+
+AT_ONCE = 100
+"""Requests that publish after their commit at the same time, without an outbox: a server that uses asyncio, under load."""
 
 
 class OutboxRow(Base):
@@ -57,15 +61,15 @@ class UsualWay:
         exchange = await self._broker.declare_exchange(self._exchange)
         queue = await self._broker.declare_queue(self._queue)
         await queue.bind(exchange, "ledger.#")
-        made = list(events(workload, count))
-        if workload == "relay":
+        made = [] if self._publishes_itself(workload) else list(events(workload, count))
+        if made and workload == "relay":
             async with self._engine.begin() as connection:
                 rows = [
                     {"id": uuid4(), "routing_key": "ledger.posted", "payload": event.model_dump(mode="json")} for event in made
                 ]
                 await connection.execute(insert(OutboxRow), rows)
         else:
-            for begin in range(0, count, 500):
+            for begin in range(0, len(made), 500):
                 await asyncio.gather(
                     *(self._publish(uuid4(), event.model_dump(mode="json")) for event in made[begin : begin + 500])
                 )
@@ -77,13 +81,26 @@ class UsualWay:
             if workload == "relay":
                 await self._broker.connect()
                 await self._broker.declare_exchange(self._exchange)
-                await self._relay()
+                await (self._publish_after_commits() if self._publishes_itself(workload) else self._relay())
             else:
                 self._subscribe(workload)
                 await self._broker.start()
                 await asyncio.Event().wait()
         finally:
             await self._close()
+
+    def _publishes_itself(self, workload: Workload) -> bool:
+        return workload == "relay" and "no-outbox" in self._options
+
+    async def _publish_after_commits(self) -> None:
+        waiting = iter(list(events("relay", Told.by(sys.argv[1:]).count)))
+
+        async def one_by_one() -> None:
+            for event in waiting:
+                await self._publish(uuid4(), event.model_dump(mode="json"))
+
+        await asyncio.gather(*(one_by_one() for _ in range(AT_ONCE)))
+        await asyncio.Event().wait()
 
     async def _relay(self) -> None:
         while True:
@@ -113,7 +130,10 @@ class UsualWay:
 
         async def take(event: Posting | AccountState, message: RabbitMessage) -> None:
             async with self._sessions() as session:
-                await exactly_once(session, workload, UUID(message.message_id), event)
+                if "no-inbox" in self._options:
+                    await EFFECTS[workload](session, event)
+                else:
+                    await exactly_once(session, workload, UUID(message.message_id), event)
                 await session.commit()
 
         subscriber(posted if event_class(workload) is Posting else changed)
