@@ -144,6 +144,75 @@ TASK_QUEUES = (
     replace(DRAMATIQ, options=("default",), settings="2 processes of 8 threads, prefetch 16; publishes one by one", share=0.1),
 )
 
-PEERS: tuple[Contender, ...] = (*TASK_QUEUES,)
+WITHOUT_OUTBOX = replace(
+    USUAL,
+    name="the usual way without an outbox",
+    promise="loses events on a crash",
+    settings="FastStream; each event published after its commit, 100 at once, from memory",
+    workloads=("relay",),
+    options=("no-outbox",),
+    cannot=dict.fromkeys(("insert", "update", "replica"), "what consumes is the usual way"),
+)
+WITHOUT_INBOX = replace(
+    USUAL,
+    name="the usual way without an inbox",
+    promise="at least once",
+    settings="FastStream, SQLAlchemy; prefetch 100",
+    workloads=("insert", "update", "replica"),
+    options=("no-inbox",),
+    cannot={"relay": "what relays is the usual way"},
+)
+
+# Lines given to those below: the inbox (9, as above). python-cqrs also has a broker whose messages are kept (9), when tuned.
+PYTHON_CQRS = Contender(
+    name="python-cqrs",
+    module="benchmarks.peers.cqrs_",
+    promise="exactly one effect",
+    settings="its producer with 1,000 rows at a time and a broker whose messages are kept; FastStream with prefetch 100",
+    requirements="cqrs_.txt",
+    share=0.1,
+    extra_lines=18,
+)
+PROCRASTINATE = Contender(
+    name="procrastinate",
+    module="benchmarks.peers.procrastinate_",
+    promise="exactly one effect",
+    settings="a queue in PostgreSQL; 2 processes of 20 jobs at once, finished ones deleted",
+    workloads=("insert", "update", "replica"),
+    requirements="procrastinate_.txt",
+    share=0.06,
+    extra_lines=9,
+    cannot={"relay": "its queue is in the database: there is nothing to relay"},
+)
+PGQUEUER = Contender(
+    name="PgQueuer",
+    module="benchmarks.peers.pgqueuer_",
+    promise="exactly one effect",
+    settings="a queue in PostgreSQL; 2 processes, 100 jobs fetched at a time, autovacuum tuned",
+    workloads=("insert", "update", "replica"),
+    requirements="pgqueuer_.txt",
+    share=0.15,
+    extra_lines=9,
+    cannot={"relay": "its queue is in the database: there is nothing to relay"},
+)
+LIBRARIES = (
+    WITHOUT_OUTBOX,
+    WITHOUT_INBOX,
+    PYTHON_CQRS,
+    replace(
+        PYTHON_CQRS,
+        options=("default",),
+        promise="loses events on a crash",
+        settings="its producer with 100 rows at a time and its own broker, whose queue is transient; FastStream without prefetch",
+        share=0.04,
+        extra_lines=9,
+    ),
+    PROCRASTINATE,
+    replace(PROCRASTINATE, options=("default",), settings="1 process, 1 job at a time, finished ones kept", share=0.02),
+    PGQUEUER,
+    replace(PGQUEUER, options=("default",), settings="1 process, 10 jobs fetched at a time, any number at once", share=0.05),
+)
+
+PEERS: tuple[Contender, ...] = (*TASK_QUEUES, *LIBRARIES)
 
 ALL = (BACKBONE, USUAL, C_CLIENT, *PEERS)
