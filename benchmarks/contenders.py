@@ -203,7 +203,7 @@ LIBRARIES = (
         PYTHON_CQRS,
         options=("default",),
         promise="loses events on a crash",
-        settings="its producer with 100 rows at a time and its own broker, whose queue is transient; FastStream without prefetch",
+        settings="its producer with 100 rows at a time and its own broker, whose queue is transient; FastStream with no limit",
         share=0.04,
         extra_lines=9,
     ),

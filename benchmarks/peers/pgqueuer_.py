@@ -1,6 +1,6 @@
 """PgQueuer: a queue in PostgreSQL, with a job for each event, and an inbox.
 
-A job can be inserted in the command's own transaction, so there is nothing to relay. Jobs are fetched and finished in batches, but
+A job can be inserted in the command's own transaction, so there is nothing to relay. Jobs are fetched and finished in batches,
 not in the transactions of their effects: those that a worker leaves that dies are taken again, under the same ids.
 """
 
