@@ -61,6 +61,7 @@ def main() -> None:
     """The command."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="one short round, with only the usual way as peer")
+    parser.add_argument("--save", action="store_true", help="with --quick: its figures become the README's all the same")
     parser.add_argument("--only", metavar="TEXT", help="only contenders whose name contains it; nothing is saved")
     parser.add_argument("--workload", choices=WORKLOADS, action="append", help="only this one, with --only; may be repeated")
     parser.add_argument("--rounds", type=int, default=FULL.rounds, help="how often everything is measured")
@@ -76,11 +77,12 @@ def main() -> None:
         full = replace(FULL, rounds=arguments.rounds, count=arguments.count)
         found = asyncio.run(everything(QUICK if arguments.quick else full, status.update))
     show(found, console)
-    results = QUICK_RESULTS if arguments.quick else RESULTS
+    is_kept = arguments.save or not arguments.quick
+    results = RESULTS if is_kept else QUICK_RESULTS
     results.parent.mkdir(parents=True, exist_ok=True)
     results.write_text(json.dumps(found, indent=2) + "\n")
     console.print(f"written: {results}")
-    if not arguments.quick:
+    if is_kept:
         write_readme(found)
         _draw(console)
 

@@ -59,15 +59,16 @@ def write_readme(found: Mapping[str, Any]) -> None:
 def readme_part(found: Mapping[str, Any]) -> str:
     """The README's part, with its marks."""
     machine, extent = found["machine"], found["extent"]
+    rounds = "One round" if extent["rounds"] == 1 else f"Medians of {extent['rounds']} rounds"
     rows = "\n".join(f"| {what} | {measured} | {wanted} |" for what, measured, wanted, _ in _lines(found))
     return f"""{BEGIN}
 | | measured | wanted |
 |---|---|---|
 {rows}
 
-Medians of {extent["rounds"]} rounds of {extent["count"]:,} events on {found["began"][:10]}: {machine["cores"]} cores,
-{machine["memory_gib"]} GiB, {machine["system"]}, Python {machine["python"]}, RabbitMQ {machine["rabbitmq"]}, PostgreSQL
-{machine["postgresql"]}, all on this one machine, with fsync and synchronous commits. {LIMITS}
+{rounds} of {extent["count"]:,} events on {found["began"][:10]}: {machine["cores"]} cores, {machine["memory_gib"]} GiB,
+{machine["system"]}, Python {machine["python"]}, RabbitMQ {machine["rabbitmq"]}, PostgreSQL {machine["postgresql"]},
+all on this one machine, with fsync and synchronous commits. {LIMITS}
 {END}"""
 
 
