@@ -32,14 +32,14 @@ QUICK_RESULTS = ENVIRONMENTS / "quick.json"
 
 async def everything(extent: Extent, say: Callable[[str], None]) -> dict[str, Any]:
     """The whole run. Starts servers of its own, which call fsync, unless the environment gives some."""
-    async with start_stack("bench", durable=True) as stack:
+    async with start_stack("bench-servers", durable=True) as stack:
         return as_json(await run(extent, stack.servers, say))
 
 
 async def single(contenders: Sequence[Contender], workloads: Sequence[str], rounds: int, count: int, console: Console) -> None:
     """Only some contenders and workloads, each figure as it comes."""
     reasons = missing(contenders, console.print)
-    async with start_stack("bench", durable=True) as stack:
+    async with start_stack("bench-servers", durable=True) as stack:
         for workload in WORKLOADS:
             for contender in list(contenders) * rounds:
                 if workload not in contender.workloads or workload not in workloads or contender.requirements in reasons:
