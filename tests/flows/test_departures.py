@@ -45,7 +45,7 @@ async def test_whoever_is_suspended_works_nowhere(
         assert refused.status_code == 401
     await hospital.ask("auth", "POST", "/login", {"email": nurse.email, "password": nurse.password}, status=401)
     await something_critical(hospital)
-    assert await told(running, nurse) == ["Your account is suspended"]
+    assert await told(running, nurse) == ["You have a new role", "Your account is suspended"]
     await administers(hospital, "DELETE", f"/users/{nurse.user_id}/suspension")
     assert await (await signed_in(nurse, nobody)).refused_at() == set()
     assert [await each.is_refused_everywhere() for each in sessions] == [True, True]
