@@ -151,6 +151,7 @@ WITHOUT_OUTBOX = replace(
     settings="FastStream; each event published after its commit, 100 at once, from memory",
     workloads=("relay",),
     options=("no-outbox",),
+    share=1.0,
     cannot=dict.fromkeys(("insert", "update", "replica"), "what consumes is the usual way"),
 )
 WITHOUT_INBOX = replace(
