@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from broker import on
-from contracts.billing import AdjustmentPosted, InvoicePaid, InvoiceVoided
+from contracts.billing import InvoiceChanged, InvoiceVoided
 from contracts.clinical import PatientMerged
 from contracts.payment import InstallmentCheckDue, PaymentCheckDue, StellarPollDue
 from services.payment import commands, outside
@@ -33,19 +33,12 @@ async def merge_patient(event: PatientMerged, session: AsyncSession) -> None:
 async def cancel_what_would_pay_it(event: InvoiceVoided, session: AsyncSession) -> None:
     """Nobody pays an invoice that never counted."""
     await commands.cancel_payments_of(session, event.invoice_id)
-    await commands.end_plan(session, event.invoice_id)
 
 
-@on(AdjustmentPosted)
-async def relieve_plan(event: AdjustmentPosted, session: AsyncSession) -> None:
-    """What will not be asked for is in no instalment."""
-    await commands.relieve(session, event.invoice_id, event.amount)
-
-
-@on(InvoicePaid)
-async def end_plan(event: InvoicePaid, session: AsyncSession) -> None:
-    """Nothing is due on an invoice that was settled otherwise."""
-    await commands.end_plan(session, event.invoice_id)
+@on(InvoiceChanged)
+async def settle_plan(event: InvoiceChanged, session: AsyncSession) -> None:
+    """What is paid in parts follows its invoice: whatever lowers that, or raises it again."""
+    await commands.follow_invoice(session, event.invoice_id, event)
 
 
 @on(InstallmentCheckDue)

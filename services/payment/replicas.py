@@ -78,6 +78,14 @@ class InvoiceReference(Replica[InvoiceChanged], Base):
         return cast("InvoiceStatus", self.status)
 
     @classmethod
+    async def newest(cls, session: AsyncSession, invoice_id: UUID, said: InvoiceChanged | None = None) -> Self | None:
+        """The reference as it is by now, or as billing has `said` where it is behind; None when it is not known here."""
+        known = await session.get(cls, invoice_id, populate_existing=True)
+        if said is not None and (known is None or known.state_version < said.state_version):
+            return cls(id=said.invoice_id, state_version=said.state_version, **cls.kept(said))
+        return known
+
+    @classmethod
     async def locked(cls, session: AsyncSession, invoice_id: UUID) -> Self:
         """The reference, so that two payments of one invoice are not begun at once. Raises NotYet, NotFound."""
         await session.execute(select(cls.id).where(cls.id == invoice_id).with_for_update())

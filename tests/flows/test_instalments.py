@@ -57,7 +57,26 @@ async def test_missed_instalments_send_the_account_to_collections(running: Runni
     assert len(await running.rows("billing", sent, key=person.id)) == 1
 
 
-async def test_a_plan_ends_when_its_invoice_is_settled_otherwise(running: Running, hospital: Hospital) -> None:
+async def test_money_on_account_settles_instalments(running: Running, hospital: Hospital) -> None:
+    """Whatever lowers the invoice lowers what is due: who has paid otherwise is not asked for the second, nor sent to collections."""
+    person = await hospital.registers()
+    invoice = await hospital.invoices(person)
+    plan = await agrees(hospital, invoice, 4, grace_days=5, missed_until_default=1)
+    await pays_cash(hospital, person, "6.26", {"invoice_id": None})
+    shown = await hospital.shows("payment", f"/installment-plans/{plan['plan_id']}")
+    assert [(part["paid"], part["status"]) for part in shown["installments"]][:3] == [
+        ("3.12", "paid"),
+        ("3.12", "paid"),
+        ("0.02", "scheduled"),
+    ]
+    await running.move_clock(MONTH + timedelta(days=10))
+    assert await told_of(running, plan) == {"installment.due": 1}
+    await pays_cash(hospital, person, "6.24", {"invoice_id": None})
+    assert await told_of(running, plan) == {"installment.due": 1, "installment.plan.completed": 1}
+    assert await state_of(hospital, invoice) == ("paid", money("0.00"))
+
+
+async def test_a_plan_ends_when_its_invoice_is_given_up(running: Running, hospital: Hospital) -> None:
     """Nobody is asked for the second instalment of what is not open any more."""
     person = await hospital.registers()
     invoice = await hospital.invoices(person)

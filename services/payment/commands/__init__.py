@@ -9,7 +9,7 @@ from services.payment.commands.cards import (
 )
 from services.payment.commands.certificates import certificate_at, fetch_certificate, keep_certificate
 from services.payment.commands.disputes import hear_dispute, hear_of_evidence, submit_evidence
-from services.payment.commands.installments import Terms, agree_plan, check_installment, end_plan, relieve
+from services.payment.commands.installments import Terms, agree_plan, check_installment, follow_invoice
 from services.payment.commands.looks import check_payment
 from services.payment.commands.mobile import initiate_mobile_payment
 from services.payment.commands.outcomes import hear_answer, hear_provider
@@ -38,8 +38,8 @@ __all__ = [
     "certificate_at",
     "check_installment",
     "check_payment",
-    "end_plan",
     "fetch_certificate",
+    "follow_invoice",
     "hear_answer",
     "hear_dispute",
     "hear_of_evidence",
@@ -57,7 +57,6 @@ __all__ = [
     "read_ledger",
     "record_payment",
     "refuse_refund",
-    "relieve",
     "request_refund",
     "resolve",
     "submit_evidence",

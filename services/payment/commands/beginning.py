@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from uuid import UUID
 
-from sqlalchemy import case, false, func, select
+from sqlalchemy import ColumnElement, SQLColumnExpression, case, false, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from broker import call, publish
@@ -43,11 +44,13 @@ async def begin_payment(
 async def under_way(session: AsyncSession, invoice: InvoiceReference) -> Money:
     """What is already being paid of an invoice, or was and is not in its balance yet."""
     is_paid = Payment.status == "succeeded"
-    is_unheard = false() if invoice.payments is None else is_paid & Payment.payment_id.not_in(invoice.payments)
-    claims = Payment.status.in_(rules.UNDER_WAY) | is_unheard
-    claim = case((is_paid, Payment.captured_value), else_=Payment.value)
-    claimed = await session.scalar(select(func.sum(claim)).where(Payment.invoice_id == invoice.id, claims))
-    return Money.of(claimed or 0, invoice.currency)
+    claims = Payment.status.in_(rules.UNDER_WAY) | _is_unheard(invoice)
+    return await _claimed(session, invoice, claims, case((is_paid, Payment.captured_value), else_=Payment.value))
+
+
+async def unheard(session: AsyncSession, invoice: InvoiceReference) -> Money:
+    """What was paid of an invoice and is not in its balance yet."""
+    return await _claimed(session, invoice, _is_unheard(invoice), Payment.captured_value)
 
 
 async def authorise(session: AsyncSession, payment: Payment, token: str | None) -> None:
@@ -56,3 +59,17 @@ async def authorise(session: AsyncSession, payment: Payment, token: str | None) 
     names = ("provider", "payment_id", "facility_id", "amount")
     asked = Authorisation.model_validate({name: getattr(payment, name) for name in names} | {"token": token})
     await call(session, outside.authorise, asked, key=payment.payment_id)
+
+
+def _is_unheard(invoice: InvoiceReference) -> ColumnElement[bool]:
+    """The payments that succeeded and that the invoice's balance does not take into account, as far as billing says which."""
+    if invoice.payments is None:
+        return false()
+    return (Payment.status == "succeeded") & Payment.payment_id.not_in(invoice.payments)
+
+
+async def _claimed(
+    session: AsyncSession, invoice: InvoiceReference, claims: ColumnElement[bool], claim: SQLColumnExpression[Decimal]
+) -> Money:
+    of_invoice = [Payment.invoice_id == invoice.id, Payment.currency == invoice.currency, claims]
+    return Money.of(await session.scalar(select(func.sum(claim)).where(*of_invoice)) or 0, invoice.currency)

@@ -10,7 +10,6 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from broker import call, clock, publish
 from contracts.payment import DisputeLost, DisputeOpened, DisputeWon
 from services.payment import outside, rules
-from services.payment.commands.installments import take_back
 from services.payment.commands.patients import surviving_patient
 from services.payment.providers import Evidence
 from services.payment.tables import Payment, PaymentDispute
@@ -81,4 +80,3 @@ async def _move_on(session: AsyncSession, payment: Payment, dispute: PaymentDisp
         publish(session, DisputeWon.of(dispute))
     elif status == "lost":
         publish(session, DisputeLost.of(dispute))
-        await take_back(session, payment, dispute.amount)

@@ -1,4 +1,4 @@
-"""Paying in parts: what is agreed, what payments settle, and how it ends."""
+"""Paying in parts: what is agreed, what of it is settled, and how it ends."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ from datetime import date, timedelta
 from decimal import Decimal
 from uuid import UUID, uuid4
 
+from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from broker import clock, publish, schedule, unschedule
+from contracts.billing import InvoiceChanged
 from contracts.money import Money
 from contracts.payment import (
     InstallmentCheckDue,
@@ -19,12 +21,12 @@ from contracts.payment import (
     InstallmentPlanDefaulted,
 )
 from services.payment import rules
-from services.payment.commands.beginning import under_way
+from services.payment.commands.beginning import under_way, unheard
 from services.payment.commands.days import day_at, start_at
 from services.payment.commands.patients import surviving_patient
 from services.payment.errors import InvoiceHasAPlanAlready
 from services.payment.replicas import InvoiceReference
-from services.payment.tables import InstallmentPlan, Payment, ScheduledInstallment
+from services.payment.tables import InstallmentPlan, Payment, PaymentDispute, PaymentRefund, ScheduledInstallment
 
 NOTHING = Decimal("0.00")
 
@@ -81,49 +83,29 @@ async def agree_plan(session: AsyncSession, invoice_id: UUID, terms: Terms, by: 
 
 
 async def settle_installments(session: AsyncSession, payment: Payment) -> None:
-    """What was paid on an invoice settles the instalments of its plan, the oldest first."""
-    plan = await _plan_of(session, payment)
-    if plan is not None:
-        await _apply(session, plan, plan.paid + payment.captured_value)
-        if not plan.open_amount:
-            await _end(session, plan, "completed")
-            publish(session, InstallmentPlanCompleted.of(plan, completed_at=plan.ended_at))
+    """What was paid on an invoice settles the instalments of its plan before billing has said so."""
+    if payment.invoice_id is not None:
+        await follow_invoice(session, payment.invoice_id)
 
 
-async def take_back(session: AsyncSession, payment: Payment, amount: Money) -> None:
-    """Money that had settled instalments is gone again: the last ones that it settled are open."""
-    plan = await _plan_of(session, payment)
-    if plan is not None:
-        await _apply(session, plan, max(plan.paid - amount.amount, NOTHING))
+async def follow_invoice(session: AsyncSession, invoice_id: UUID, said: InvoiceChanged | None = None) -> None:
+    """What is not open on an invoice any more is settled of its plan; a plan ends with its invoice.
 
-
-async def relieve(session: AsyncSession, invoice_id: UUID, amount: Money) -> None:
-    """Less is asked for on an invoice: the last instalments of its plan shrink, so that the final payment closes it exactly."""
-    plan = await InstallmentPlan.active_of(session, invoice_id)
-    if plan is None:
-        return
-    parts = plan.installments
-    shrunk = rules.relieved([part.amount for part in parts], [part.paid for part in parts], amount.amount)
-    for part, now in zip(parts, shrunk, strict=True):
-        part.amount = now
-    await _apply(session, plan, plan.paid)
-    if not plan.open_amount:
-        await _end(session, plan, "cancelled")
-
-
-async def end_plan(session: AsyncSession, invoice_id: UUID) -> None:
-    """Nothing is due any more on an invoice that is void, or that was settled otherwise."""
+    said: what billing says of it; without that, what is known here.
+    """
     plan = await InstallmentPlan.active_of(session, invoice_id)
     if plan is not None:
-        await _end(session, plan, "cancelled")
+        await _follow(session, plan, said)
 
 
 async def check_installment(session: AsyncSession, plan_id: UUID, number: int) -> None:
-    """Looks what was paid when an instalment's day, or the end of its grace, has come."""
+    """Looks what is settled when an instalment's day, or the end of its grace, has come."""
     plan = await InstallmentPlan.locked(session, plan_id)
-    part = plan.installments[number - 1]
+    if plan.status == "active":
+        await _follow(session, plan)
     if plan.status != "active":
         return
+    part = plan.installments[number - 1]
     today = await day_at(session, plan.facility_id, clock.now())
     overdue_on = part.due_on + timedelta(days=plan.grace_days + 1)
     if part.status == "scheduled" and today >= part.due_on:
@@ -136,14 +118,24 @@ async def check_installment(session: AsyncSession, plan_id: UUID, number: int) -
         await _give_up(session, plan)
 
 
-async def _plan_of(session: AsyncSession, payment: Payment) -> InstallmentPlan | None:
-    plan = None if payment.invoice_id is None else await InstallmentPlan.active_of(session, payment.invoice_id)
-    return plan if plan is not None and plan.currency == payment.currency else None
+async def _follow(session: AsyncSession, plan: InstallmentPlan, said: InvoiceChanged | None = None) -> None:
+    invoice = await InvoiceReference.newest(session, plan.invoice_id, said)
+    if invoice is None:
+        return
+    ends_as = rules.ENDS_AS.get(invoice.state)
+    if ends_as != "cancelled":
+        await _settle(session, plan, invoice.balance - await unheard(session, invoice))
+    if ends_as is not None:
+        await _end(session, plan, ends_as)
+    if ends_as == "completed":
+        publish(session, InstallmentPlanCompleted.of(plan, completed_at=plan.ended_at))
 
 
-async def _apply(session: AsyncSession, plan: InstallmentPlan, paid: Decimal) -> None:
-    """Spreads all that was paid over the instalments."""
-    for part, settled in zip(plan.installments, rules.settled([each.amount for each in plan.installments], paid), strict=True):
+async def _settle(session: AsyncSession, plan: InstallmentPlan, open_amount: Money) -> None:
+    """Spreads all that is settled over the instalments."""
+    amounts = [part.amount for part in plan.installments]
+    parts = rules.settled(amounts, open_amount.amount, returned=await _returned(session, plan))
+    for part, settled in zip(plan.installments, parts, strict=True):
         part.paid = settled
         if part.open and part.status == "paid":
             part.move("scheduled")
@@ -151,6 +143,20 @@ async def _apply(session: AsyncSession, plan: InstallmentPlan, paid: Decimal) ->
         elif not part.open and part.status != "paid":
             part.move("paid")
             await unschedule(session, _name(plan, part))
+
+
+async def _returned(session: AsyncSession, plan: InstallmentPlan) -> Decimal:
+    """What was paid on the invoice before the plan was agreed, and went back since."""
+    before = [Payment.invoice_id == plan.invoice_id, Payment.currency == plan.currency]
+    before += [Payment.initiated_at < plan.agreed_at, Payment.succeeded_at <= plan.agreed_at]
+    refund, dispute = PaymentRefund, PaymentDispute
+    refunded = select(func.sum(refund.value)).join(Payment, Payment.payment_id == refund.payment_id)
+    lost = select(func.sum(dispute.value)).join(Payment, Payment.payment_id == dispute.payment_id)
+    gone = [
+        await session.scalar(refunded.where(*before, refund.status == "succeeded", refund.succeeded_at >= plan.agreed_at)),
+        await session.scalar(lost.where(*before, dispute.status == "lost", dispute.decided_at >= plan.agreed_at)),
+    ]
+    return sum((amount for amount in gone if amount is not None), Decimal(0))
 
 
 async def _give_up(session: AsyncSession, plan: InstallmentPlan) -> None:

@@ -12,7 +12,6 @@ from contracts.money import Money
 from contracts.payment import RefundFailed, RefundSucceeded
 from services.payment import outside, rules
 from services.payment.commands.analytics import count
-from services.payment.commands.installments import take_back
 from services.payment.commands.patients import surviving_patient
 from services.payment.providers import Refund, provider_of
 from services.payment.tables import Payment, PaymentDispute, PaymentRefund
@@ -111,4 +110,3 @@ async def _succeed(session: AsyncSession, refund: PaymentRefund) -> None:
     refund.patient_id = await surviving_patient(session, refund.patient_id)
     publish(session, RefundSucceeded.of(refund))
     await count(session, "refunded", payment, refund.amount, refund.succeeded_at)
-    await take_back(session, payment, refund.amount)

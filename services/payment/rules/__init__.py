@@ -39,6 +39,7 @@ from services.payment.rules.payments import (
     is_payers_turn,
 )
 from services.payment.rules.plans import (
+    ENDS_AS,
     GRACE_DAYS,
     INSTALLMENT,
     MISSED_UNTIL_DEFAULT,
@@ -49,7 +50,6 @@ from services.payment.rules.plans import (
     agreed_parts,
     is_defaulted,
     months_after,
-    relieved,
     settled,
 )
 from services.payment.rules.refunds import (
@@ -87,6 +87,7 @@ __all__ = [
     "CLAIMED",
     "DISPUTE",
     "DISPUTE_STATUS_OF",
+    "ENDS_AS",
     "FINDING",
     "GRACE_DAYS",
     "HELD",
@@ -153,6 +154,5 @@ __all__ = [
     "mismatch",
     "months_after",
     "pause_before_look",
-    "relieved",
     "settled",
 ]

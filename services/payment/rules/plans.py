@@ -1,9 +1,9 @@
-"""Instalment plans: how a balance is cut into parts, when they are due, and which of them are paid."""
+"""Instalment plans: how a balance is cut into parts, when they are due, and which of them are settled."""
 
 from __future__ import annotations
 
 from calendar import monthrange
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import ROUND_DOWN, Decimal
@@ -11,6 +11,7 @@ from itertools import accumulate
 from typing import Literal
 
 from broker import LifeCycle
+from contracts.billing import InvoiceStatus
 from contracts.money import CENT, Money
 from services.payment.errors import (
     FirstInstallmentIsInThePast,
@@ -26,7 +27,10 @@ PLAN = LifeCycle[PlanStatus](
     {"active": {"completed", "defaulted", "cancelled"}, "completed": set(), "defaulted": set(), "cancelled": set()},
     refused=PlanCannotBecome,
 )
-"""A plan is cancelled when its invoice was settled or given up otherwise: nothing is due any more."""
+"""A plan ends with its invoice, or when too many instalments are missed."""
+
+ENDS_AS: Mapping[InvoiceStatus, PlanStatus] = {"paid": "completed", "void": "cancelled", "written_off": "cancelled"}
+"""How a plan ends with its invoice: completed once nothing is open, cancelled when nobody will pay it any more."""
 
 InstallmentStatus = Literal["scheduled", "due", "overdue", "paid"]
 
@@ -39,7 +43,7 @@ INSTALLMENT = LifeCycle[InstallmentStatus](
     },
     refused=InstallmentCannotBecome,
 )
-"""One that was paid is scheduled anew when that money is gone again: refunded, or lost in a dispute."""
+"""One that was settled is scheduled anew when its invoice is open again: the money was refunded, or lost in a dispute."""
 
 GRACE_DAYS = 7
 """Days after its due date in which an instalment is not overdue yet, if nothing else was agreed."""
@@ -80,20 +84,15 @@ def months_after(first: date, months: int) -> date:
     return date(year, month, min(first.day, monthrange(year, month)[1]))
 
 
-def settled(amounts: Sequence[Decimal], paid: Decimal) -> list[Decimal]:
-    """How much of each instalment is paid: the oldest first."""
+def settled(amounts: Sequence[Decimal], open_amount: Decimal, *, returned: Decimal = Decimal(0)) -> list[Decimal]:
+    """How much of each instalment is settled when `open_amount` is open on the invoice: the oldest first.
+
+    However it was settled: paid, with a credit, or not asked for any more. returned: what was paid before the plan was agreed
+    and went back since; it is open beside the plan.
+    """
+    in_all = sum(amounts, Decimal(0)) - (open_amount - returned)
     before = [Decimal(0), *accumulate(amounts)]
-    return [min(max(paid - start, Decimal(0)), amount) for start, amount in zip(before, amounts, strict=False)]
-
-
-def relieved(amounts: Sequence[Decimal], paid: Sequence[Decimal], by: Decimal) -> list[Decimal]:
-    """The amounts when `by` less is asked for: the last instalments shrink first, none below what is paid of it."""
-    left, shrunk = by, []
-    for amount, settled_part in zip(reversed(amounts), reversed(paid), strict=True):
-        taken = min(left, amount - settled_part)
-        shrunk.append(amount - taken)
-        left -= taken
-    return shrunk[::-1]
+    return [min(max(in_all - start, Decimal(0)), amount) for start, amount in zip(before, amounts, strict=False)]
 
 
 def is_defaulted(statuses: Sequence[InstallmentStatus], missed_until_default: int) -> bool:

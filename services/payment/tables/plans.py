@@ -68,11 +68,6 @@ class InstallmentPlan(Base):
         """How much of it is not paid."""
         return Money.of(sum((part.open for part in self.installments), Decimal(0)), self.currency)
 
-    @property
-    def paid(self) -> Decimal:
-        """How much of it is paid."""
-        return sum((part.paid for part in self.installments), Decimal(0))
-
     def move(self, to: rules.PlanStatus) -> None:
         """Changes its state. Raises PlanCannotBecome."""
         self.status = rules.PLAN.moved(self.status, to)

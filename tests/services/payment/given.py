@@ -46,7 +46,7 @@ def invoice(
     status: InvoiceStatus = "issued",
     version: int = 1,
     currency: str = "USD",
-    payments: tuple[UUID, ...] | None = None,
+    payments: tuple[UUID, ...] | None = (),
 ) -> InvoiceChanged:
     return InvoiceChanged(
         invoice_id=invoice_id,

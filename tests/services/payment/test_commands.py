@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from uuid import uuid4
 
 import pytest
@@ -12,6 +13,7 @@ from broker import NotYet
 from broker._tables import call
 from contracts.billing import InvoiceVoided
 from contracts.clinical import PatientMerged
+from contracts.money import Money
 from contracts.payment import PaymentCancelled, PaymentInitiated, PaymentSucceeded
 from services.payment import commands, rules
 from services.payment.errors import (
@@ -83,6 +85,12 @@ async def test_what_was_paid_is_not_asked_for_again(payment: Workplace) -> None:
         await initiated(payment, "10.01")
     await payment.deliver(invoice("10.00", status="partially_paid", version=4, payments=(paid.payment_id,)))
     await initiated(payment, "10.00")
+
+
+async def test_money_in_another_currency_claims_nothing(payment: Workplace) -> None:
+    """It pays no invoice: billing says so, and what is open stays to be paid."""
+    await recorded(payment, replace(cash("60.00"), amount=Money.of("60.00", "KES")))
+    await initiated(payment, "100.00")
 
 
 async def test_a_newer_balance_counts(payment: Workplace) -> None:

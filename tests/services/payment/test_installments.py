@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from datetime import date, timedelta
-from uuid import uuid4
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from broker import clock
 from broker._tables import schedule
-from contracts.billing import AdjustmentPosted, InvoicePaid, InvoiceVoided
+from contracts.billing import InvoiceStatus
 from contracts.clinical import PatientMerged
 from contracts.facility import FacilityChanged
 from contracts.payment import (
@@ -23,8 +22,9 @@ from contracts.payment import (
 from services.payment import commands
 from services.payment.commands import Terms
 from services.payment.errors import InvoiceCannotBePaid, InvoiceHasAPlanAlready, InvoiceIsBeingPaid
-from services.payment.rules import RefundWord
-from services.payment.tables import InstallmentPlan
+from services.payment.replicas import InvoiceReference
+from services.payment.rules import DisputeWord, RefundWord
+from services.payment.tables import InstallmentPlan, Payment
 from tests.services.kit import Workplace
 from tests.services.payment.given import (
     FACILITY,
@@ -40,8 +40,6 @@ from tests.services.payment.given import (
     refund_asked,
     usd,
 )
-
-VOIDED = InvoiceVoided(invoice_id=INVOICE, patient_id=PATIENT, facility_id=FACILITY, reason="wrong")
 
 
 async def agreed(payment: Workplace, count: int = 3, **terms: int) -> InstallmentPlan:
@@ -67,6 +65,18 @@ async def come(payment: Workplace, day: date) -> None:
                 return
             await session.execute(schedule.delete().where(schedule.c.name == row.name))
         await payment.deliver(InstallmentCheckDue.read(row.body, row.version))
+
+
+async def gone(payment: Workplace, paid: Payment, amount: str, *, by: str) -> None:
+    """Money of a payment goes back to its payer; billing has yet to say what that opens again."""
+    if by == "refund":
+        asked = await refund_asked(payment, paid, amount)
+        async with payment.transaction() as session:
+            await commands.hear_refund(session, asked.refund_id, RefundWord(outcome="succeeded", provider_refund_id="ref_1"))
+    else:
+        known = {"provider_dispute_id": "dp_1", "amount": usd(amount), "reason": "fraudulent", "evidence_due_at": clock.now()}
+        async with payment.transaction() as session:
+            await commands.hear_dispute(session, paid.payment_id, DisputeWord.model_validate({"outcome": "lost", **known}))
 
 
 def states(plan: InstallmentPlan) -> list[tuple[str, str]]:
@@ -110,15 +120,58 @@ async def test_an_instalment_is_due_on_its_day(payment: Workplace) -> None:
 
 
 async def test_the_last_payment_completes_the_plan(payment: Workplace) -> None:
-    """When its instalments are paid to the cent, and not before; then nothing is due any more."""
+    """Once nothing is open on the invoice, to the cent, and not before; then nothing is due any more."""
     plan = await agreed(payment)
-    await recorded(payment, cash("99.99"))
+    paid = [(await recorded(payment, cash(amount, reference=amount))).payment_id for amount in ("99.99", "0.01")]
+    assert {status for status, _ in states(await plan_of(payment, plan))} == {"paid"}
+    await payment.deliver(invoice("0.01", status="partially_paid", version=2, payments=(paid[0],)))
     assert await payment.published(InstallmentPlanCompleted) == []
-    await recorded(payment, cash("0.01", reference="till 2"))
+    await payment.deliver(invoice("0.00", status="paid", version=3, payments=tuple(paid)))
     [completed] = await payment.published(InstallmentPlanCompleted)
     assert (completed.plan_id, completed.invoice_id) == (plan.plan_id, INVOICE)
     await come(payment, plan.installments[-1].due_on + timedelta(days=30))
     assert await payment.published(InstallmentDue) == []
+
+
+async def test_money_settles_instalments_once(payment: Workplace) -> None:
+    """When it comes, and not again when billing has heard of it; together with what else was paid meanwhile."""
+    plan = await agreed(payment)
+    first = await recorded(payment, cash("40.00"))
+    assert states(await plan_of(payment, plan)) == [("paid", "33.33"), ("scheduled", "6.67"), ("scheduled", "0.00")]
+    second = await recorded(payment, cash("20.00", reference="till 2"))
+    for version, (left, heard) in enumerate((("60.00", (first,)), ("40.00", (first, second))), 2):
+        paid = tuple(each.payment_id for each in heard)
+        await payment.deliver(invoice(left, status="partially_paid", version=version, payments=paid))
+        assert states(await plan_of(payment, plan)) == [("paid", "33.33"), ("scheduled", "26.67"), ("scheduled", "0.00")]
+
+
+async def test_whatever_lowers_the_invoice_settles_instalments(payment: Workplace) -> None:
+    """Money on account, a credit, an adjustment: nobody is asked for what is not open, and no plan is given up for it."""
+    plan = await agreed(payment, missed_until_default=1)
+    await payment.deliver(invoice("60.00", status="partially_paid", version=2))
+    assert states(await plan_of(payment, plan)) == [("paid", "33.33"), ("scheduled", "6.67"), ("scheduled", "0.00")]
+    await come(payment, plan.installments[0].due_on + timedelta(days=20))
+    assert await payment.published(InstallmentDue) == []
+    await come(payment, plan.installments[1].due_on)
+    assert [event.amount for event in await payment.published(InstallmentDue)] == [usd("26.66")]
+
+
+async def test_an_invoice_speaks_for_itself_when_an_instalment_is_looked_at(payment: Workplace) -> None:
+    """Also where the reference was filled, and nobody heard that the invoice was lowered."""
+    plan = await agreed(payment)
+    async with payment.transaction() as session:
+        await session.execute(update(InvoiceReference).values(open_amount=60, state_version=2))
+    await come(payment, plan.installments[0].due_on)
+    assert await payment.published(InstallmentDue) == []
+
+
+async def test_of_the_invoice_and_its_reference_the_newer_counts(payment: Workplace) -> None:
+    """Each comes by a queue of its own."""
+    plan = await agreed(payment)
+    for said, settled in ((invoice("60.00", version=3), "40.00"), (invoice("90.00", version=1), "0.00")):
+        async with payment.transaction() as session:
+            await commands.follow_invoice(session, INVOICE, said)
+        assert (await plan_of(payment, plan)).open_amount == usd("100.00") - usd(settled)
 
 
 async def test_an_instalment_is_overdue_after_its_grace(payment: Workplace) -> None:
@@ -161,36 +214,43 @@ async def test_what_is_refunded_is_open_again(payment: Workplace) -> None:
     """The last instalments that it had settled; and they become due anew."""
     plan = await agreed(payment)
     paid = await paid_by_card(payment, "66.66")
-    asked = await refund_asked(payment, paid, "40.00")
-    async with payment.transaction() as session:
-        await commands.hear_refund(session, asked.refund_id, RefundWord(outcome="succeeded", provider_refund_id="ref_1"))
+    await payment.deliver(invoice("33.34", status="partially_paid", version=2, payments=(paid.payment_id,)))
+    await gone(payment, paid, "40.00", by="refund")
+    await payment.deliver(invoice("73.34", status="partially_paid", version=3, payments=(paid.payment_id,)))
     assert states(await plan_of(payment, plan)) == [("scheduled", "26.66"), ("scheduled", "0.00"), ("scheduled", "0.00")]
     await come(payment, plan.installments[0].due_on)
     [due] = await payment.published(InstallmentDue)
     assert due.amount == usd("6.67")
 
 
-async def test_an_adjustment_shrinks_the_last_instalments(payment: Workplace) -> None:
-    """So that the final payment closes the invoice exactly."""
-    plan = await agreed(payment)
-    adjusted = AdjustmentPosted(
-        adjustment_id=uuid4(), invoice_id=INVOICE, patient_id=PATIENT, facility_id=FACILITY, amount=usd("40.00"), reason="x"
-    )
-    await payment.deliver(adjusted)
-    assert [str(part.amount) for part in (await plan_of(payment, plan)).installments] == ["33.33", "26.67", "0.00"]
-    await recorded(payment, cash("60.00"))
+@pytest.mark.parametrize("by", ["refund", "dispute"])
+async def test_what_was_paid_before_the_plan_and_goes_back_is_open_beside_it(payment: Workplace, by: str) -> None:
+    """What the plan's payer has paid since stays paid; the plan ends when that is paid too."""
+    before = await paid_by_card(payment, "20.00")
+    await payment.deliver(invoice("80.00", status="partially_paid", version=2, payments=(before.payment_id,)))
+    plan = await agreed(payment, 2)
+    first = await recorded(payment, cash("40.00"))
+    heard = (before.payment_id, first.payment_id)
+    await payment.deliver(invoice("40.00", status="partially_paid", version=3, payments=heard))
+    await gone(payment, before, "20.00", by=by)
+    await payment.deliver(invoice("60.00", status="partially_paid", version=4, payments=heard))
+    assert states(await plan_of(payment, plan)) == [("paid", "40.00"), ("scheduled", "0.00")]
+    second = await recorded(payment, cash("40.00", reference="till 2"))
+    all_heard = (*heard, second.payment_id)
+    await payment.deliver(invoice("20.00", status="partially_paid", version=5, payments=all_heard))
+    assert states(await plan_of(payment, plan)) == [("paid", "40.00"), ("paid", "40.00")]
+    assert (await plan_of(payment, plan)).status == "active"
+    await payment.deliver(invoice("0.00", status="paid", version=6, payments=all_heard))
     assert len(await payment.published(InstallmentPlanCompleted)) == 1
 
 
-async def test_a_plan_ends_with_its_invoice(payment: Workplace) -> None:
-    """When it is void, or settled otherwise: then nobody is told that instalments were paid."""
-    paid = InvoicePaid(
-        invoice_id=INVOICE, patient_id=PATIENT, facility_id=FACILITY, encounter_id=None, amount=usd("100.00"), paid_at=NOON
-    )
-    for ends in (VOIDED, paid):
-        plan = await agreed(payment)
-        await payment.deliver(ends)
-        assert (await plan_of(payment, plan)).status == "cancelled"
+@pytest.mark.parametrize("status", ["void", "written_off"])
+async def test_a_plan_ends_with_its_invoice(payment: Workplace, status: InvoiceStatus) -> None:
+    """When nobody will pay it any more: nothing is due, and nobody is told that instalments were paid."""
+    plan = await agreed(payment)
+    await payment.deliver(invoice("100.00" if status == "void" else "0.00", status=status, version=2))
+    ended = await plan_of(payment, plan)
+    assert (ended.status, ended.open_amount) == ("cancelled", usd("100.00"))
     await come(payment, clock.now().date() + timedelta(days=60))
     assert await payment.published(InstallmentDue) == []
     assert await payment.published(InstallmentPlanCompleted) == []

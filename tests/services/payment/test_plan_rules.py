@@ -1,4 +1,4 @@
-"""How a balance is cut into instalments, and which of them are paid."""
+"""How a balance is cut into instalments, and which of them are settled."""
 
 from __future__ import annotations
 
@@ -65,19 +65,25 @@ def test_a_plan_is_made_of_a_balance_that_stands_still() -> None:
 @given(amounts=parts, paid=cents)
 def test_the_oldest_instalment_is_settled_first(amounts: list[Decimal], paid: Decimal) -> None:
     """Nothing is on an instalment while one before it is open, and no more is spread than there is."""
-    settled = rules.settled(amounts, paid)
+    settled = rules.settled(amounts, sum(amounts, Decimal(0)) - paid)
     assert sum(settled) == min(paid, sum(amounts))
     begun = [amount for amount, part in zip(amounts, settled, strict=True) if part]
     assert settled[: len(begun) - 1] == begun[:-1]
 
 
-@given(amounts=parts, paid=cents, by=cents)
-def test_what_is_not_asked_for_is_taken_off_the_last(amounts: list[Decimal], paid: Decimal, by: Decimal) -> None:
-    """What was paid stays paid, and the sum shrinks by exactly as much, while there is anything open."""
-    settled = rules.settled(amounts, paid)
-    shrunk = rules.relieved(amounts, settled, by)
-    assert all(part <= left <= amount for part, left, amount in zip(settled, shrunk, amounts, strict=True))
-    assert sum(amounts) - sum(shrunk) == min(by, sum(amounts) - sum(settled))
+@given(amounts=parts, open_amount=cents)
+def test_what_is_not_settled_of_the_instalments_is_open_on_the_invoice(amounts: list[Decimal], open_amount: Decimal) -> None:
+    """To the cent; of an invoice on which more is open, nothing is settled."""
+    assert sum(amounts) - sum(rules.settled(amounts, open_amount)) == min(open_amount, sum(amounts))
+
+
+@given(amounts=parts, paid=cents, returned=cents)
+def test_what_went_back_of_earlier_money_is_open_beside_the_plan(
+    amounts: list[Decimal], paid: Decimal, returned: Decimal
+) -> None:
+    """It raises the invoice, and leaves settled what is."""
+    left = sum(amounts, Decimal(0)) - paid
+    assert rules.settled(amounts, left + returned, returned=returned) == rules.settled(amounts, left)
 
 
 def test_a_plan_is_given_up_after_so_many_missed_instalments() -> None:
