@@ -6,7 +6,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from broker import on
 from contracts.billing import InvoiceChanged, InvoiceVoided
-from contracts.clinical import PatientMerged
+from contracts.clinical import PatientMerged, PatientUnmerged
 from contracts.payment import InstallmentCheckDue, PaymentCheckDue, StellarPollDue
 from services.payment import commands, outside
 from services.payment.providers import (
@@ -23,10 +23,13 @@ from services.payment.providers import (
 from services.payment.rules import DisputeWord, RefundWord, Word
 
 
-@on(PatientMerged)
-async def merge_patient(event: PatientMerged, session: AsyncSession) -> None:
-    """What one patient is paying is the other's payment."""
-    await commands.merge_patient(session, event.patient_id, event.into_patient_id)
+@on(PatientMerged, PatientUnmerged)
+async def merge_patient(event: PatientMerged | PatientUnmerged, session: AsyncSession) -> None:
+    """What one patient is paying is the other's payment, until the merge is taken back."""
+    if isinstance(event, PatientMerged):
+        await commands.merge_patient(session, event.patient_id, event.into_patient_id)
+    else:
+        await commands.unmerge_patient(session, event.patient_id)
 
 
 @on(InvoiceVoided)

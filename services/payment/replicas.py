@@ -11,7 +11,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
-from broker import Replica
+from broker import MergingReplica, Replica
 from contracts.billing import InvoiceChanged, InvoiceStatus
 from contracts.clinical import PatientChanged
 from contracts.facility import FacilityChanged
@@ -19,13 +19,12 @@ from contracts.money import Money
 from services.payment.tables import Base
 
 
-class PatientReference(Replica[PatientChanged], Base):
+class PatientReference(MergingReplica[PatientChanged], Base):
     """Who pays, and whom they were merged into."""
 
     __tablename__ = "patient_reference"
 
     facility_id: Mapped[UUID]
-    merged_into: Mapped[UUID | None]
 
 
 class FacilityReference(Replica[FacilityChanged], Base):

@@ -13,7 +13,7 @@ from services.payment.commands.installments import Terms, agree_plan, check_inst
 from services.payment.commands.looks import check_payment
 from services.payment.commands.mobile import initiate_mobile_payment
 from services.payment.commands.outcomes import hear_answer, hear_provider
-from services.payment.commands.patients import merge_patient, surviving_patient
+from services.payment.commands.patients import merge_patient, surviving_patient, unmerge_patient
 from services.payment.commands.recording import record_payment, take_cash, verify_cash
 from services.payment.commands.refunds import hear_refund, pay_refund_out, refuse_refund, request_refund
 from services.payment.commands.settlements import Settlement, resolve, take_settlement
@@ -65,5 +65,6 @@ __all__ = [
     "take_settlement",
     "take_transfers",
     "take_webhook",
+    "unmerge_patient",
     "verify_cash",
 ]

@@ -31,6 +31,7 @@ async def begin_payment(
         amount,
         invoice_id=invoice_id,
         patient_id=await surviving_patient(session, invoice.patient_id),
+        recorded_for=invoice.patient_id,
         facility_id=invoice.facility_id,
         method=provider_of(provider).method,
         capture=capture,

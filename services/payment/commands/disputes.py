@@ -56,7 +56,7 @@ async def _open(session: AsyncSession, payment: Payment, word: rules.DisputeWord
         dispute_id=uuid4(),
         payment_id=payment.payment_id,
         invoice_id=payment.invoice_id,
-        patient_id=await surviving_patient(session, payment.patient_id),
+        patient_id=await surviving_patient(session, payment.recorded_for),
         facility_id=payment.facility_id,
         value=word.amount.amount,
         currency=word.amount.currency,

@@ -123,6 +123,7 @@ async def _follow(session: AsyncSession, plan: InstallmentPlan, said: InvoiceCha
     if invoice is None:
         return
     ends_as = rules.ENDS_AS.get(invoice.state)
+    plan.patient_id = await surviving_patient(session, invoice.patient_id)
     if ends_as != "cancelled":
         await _settle(session, plan, invoice.balance - await unheard(session, invoice))
     if ends_as is not None:

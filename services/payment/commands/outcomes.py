@@ -15,7 +15,7 @@ from services.payment.commands.analytics import count
 from services.payment.commands.cards import ask_to_capture, ask_to_release
 from services.payment.commands.installments import settle_installments
 from services.payment.commands.looks import look_later
-from services.payment.commands.patients import surviving_patient
+from services.payment.commands.patients import payer_of
 from services.payment.tables import Payment
 
 
@@ -29,7 +29,7 @@ async def hear_provider(session: AsyncSession, payment_id: UUID, word: rules.Wor
     payment.move(rules.STATUS_OF[word.outcome])
     payment.provider_payment_id = word.provider_payment_id or payment.provider_payment_id
     payment.decline_code = word.decline_code
-    payment.patient_id = await surviving_patient(session, payment.patient_id)
+    payment.patient_id = await payer_of(session, payment)
     payment.is_asked = False
     match word.outcome:
         case "authorised":

@@ -11,7 +11,7 @@ from broker import clock, publish
 from contracts.payment import PaymentInitiated
 from services.payment import rules
 from services.payment.commands.outcomes import succeed
-from services.payment.commands.patients import surviving_patient
+from services.payment.commands.patients import payer_of, surviving_patient
 from services.payment.errors import InvoiceIsOfAnotherFacility, ReferenceBelongsToAnotherPayment
 from services.payment.replicas import InvoiceReference
 from services.payment.tables import Payment
@@ -54,7 +54,7 @@ async def verify_cash(session: AsyncSession, payment_id: UUID, by: str) -> Payme
     rules.check_second_person(payment.method, payment.taken_by, by)
     payment.move("succeeded")
     payment.verified_by = by
-    payment.patient_id = await surviving_patient(session, payment.patient_id)
+    payment.patient_id = await payer_of(session, payment)
     await succeed(session, payment, payment.amount, clock.now())
     return payment
 
@@ -76,6 +76,7 @@ async def _payment(session: AsyncSession, recorded: rules.RecordedPayment) -> Pa
         recorded.amount,
         invoice_id=recorded.invoice_id,
         patient_id=await surviving_patient(session, recorded.patient_id),
+        recorded_for=recorded.patient_id,
         facility_id=recorded.facility_id,
         method=recorded.method,
         capture="automatic",

@@ -28,7 +28,7 @@ async def request_refund(session: AsyncSession, payment_id: UUID, amount: Money,
         refund_id=uuid4(),
         payment_id=payment_id,
         invoice_id=payment.invoice_id,
-        patient_id=await surviving_patient(session, payment.patient_id),
+        patient_id=await surviving_patient(session, payment.recorded_for),
         facility_id=payment.facility_id,
         value=amount.amount,
         currency=amount.currency,
@@ -107,6 +107,6 @@ async def _become(session: AsyncSession, refund: PaymentRefund, status: rules.Re
 async def _succeed(session: AsyncSession, refund: PaymentRefund) -> None:
     payment = await Payment.seen(session, refund.payment_id)
     refund.succeeded_at = clock.now()
-    refund.patient_id = await surviving_patient(session, refund.patient_id)
+    refund.patient_id = await surviving_patient(session, payment.recorded_for)
     publish(session, RefundSucceeded.of(refund))
     await count(session, "refunded", payment, refund.amount, refund.succeeded_at)

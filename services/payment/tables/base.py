@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import cast
+from uuid import UUID
 
 from sqlalchemy import Numeric
-from sqlalchemy.orm import DeclarativeBase
+from sqlalchemy.engine.default import DefaultExecutionContext
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from broker import Tables
 
@@ -14,3 +17,18 @@ class Base(Tables, DeclarativeBase):
     """Every table of payment."""
 
     type_annotation_map = {Decimal: Numeric(14, 2)}  # noqa: RUF012 (read by SQLAlchemy from the class)
+
+
+def _whose_it_is(context: DefaultExecutionContext) -> UUID:
+    return cast("UUID", context.get_current_parameters()["patient_id"])  # type: ignore[no-untyped-call]
+
+
+class FollowsMerges:
+    """A mixin for what a merge hands over to another patient: without being told otherwise, it was its patient's before.
+
+    The database says the same to who inserts without it: code of a release that does not know the column.
+    """
+
+    recorded_for: Mapped[UUID] = mapped_column(
+        default=_whose_it_is, index=True, comment="whose it is without any merge: theirs again when one is taken back"
+    )

@@ -17,7 +17,7 @@ from contracts.money import Money
 from contracts.payment import PaymentChanged, PaymentMethod, PaymentStatus
 from services.payment import rules
 from services.payment.errors import PaymentNotFound
-from services.payment.tables.base import Base
+from services.payment.tables.base import Base, FollowsMerges
 
 
 class PaymentProvider(Base):
@@ -31,7 +31,7 @@ class PaymentProvider(Base):
 
 
 @publishes_state(PaymentChanged)
-class Payment(StateOwner, Base):
+class Payment(StateOwner, FollowsMerges, Base):
     """Money that somebody pays, tries to pay, or paid."""
 
     __tablename__ = "payments"

@@ -47,10 +47,11 @@ def invoice(
     version: int = 1,
     currency: str = "USD",
     payments: tuple[UUID, ...] | None = (),
+    patient_id: UUID = PATIENT,
 ) -> InvoiceChanged:
     return InvoiceChanged(
         invoice_id=invoice_id,
-        patient_id=PATIENT,
+        patient_id=patient_id,
         facility_id=FACILITY,
         number="INV-000001",
         kind="patient",
@@ -64,12 +65,17 @@ def invoice(
 
 
 def cash(
-    amount: str, *, reference: str = "till 1", invoice_id: UUID | None = INVOICE, facility_id: UUID = FACILITY
+    amount: str,
+    *,
+    reference: str = "till 1",
+    invoice_id: UUID | None = INVOICE,
+    facility_id: UUID = FACILITY,
+    patient_id: UUID = PATIENT,
 ) -> RecordedPayment:
     return RecordedPayment(
         reference=reference,
         invoice_id=invoice_id,
-        patient_id=PATIENT,
+        patient_id=patient_id,
         facility_id=facility_id,
         amount=usd(amount),
         method="cash",

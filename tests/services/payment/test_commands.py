@@ -1,4 +1,4 @@
-"""Initiating, cancelling, recording; merges and voided invoices."""
+"""Initiating, cancelling, recording; voided invoices."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from sqlalchemy import func, select
 from broker import NotYet
 from broker._tables import call
 from contracts.billing import InvoiceVoided
-from contracts.clinical import PatientMerged
 from contracts.money import Money
 from contracts.payment import PaymentCancelled, PaymentInitiated, PaymentSucceeded
 from services.payment import commands, rules
@@ -31,13 +30,11 @@ from tests.services.payment.given import (
     INVOICE,
     NOON,
     OTHER_FACILITY,
-    OTHER_PATIENT,
     PATIENT,
     cash,
     hear,
     initiated,
     invoice,
-    patient,
     payment_of,
     recorded,
     usd,
@@ -45,8 +42,6 @@ from tests.services.payment.given import (
 
 DECLINED = rules.Word(outcome="declined", provider_payment_id="pay_1", decline_code="card_declined")
 CAPTURED = rules.Word(outcome="captured", provider_payment_id="pay_1")
-
-MERGED = PatientMerged(patient_id=PATIENT, into_patient_id=OTHER_PATIENT, facility_id=FACILITY, merged_at=NOON)
 
 
 async def test_a_payment_is_of_its_invoices_patient_and_facility(payment: Workplace) -> None:
@@ -173,28 +168,6 @@ async def test_money_is_recorded_at_the_invoices_facility(payment: Workplace) ->
     """Another facility's invoice is refused."""
     with pytest.raises(InvoiceIsOfAnotherFacility):
         await recorded(payment, cash("25.00", facility_id=OTHER_FACILITY))
-
-
-async def test_what_is_under_way_follows_a_merge(payment: Workplace) -> None:
-    """What is over stays as it was."""
-    settled, begun = await recorded(payment, cash("25.00")), await initiated(payment, "10.00")
-    await payment.deliver(MERGED)
-    assert (await payment_of(payment, begun.payment_id)).patient_id == OTHER_PATIENT
-    assert (await payment_of(payment, settled.payment_id)).patient_id == PATIENT
-
-
-async def test_commands_follow_the_redirect(payment: Workplace) -> None:
-    """A payment begun or recorded for a merged patient is the other's."""
-    await payment.deliver(patient(PATIENT, version=2, merged_into=OTHER_PATIENT))
-    assert (await initiated(payment, "10.00")).patient_id == OTHER_PATIENT
-    assert (await recorded(payment, cash("5.00"))).patient_id == OTHER_PATIENT
-
-
-async def test_a_circle_of_merges_ends(payment: Workplace) -> None:
-    """Whoever comes last in it is taken."""
-    await payment.deliver(patient(PATIENT, version=2, merged_into=OTHER_PATIENT))
-    await payment.deliver(patient(OTHER_PATIENT, version=2, merged_into=PATIENT))
-    assert (await recorded(payment, cash("5.00"))).patient_id == OTHER_PATIENT
 
 
 async def test_nobody_pays_a_voided_invoice(payment: Workplace) -> None:

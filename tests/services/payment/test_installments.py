@@ -10,7 +10,6 @@ from sqlalchemy import select, update
 from broker import clock
 from broker._tables import schedule
 from contracts.billing import InvoiceStatus
-from contracts.clinical import PatientMerged
 from contracts.facility import FacilityChanged
 from contracts.payment import (
     InstallmentCheckDue,
@@ -29,7 +28,6 @@ from tests.services.kit import Workplace
 from tests.services.payment.given import (
     FACILITY,
     INVOICE,
-    NOON,
     OTHER_PATIENT,
     PATIENT,
     cash,
@@ -256,13 +254,12 @@ async def test_a_plan_ends_with_its_invoice(payment: Workplace, status: InvoiceS
     assert await payment.published(InstallmentPlanCompleted) == []
 
 
-async def test_a_plan_follows_a_merge(payment: Workplace) -> None:
-    """It is the other patient's."""
+async def test_a_plan_is_of_the_invoices_patient(payment: Workplace) -> None:
+    """Whom it is merged into, and whose it is again when that is taken back."""
     plan = await agreed(payment)
-    await payment.deliver(
-        PatientMerged(patient_id=PATIENT, into_patient_id=OTHER_PATIENT, facility_id=FACILITY, merged_at=NOON)
-    )
-    assert (await plan_of(payment, plan)).patient_id == OTHER_PATIENT
+    for version, patient_id in enumerate((OTHER_PATIENT, PATIENT), 2):
+        await payment.deliver(invoice("100.00", version=version, patient_id=patient_id))
+        assert (await plan_of(payment, plan)).patient_id == patient_id
 
 
 async def test_a_day_begins_by_the_facilitys_clock(payment: Workplace) -> None:
