@@ -17,6 +17,13 @@ RuleBroken
 ├── OnlyCashIsVerified
 ├── CashNeedsASecondPerson
 ├── ReferenceBelongsToAnotherPayment
+├── OnlyALostPaymentIsTraced
+├── PaymentIsTracedAlready
+├── TraceIsOfAnotherAmount
+├── TraceNamesAnotherPayment
+├── LostPaymentMayStillBePaid
+├── TraceNeedsASecondPerson
+├── TraceCannotBecome
 ├── OnlyMoneyThatWeHaveIsRefunded
 ├── RefundCannotBecome
 ├── ProviderPaysThisRefund
@@ -121,6 +128,34 @@ class CashNeedsASecondPerson(RuleBroken):
 
 class ReferenceBelongsToAnotherPayment(RuleBroken):
     """This reference was already used for a payment that says something else."""
+
+
+class OnlyALostPaymentIsTraced(RuleBroken):
+    """Only a payment whose provider's answer was lost, and cannot be asked for, is traced by hand."""
+
+
+class PaymentIsTracedAlready(RuleBroken):
+    """Somebody has to decide on what was found out of this payment, before something else is."""
+
+
+class TraceIsOfAnotherAmount(RuleBroken):
+    """What was found in the provider's books is of the amount that was asked for."""
+
+
+class TraceNamesAnotherPayment(RuleBroken):
+    """What was found in the provider's books is no other payment of ours."""
+
+
+class LostPaymentMayStillBePaid(RuleBroken):
+    """That a lost payment was not paid is said once the provider's books of its day are closed."""
+
+
+class TraceNeedsASecondPerson(RuleBroken):
+    """What became of a lost payment is confirmed by somebody else than who found it out."""
+
+
+class TraceCannotBecome(RuleBroken):
+    """What was found out of a lost payment is confirmed, or refused, once."""
 
 
 class OnlyMoneyThatWeHaveIsRefunded(RuleBroken):

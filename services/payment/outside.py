@@ -72,7 +72,7 @@ async def send_evidence(request: Evidence, key: str, world: World) -> DisputeWor
 
 
 async def nobody_knows(request: Prompt, key: str, world: World) -> Word:
-    """A prompt whose answer was lost has no id to be asked about, and a second one might be paid twice: it stays pending."""
+    """A prompt whose answer was lost has no id to be asked about, and a second one might be paid twice: people trace it."""
     return Word(outcome="pending")
 
 

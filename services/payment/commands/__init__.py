@@ -17,6 +17,7 @@ from services.payment.commands.patients import merge_patient, surviving_patient,
 from services.payment.commands.recording import record_payment, take_cash, verify_cash
 from services.payment.commands.refunds import hear_refund, pay_refund_out, refuse_refund, request_refund
 from services.payment.commands.settlements import Settlement, resolve, take_settlement
+from services.payment.commands.traces import confirm_trace, refuse_trace, trace_payment
 from services.payment.commands.transfers import (
     assign_transfer,
     initiate_transfer_payment,
@@ -38,6 +39,7 @@ __all__ = [
     "certificate_at",
     "check_installment",
     "check_payment",
+    "confirm_trace",
     "fetch_certificate",
     "follow_invoice",
     "hear_answer",
@@ -57,6 +59,7 @@ __all__ = [
     "read_ledger",
     "record_payment",
     "refuse_refund",
+    "refuse_trace",
     "request_refund",
     "resolve",
     "submit_evidence",
@@ -65,6 +68,7 @@ __all__ = [
     "take_settlement",
     "take_transfers",
     "take_webhook",
+    "trace_payment",
     "unmerge_patient",
     "verify_cash",
 ]

@@ -39,7 +39,7 @@ async def hear_provider(session: AsyncSession, payment_id: UUID, word: rules.Wor
         case "captured":
             await succeed(session, payment, word.captured or payment.amount, clock.now())
         case "declined":
-            await _fail(session, payment, word.decline_code or "unknown")
+            await fail(session, payment, word.decline_code or "unknown")
         case "cancelled":
             publish(session, PaymentCancelled.of(payment))
     return True
@@ -58,6 +58,12 @@ async def succeed(session: AsyncSession, payment: Payment, captured: Money, at: 
     publish(session, PaymentSucceeded.of(payment, amount=captured))
     await count(session, "succeeded", payment, captured, at)
     await settle_installments(session, payment)
+
+
+async def fail(session: AsyncSession, payment: Payment, reason: str) -> None:
+    """Nobody paid it; `reason` is the provider's code, or ours."""
+    publish(session, PaymentFailed.of(payment, reason=reason))
+    await count(session, "failed", payment, payment.amount, clock.now())
 
 
 async def _wait_for_payer(session: AsyncSession, payment: Payment, word: rules.Word) -> bool:
@@ -87,8 +93,3 @@ async def _authorised(session: AsyncSession, payment: Payment) -> None:
         await ask_to_release(session, payment)
     elif payment.capture == "automatic":
         await ask_to_capture(session, payment, payment.amount, is_final=True)
-
-
-async def _fail(session: AsyncSession, payment: Payment, reason: str) -> None:
-    publish(session, PaymentFailed.of(payment, reason=reason))
-    await count(session, "failed", payment, payment.amount, clock.now())

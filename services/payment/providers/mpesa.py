@@ -46,6 +46,7 @@ class MpesaProvider(Provider):
     """Mobile money. What goes back is sent by hand: a reversal needs the receipt that only an unsigned callback names."""
 
     method = "mobile_money"
+    is_asked_by_key = False
 
     async def prompt(self, asked: Prompt, key: str, world: World) -> Word:
         """Asks the payer on their phone."""

@@ -131,6 +131,9 @@ class Provider:
     pays_refunds: ClassVar[bool] = False
     """Whether money goes back through it; if not, a second person sends it back by hand."""
 
+    is_asked_by_key: ClassVar[bool] = True
+    """Whether it can be asked what became of a call whose answer was lost; if not, people look in its books."""
+
     async def authorise(self, asked: Authorisation, key: str, world: World) -> Word:
         """Holds an amount, or opens what the payer then agrees to."""
         raise Permanent(NOT_DONE)

@@ -8,6 +8,7 @@ from services.payment.tables.payments import Payment, PaymentProvider, PaymentWe
 from services.payment.tables.plans import InstallmentPlan, ScheduledInstallment
 from services.payment.tables.reconciliation import PaymentReconciliation
 from services.payment.tables.refunds import PaymentRefund
+from services.payment.tables.traces import PaymentTrace
 from services.payment.tables.transfers import ProviderCursor, UnmatchedTransfer
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "PaymentProvider",
     "PaymentReconciliation",
     "PaymentRefund",
+    "PaymentTrace",
     "PaymentWebhook",
     "ProviderCertificate",
     "ProviderCursor",

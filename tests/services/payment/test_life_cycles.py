@@ -1,4 +1,4 @@
-"""What a plan, an instalment, a refund, a dispute, a webhook and a finding cannot become."""
+"""What a plan, an instalment, a refund, a dispute, a webhook, a finding and a trace cannot become."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from services.payment.errors import (
     InstallmentCannotBecome,
     PlanCannotBecome,
     RefundCannotBecome,
+    TraceCannotBecome,
     WebhookCannotBecome,
 )
 
@@ -31,6 +32,7 @@ from services.payment.errors import (
         (rules.DISPUTE, "evidence_sent", "open", DisputeCannotBecome),
         (rules.WEBHOOK, "received", "applied", WebhookCannotBecome),
         (rules.FINDING, "resolved", "matched", FindingCannotBecome),
+        (rules.TRACE, "confirmed", "refused", TraceCannotBecome),
     ],
 )
 def test_what_is_over_or_was_left_out_is_refused(cycle: LifeCycle[Any], state: str, asked: str, rule: type[RuleBroken]) -> None:
