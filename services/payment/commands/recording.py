@@ -18,7 +18,7 @@ from services.payment.tables import Payment
 
 
 async def record_payment(session: AsyncSession, recorded: rules.RecordedPayment) -> Payment:
-    """Notes money that is ours; the same reference again gives the payment there is.
+    """Notes money that is ours; the same reference at the same facility again gives the payment there is.
 
     It has happened, so it does not wait for our copy of the invoice, and may be more than is open there.
     Raises AmountMustBeAboveZero, InvoiceIsOfAnotherFacility, ReferenceBelongsToAnotherPayment.
@@ -60,12 +60,13 @@ async def verify_cash(session: AsyncSession, payment_id: UUID, by: str) -> Payme
 
 
 async def _known(session: AsyncSession, recorded: rules.RecordedPayment) -> Payment | None:
-    """The payment that has this reference. Raises as `record_payment`."""
+    """The payment that has this reference at its facility. Raises as `record_payment`."""
     rules.check_amount(recorded.amount)
-    known = await session.scalar(select(Payment).where(Payment.reference == recorded.reference))
+    named = [Payment.facility_id == recorded.facility_id, Payment.reference == recorded.reference]
+    known = await session.scalar(select(Payment).where(*named))
     if known is not None:
-        says = (recorded.invoice_id, recorded.facility_id, recorded.amount, recorded.method)
-        if (known.invoice_id, known.facility_id, known.amount, known.method) != says:
+        says = (recorded.invoice_id, recorded.amount, recorded.method)
+        if (known.invoice_id, known.amount, known.method) != says:
             raise ReferenceBelongsToAnotherPayment(payment_id=known.payment_id)
     return known
 

@@ -35,7 +35,11 @@ class Payment(StateOwner, FollowsMerges, Base):
     """Money that somebody pays, tries to pay, or paid."""
 
     __tablename__ = "payments"
-    __table_args__ = (UniqueConstraint("provider", "provider_payment_id"), Index(None, "facility_id", "succeeded_at"))
+    __table_args__ = (
+        UniqueConstraint("provider", "provider_payment_id"),
+        UniqueConstraint("facility_id", "reference"),
+        Index(None, "facility_id", "succeeded_at"),
+    )
 
     payment_id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
     invoice_id: Mapped[UUID | None] = mapped_column(index=True, comment="what the payer named; null is money on account")
@@ -51,7 +55,7 @@ class Payment(StateOwner, FollowsMerges, Base):
     is_unwanted: Mapped[bool] = mapped_column(comment="an authorisation is released, not captured")
     provider: Mapped[str | None] = mapped_column(ForeignKey("payment_providers.code"))
     provider_payment_id: Mapped[str | None]
-    reference: Mapped[str | None] = mapped_column(unique=True, comment="what whoever recorded it calls it")
+    reference: Mapped[str | None] = mapped_column(comment="what whoever recorded it calls it, at its facility")
     memo: Mapped[str | None] = mapped_column(unique=True, comment="what a transfer that pays it carries")
     decline_code: Mapped[str | None]
     taken_by: Mapped[str | None] = mapped_column(comment="who took the cash")

@@ -164,6 +164,16 @@ async def test_a_reference_means_one_payment(payment: Workplace) -> None:
         await recorded(payment, cash("25.01"))
 
 
+async def test_two_houses_may_use_the_same_reference(payment: Workplace) -> None:
+    """Each names its own payments; the same again, at either, gives the one there is."""
+    ours, theirs, again = [
+        await recorded(payment, cash(amount, invoice_id=None, facility_id=house))
+        for amount, house in (("25.00", FACILITY), ("5.00", OTHER_FACILITY), ("5.00", OTHER_FACILITY))
+    ]
+    assert (ours.amount, theirs.amount) == (usd("25.00"), usd("5.00"))
+    assert again.payment_id == theirs.payment_id != ours.payment_id
+
+
 async def test_money_is_recorded_at_the_invoices_facility(payment: Workplace) -> None:
     """Another facility's invoice is refused."""
     with pytest.raises(InvoiceIsOfAnotherFacility):
