@@ -46,8 +46,13 @@ async def initiate_mobile_payment(
 
 @router.post("/payments/recorded", status_code=201)
 async def record_payment(asked: views.NewRecordedPayment, who: Cashier, session: Transaction, key: Idempotent) -> views.Payment:
-    """Records money that has arrived, or cash that was taken: that waits for a second person to verify it."""
+    """Records money that has arrived, or cash that was taken: that waits for a second person to verify it.
+
+    An invoice that it names is waited for until it is known here: it may as well be mistyped, or of another facility.
+    """
     who.at(asked.facility_id)
+    if asked.invoice_id is not None:
+        await InvoiceReference.require(session, asked.invoice_id)
     recorded = RecordedPayment(**dict(asked))
     if asked.method == "cash":
         return views.Payment.model_validate(await commands.take_cash(session, recorded, who.subject))

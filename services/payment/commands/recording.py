@@ -20,7 +20,7 @@ from services.payment.tables import Payment
 async def record_payment(session: AsyncSession, recorded: rules.RecordedPayment) -> Payment:
     """Notes money that is ours; the same reference at the same facility again gives the payment there is.
 
-    It has happened, so it does not wait for our copy of the invoice, and may be more than is open there.
+    It has happened, and may be more than is open. An invoice whose copy has not arrived here is for the caller to vouch for.
     Raises AmountMustBeAboveZero, InvoiceIsOfAnotherFacility, ReferenceBelongsToAnotherPayment.
     """
     known = await _known(session, recorded)

@@ -35,6 +35,16 @@ async def test_a_payment_is_begun_once_for_one_key(payment: Workplace) -> None:
     assert len(await payment.published(PaymentInitiated)) == 1
 
 
+@pytest.mark.parametrize("method", ["cash", "bank_transfer"])
+async def test_money_at_the_desk_is_for_an_invoice_that_is_known(payment: Workplace, method: str) -> None:
+    """One that has not arrived is waited for: it may be mistyped, or another facility's. Without one, it is on account."""
+    asked = AT_THE_DESK | {"method": method, "invoice_id": str(uuid4())}
+    async with payment.client("cashier", at=FACILITY) as cashier:
+        early = await cashier.post("/payments/recorded", json=asked)
+        on_account = await cashier.post("/payments/recorded", json=asked | {"invoice_id": None})
+    assert (early.status_code, early.json()["waits_for"], on_account.status_code) == (409, "invoice_reference", 201)
+
+
 @pytest.mark.parametrize(
     ("asked", "rule"),
     [

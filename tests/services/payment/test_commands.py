@@ -150,7 +150,7 @@ async def test_recorded_money_is_ours_at_once(payment: Workplace) -> None:
 
 
 async def test_recorded_money_may_be_more_than_is_open(payment: Workplace) -> None:
-    """It is in the till: what is too much becomes credit in billing. It may be for an invoice that is not known here yet."""
+    """It is in the till: what is too much becomes credit in billing. Who vouches for an invoice need not wait for it."""
     await recorded(payment, cash("180.00"))
     await recorded(payment, cash("5.00", reference="till 2", invoice_id=uuid4()))
     await recorded(payment, cash("7.00", reference="till 3", invoice_id=None))
