@@ -58,7 +58,7 @@ async def test_missed_instalments_send_the_account_to_collections(running: Runni
 
 
 async def test_money_on_account_settles_instalments(running: Running, hospital: Hospital) -> None:
-    """Whatever lowers the invoice lowers what is due: who has paid otherwise is not asked for the second, nor sent to collections."""
+    """Whatever lowers the invoice lowers what is due: who paid otherwise is asked for no more, nor sent to collections."""
     person = await hospital.registers()
     invoice = await hospital.invoices(person)
     plan = await agrees(hospital, invoice, 4, grace_days=5, missed_until_default=1)
