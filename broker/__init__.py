@@ -3,7 +3,7 @@
 This is the only door: services say `from broker import …`; the modules behind it are private.
 """
 
-from broker._access import OutsideSettings, Reading, Transaction, allow, open_to_everybody, verified_by
+from broker._access import OutsideSettings, Reading, Transaction, allow, allow_everywhere, open_to_everybody, verified_by
 from broker._clock import clock
 from broker._context import Cause, caused_by, current_cause
 from broker._envelope import Envelope
@@ -82,6 +82,7 @@ __all__ = [
     "Transaction",
     "World",
     "allow",
+    "allow_everywhere",
     "ask",
     "call",
     "caused_by",

@@ -15,17 +15,28 @@ from sqlalchemy.orm import Session, SessionTransaction
 from broker._database import Database
 from broker._tokens import Principal, TokenRefused
 from broker._trust import Trust
+from broker.errors import RuleBroken
 
 CLOSES, OPENS = "__closes_route__", "__opens_route__"
 
 bearer = HTTPBearer(scheme_name="token", bearerFormat="JWT", description="A NileCare token.", auto_error=False)
 
 
-class Gate:
-    """Lets a request pass if its token is valid and carries one of `roles` (any role, when none is named)."""
+class RoleMustCountEverywhere(RuleBroken):
+    """This concerns all facilities: the role for it has to count at every one."""
 
-    def __init__(self, roles: frozenset[str]) -> None:
+    status = 403
+
+
+class Gate:
+    """Lets a request pass if its token is valid and carries one of `roles` (any role, when none is named).
+
+    everywhere: only if the token's roles count at every facility.
+    """
+
+    def __init__(self, roles: frozenset[str], *, everywhere: bool = False) -> None:
         self.roles = roles
+        self.everywhere = everywhere
 
     async def __call__(
         self, request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Security(bearer)]
@@ -35,14 +46,21 @@ class Gate:
         return principal
 
     def check(self, principal: Principal) -> None:
-        """Raises 403 when the principal has none of the roles."""
+        """Raises 403 when the principal has none of the roles, or RoleMustCountEverywhere."""
         if self.roles and not self.roles & principal.roles:
             raise HTTPException(403, f"This needs one of the roles: {', '.join(sorted(self.roles))}.")
+        if self.everywhere and principal.facilities is not None:
+            raise RoleMustCountEverywhere
 
 
 def allow(*roles: str) -> Any:
     """Closes a route to all but tokens with one of `roles`: `who: Annotated[Principal, allow("technician")]`."""
     return Depends(Gate(frozenset(roles)))
+
+
+def allow_everywhere(*roles: str) -> Any:
+    """As `allow`, for what all facilities share: a role that counts only at some is refused, RoleMustCountEverywhere."""
+    return Depends(Gate(frozenset(roles), everywhere=True))
 
 
 def verified_by(check: Callable[..., Awaitable[Any]]) -> Any:

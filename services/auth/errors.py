@@ -11,7 +11,6 @@ RuleBroken
 ├── PasswordIsWrong
 ├── RoleIsHeldAlready
 ├── RoleMayNotBeGranted
-├── RoleMustCountEverywhere
 ├── SessionCannotBecome
 ├── SessionIsOver
 ├── SignInFailed
@@ -84,12 +83,6 @@ class RoleIsHeldAlready(RuleBroken):
 
 class RoleMayNotBeGranted(RuleBroken):
     """Roles are granted and withdrawn by who may do that at that facility; administrators only by administrators everywhere."""
-
-    status = 403
-
-
-class RoleMustCountEverywhere(RuleBroken):
-    """This concerns the whole platform: the role for it has to count at every facility."""
 
     status = 403
 

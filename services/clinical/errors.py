@@ -11,7 +11,7 @@ Failure
 │   │   OnlyAnInpatientNeedsABed, DischargeIsRequestedForInpatients, DischargeIsAlreadyRequested, OpenStatOrdersBlockDischarge,
 │   │   EncounterIsOfAnotherPatient, EncounterNeverWas
 │   ├── about the record: TimeIsInTheFuture, RecordIsBeforeBirth, RecordIsAfterDeath, DiagnosisCannotBecome,
-│   │   DiagnosisCodeIsMalformed, DiagnosisCodeIsUnknown, DiagnosisCodeIsNotBillable, RoleMustCountEverywhere,
+│   │   DiagnosisCodeIsMalformed, DiagnosisCodeIsUnknown, DiagnosisCodeIsNotBillable,
 │   │   AllergyIsAlreadyRecorded, AllergyCannotBecome, PatientIsTooYoungForThisDose, DoseIsTooSoonAfterThePrevious,
 │   │   DoseIsTooSoonAfterTheFirst, DoseWasAlreadyGiven, PreviousDoseIsNotRecorded, VitalSignIsImplausible,
 │   │   DiastolicIsNotBelowSystolic
@@ -169,12 +169,6 @@ class DiagnosisCodeIsNotBillable(RuleBroken):
     """This ICD-10-CM code is a category that is further divided: choose the code that says all that is known."""
 
     status = 422
-
-
-class RoleMustCountEverywhere(RuleBroken):
-    """All facilities share the code set: the role for it has to count at every one."""
-
-    status = 403
 
 
 class AllergyIsAlreadyRecorded(RuleBroken):

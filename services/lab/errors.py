@@ -10,7 +10,6 @@ RuleBroken
 ├── EncounterIsOver
 ├── EncounterIsOfAnotherPatient
 ├── DuplicateOrder
-├── RoleMustCountEverywhere
 ├── TestIsNotOffered
 ├── OrderNamesATestTwice
 ├── OrderHasResultsAlready
@@ -76,12 +75,6 @@ class EncounterIsOfAnotherPatient(RuleBroken):
 
 class DuplicateOrder(RuleBroken):
     """This test was ordered for the patient a short while ago: give a reason to order it again."""
-
-
-class RoleMustCountEverywhere(RuleBroken):
-    """All facilities share the catalogue: the role for it has to count at every one."""
-
-    status = 403
 
 
 class TestIsNotOffered(RuleBroken):

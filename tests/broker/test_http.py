@@ -24,6 +24,7 @@ from broker import (
     Settings,
     Transaction,
     allow,
+    allow_everywhere,
     open_to_everybody,
     publish,
     refusal,
@@ -129,6 +130,25 @@ async def test_roles(client: httpx.AsyncClient) -> None:
     """A good token without the role is told which role is needed."""
     document = problem(await client.get("/api/v1/bookings", headers=token(roles=("cook",))), 403)
     assert "nurse" in document["detail"]
+
+
+@pytest.mark.parametrize("headers", [{}, {"Idempotency-Key": "k1"}], ids=["once", "sent again"])
+async def test_a_role_that_has_to_count_everywhere(store: Database, headers: dict[str, str]) -> None:
+    """What all facilities share is for who has the role at every one, also when what they once did is asked for again."""
+    router = Router()
+
+    @router.post("/rules", dependencies=[allow_everywhere("nurse")])
+    async def write_rules(key: Idempotent) -> int:
+        return 1
+
+    app = application(replace(ward, api=router), SETTINGS, store)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=f"http://ward{PREFIX}") as client:
+        assert (await client.post("/rules", headers=token(here=False) | headers)).json() == 1
+        document = problem(await client.post("/rules", headers=token(here=True) | headers), 403)
+        assert document["type"] == "urn:nilecare:rule:RoleMustCountEverywhere"
+        document = problem(await client.post("/rules", headers=token(roles=("cook",), here=False) | headers), 403)
+        assert "nurse" in document["detail"]
+        problem(await client.post("/rules", headers=headers), 401)
 
 
 async def test_a_proof_of_another_kind(client: httpx.AsyncClient) -> None:

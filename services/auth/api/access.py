@@ -2,26 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 from uuid import UUID
 
 from fastapi import Depends, Request
 
-from broker import NotFound, OutsideSettings, Principal, allow
-from services.auth.errors import RoleMustCountEverywhere
+from broker import NotFound, OutsideSettings, Principal, allow, allow_everywhere
 from services.auth.vault import SECRET, Vault
-
-
-def allow_everywhere(*roles: str) -> Any:
-    """Closes a route to all but tokens with one of `roles` at every facility."""
-    gate = allow(*roles)
-
-    async def check(who: Principal = gate) -> Principal:
-        if who.facilities is not None:
-            raise RoleMustCountEverywhere
-        return who
-
-    return Depends(check)
 
 
 async def _myself(who: Annotated[Principal, allow()]) -> UUID:

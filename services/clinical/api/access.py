@@ -6,29 +6,14 @@ record therefore does so in a transaction that can write.
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 from uuid import UUID
 
-from fastapi import Depends
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from broker import Principal, allow
+from broker import Principal, allow, allow_everywhere
 from services.clinical import commands
-from services.clinical.errors import RoleMustCountEverywhere
 from services.clinical.tables import Base, Patient
-
-
-def allow_everywhere(*roles: str) -> Any:
-    """Closes a route to all but tokens with one of `roles` at every facility."""
-    gate = allow(*roles)
-
-    async def check(who: Principal = gate) -> Principal:
-        if who.facilities is not None:
-            raise RoleMustCountEverywhere
-        return who
-
-    return Depends(check)
-
 
 Registrar = Annotated[Principal, allow("registrar")]
 Clinician = Annotated[Principal, allow("clinician")]

@@ -2,25 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
-from fastapi import Depends
-
-from broker import Principal, allow
-from services.lab.errors import RoleMustCountEverywhere
-
-
-def allow_everywhere(*roles: str) -> Any:
-    """Closes a route to all but tokens with one of `roles` at every facility."""
-    gate = allow(*roles)
-
-    async def check(who: Principal = gate) -> Principal:
-        if who.facilities is not None:
-            raise RoleMustCountEverywhere
-        return who
-
-    return Depends(check)
-
+from broker import Principal, allow, allow_everywhere
 
 Clinician = Annotated[Principal, allow("clinician")]
 Technician = Annotated[Principal, allow("technician")]
