@@ -21,7 +21,7 @@ async def merge_patient(session: AsyncSession, patient_id: UUID, into_patient_id
 
     What is over stays with whom it was for, and one who has died needs none of it. Raises NotYet.
     """
-    facility = await _in_hand(session, facility_id)
+    facility = await Facility.in_hand(session, facility_id)
     if facility is None or not await _is_concerned(session, patient_id):
         return
     into = await PatientReference.current(session, into_patient_id)
@@ -38,7 +38,7 @@ async def unmerge_patient(session: AsyncSession, patient_id: UUID, facility_id: 
 
     A bed that the merge took away is not given again: somebody else may lie in it.
     """
-    facility = await _in_hand(session, facility_id)
+    facility = await Facility.in_hand(session, facility_id)
     recorded_for = await PatientReference.identities(session, patient_id)
     theirs = select(BedRequest.encounter_id).where(BedRequest.recorded_for.in_(recorded_for), BedRequest.status != "closed")
     encounters = list(await session.scalars(theirs))
@@ -50,7 +50,7 @@ async def unmerge_patient(session: AsyncSession, patient_id: UUID, facility_id: 
 
 async def release_beds_of(session: AsyncSession, patient_id: UUID, facility_id: UUID) -> None:
     """A patient who died needs no bed any more. Raises NotYet while their reference would still let them have one."""
-    facility = await _in_hand(session, facility_id)
+    facility = await Facility.in_hand(session, facility_id)
     if facility is None:
         return
     if (await PatientReference.require(session, patient_id)).status in rules.TREATED:
@@ -58,11 +58,6 @@ async def release_beds_of(session: AsyncSession, patient_id: UUID, facility_id: 
     if await _is_concerned(session, patient_id):
         await _release(session, patient_id)
         await serve_waiting(session, facility)
-
-
-async def _in_hand(session: AsyncSession, facility_id: UUID) -> Facility | None:
-    """The facility, locked before anything is asked; None for one never heard of, where nobody has or needs a bed."""
-    return await session.get(Facility, facility_id, with_for_update=True, populate_existing=True)
 
 
 async def _release(session: AsyncSession, patient_id: UUID) -> None:

@@ -66,7 +66,8 @@ async def end_stay(
 
     is_stay: whether it can still be heard of it that it began and needs a bed; if so, it is noted that it gets none.
     """
-    request = await session.get(BedRequest, encounter_id)
+    facility = await Facility.in_hand(session, facility_id)
+    request = await session.get(BedRequest, encounter_id, populate_existing=True)
     had_beds = await session.scalar(select(Bed.bed_id).where(Bed.encounter_id == encounter_id).limit(1))
     if request is None and had_beds is None and not is_stay:
         return
@@ -81,10 +82,8 @@ async def end_stay(
             requested_at=clock.now(),
         )
         session.add(request)
-    if had_beds is None and request.status == "closed":
+    if facility is None or (had_beds is None and request.status == "closed"):
         return
-    facility = await Facility.locked(session, facility_id)
-    await session.refresh(request)
     await close(session, request, reason)
     await serve_waiting(session, facility)
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Self
 from uuid import UUID, uuid4
 
 from sqlalchemy import ForeignKey, UniqueConstraint
 from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
 from broker import StateOwner, publishes_state
@@ -33,6 +34,11 @@ class Facility(StateOwner, Base):
     time_zone: Mapped[str] = mapped_column(comment="IANA")
     currency: Mapped[str] = mapped_column(comment="ISO 4217")
     opened_at: Mapped[datetime]
+
+    @classmethod
+    async def in_hand(cls, session: AsyncSession, facility_id: UUID) -> Self | None:
+        """The facility, locked before anything is asked; None for one never heard of, where nobody has or needs a bed."""
+        return await session.get(cls, facility_id, with_for_update=True, populate_existing=True)
 
     def become(self, status: FacilityStatus) -> None:
         """Moves to another state. Raises FacilityCannotBecome."""

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import select
 
 from broker import clock
-from contracts.clinical import PatientUnmerged
+from contracts.clinical import EncounterClass, PatientUnmerged
 from contracts.facility import BedAssigned, BedReleased, BedRequestWaiting, WardFull
 from services.facility import commands
 from services.facility.tables import Bed, BedRequest
@@ -141,6 +141,27 @@ async def test_a_cancelled_encounter_no_longer_waits_and_frees_what_was_kept_for
     await house.cancels(another)
     assert await house.request(another) == "closed"
     assert [event.reason for event in await house.at.published(BedReleased)] == ["cancelled"]
+
+
+@pytest.mark.parametrize("encounter_class", ["inpatient", "ambulatory"])
+async def test_no_bed_is_kept_for_who_is_gone(house: House, encounter_class: EncounterClass) -> None:
+    """An end that is heard while a bed is being kept for the encounter waits for that, and gives the bed up."""
+    [bed_id] = await house.beds(1)
+    person = await house.person()
+    async with house.at.transaction() as session:
+        await commands.reserve_bed(session, bed_id, encounter_id=person.encounter_id, patient_id=person.patient_id)
+        ending = asyncio.create_task(house.discharges(person, encounter_class=encounter_class))
+        await house.at.somebody_waits()
+    await ending
+    assert await house.status(bed_id) == "available"
+
+
+async def test_an_end_at_a_house_that_was_never_heard_of_is_nothing_to_facility(house: House) -> None:
+    """No message waits or is dead for it; the stay gets no bed there later either."""
+    person = await house.person()
+    elsewhere = replace(house, id=uuid4())
+    await elsewhere.discharges(person)
+    assert await house.request(person) == "closed"
 
 
 async def test_a_patient_lies_in_one_bed(house: House) -> None:
