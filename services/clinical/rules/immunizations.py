@@ -41,20 +41,35 @@ class Span:
 
 
 @dataclass(frozen=True, slots=True)
+class Grown:
+    """From which age on another time has to pass since the dose before."""
+
+    age: Span
+    interval: Span
+
+
+@dataclass(frozen=True, slots=True)
 class Minimum:
     """How old for a dose, and how long after the dose before and after the first of the series."""
 
     age: Span
     interval: Span = Span()
     since_first: Span = Span()
+    grown: Grown | None = None
+
+    def interval_on(self, given_on: date, birth_date: date) -> Span:
+        """What has to pass since the dose before, for who is as old as on this day."""
+        if self.grown is not None and given_on >= self.grown.age.after(birth_date):
+            return self.grown.interval
+        return self.interval
 
 
 def _weeks(age: int, interval: int = 0, *, since_first: int = 0) -> Minimum:
     return Minimum(Span(weeks=age), Span(weeks=interval), Span(weeks=since_first))
 
 
-def _months(age: int, *, months: int = 0, weeks: int = 0, since_first: int = 0) -> Minimum:
-    return Minimum(Span(months=age), Span(months=months, weeks=weeks), Span(months=since_first))
+def _months(age: int, *, months: int = 0, weeks: int = 0, since_first: int = 0, grown: Grown | None = None) -> Minimum:
+    return Minimum(Span(months=age), Span(months=months, weeks=weeks), Span(months=since_first), grown)
 
 
 MINIMUMS: Mapping[str, Sequence[Minimum]] = {
@@ -66,11 +81,14 @@ MINIMUMS: Mapping[str, Sequence[Minimum]] = {
     "IPV": (_weeks(6), _weeks(10, 4), _weeks(14, 4), _months(48, months=6)),
     "IIV": (_months(6), _months(6, weeks=4)),
     "MMR": (_months(12), _months(13, weeks=4)),
-    "VAR": (_months(12), _months(15, weeks=12)),
+    "VAR": (_months(12), _months(15, weeks=12, grown=Grown(Span(months=13 * 12), Span(weeks=4)))),
     "HepA": (_months(12), _months(18, months=6)),
     "HPV": (_months(9 * 12), _months(9 * 12, weeks=4), _months(9 * 12 + 5, weeks=12, since_first=5)),
 }
-"""By vaccine, dose by dose. What is asked since the first dose is in the table's footnotes, for HepB-3 and HPV-3 alone."""
+"""By vaccine, dose by dose. What is asked since the first dose is in the table's footnotes, for HepB-3 and HPV-3 alone.
+
+That the second dose against varicella follows sooner from an age of 13 years on is in the CDC's catch-up schedule.
+"""
 
 VACCINES: Mapping[str, str] = {
     "08": "HepB", "116": "RV", "20": "DTaP", "106": "DTaP", "48": "Hib", "133": "PCV", "216": "PCV", "10": "IPV",
@@ -108,7 +126,7 @@ def check_dose(vaccine_code: str, dose: int, given_on: date, *, birth_date: date
         return
     if not earlier.keys() >= set(range(1, dose)):
         raise PreviousDoseIsNotRecorded
-    if given_on + GRACE < minimum.interval.after(earlier[dose - 1]):
+    if given_on + GRACE < minimum.interval_on(given_on, birth_date).after(earlier[dose - 1]):
         raise DoseIsTooSoonAfterThePrevious
     if given_on + GRACE < minimum.since_first.after(earlier[1]):
         raise DoseIsTooSoonAfterTheFirst

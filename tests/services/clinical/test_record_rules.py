@@ -51,6 +51,22 @@ def test_a_dose_counts_from_its_minimum_interval() -> None:
 
 
 @pytest.mark.parametrize(
+    ("first", "earliest"),
+    [
+        (date(2030, 1, 1), date(2030, 3, 26) - GRACE),
+        (date(2036, 12, 20), date(2037, 1, 31)),
+        (date(2037, 1, 31), date(2037, 2, 28) - GRACE),
+    ],
+    ids=["a child", "thirteen since the first", "thirteen at the first"],
+)
+def test_varicella_follows_sooner_from_thirteen_years_on(first: date, earliest: date) -> None:
+    """DoseIsTooSoonAfterThePrevious before twelve weeks for a child, and before four for who is thirteen on that day."""
+    rules.check_dose("21", 2, earliest, birth_date=BORN, earlier={1: first})
+    with pytest.raises(errors.DoseIsTooSoonAfterThePrevious):
+        rules.check_dose("21", 2, earliest - timedelta(days=1), birth_date=BORN, earlier={1: first})
+
+
+@pytest.mark.parametrize(
     ("vaccine_code", "doses", "earliest"),
     [
         ("08", {1: date(2025, 3, 1), 2: date(2025, 4, 1)}, date(2025, 6, 21)),
