@@ -40,13 +40,16 @@ async def look_for_duplicates(session: AsyncSession, patient: Patient) -> None:
 async def confirm_duplicate(session: AsyncSession, review_id: UUID, *, survivor_id: UUID | None = None, by: str) -> Patient:
     """The two records are of one person and are merged: into the older one, unless `survivor_id` names the other.
 
-    Gives the record that lives on. Raises NotFound, DuplicateReviewCannotBecome, SurvivorIsNotOfThisPair, and what
-    `merge_patients` raises.
+    For one that is merged already stands the one it redirects to. Gives the record that lives on. Raises NotFound,
+    DuplicateReviewCannotBecome, SurvivorIsNotOfThisPair, PatientCannotMergeIntoThemselves, and what `merge_patients` raises.
     """
+    await Patient.alone_at(session, (await DuplicateReview.seen(session, review_id)).facility_id)
     review = await DuplicateReview.locked(session, review_id)
     rules.DUPLICATE_REVIEW.moved(review.status, "confirmed")
-    survivor = rules.check_survivor(survivor_id or review.other_id, review.pair)
-    [merged] = review.pair - {survivor}
+    stands_for = {key: (await Patient.current(session, key)).patient_id for key in review.pair}
+    chosen = survivor_id or review.other_id
+    survivor = rules.check_survivor(stands_for.get(chosen, chosen), stands_for.values())
+    merged = next((key for key in stands_for.values() if key != survivor), survivor)
     return await merge_patients(session, merged, into_patient_id=survivor, by=by)
 
 

@@ -18,10 +18,9 @@ from services.clinical.tables import MOVED_IN_BULK, DuplicateReview, Encounter, 
 async def merge_patients(session: AsyncSession, patient_id: UUID, *, into_patient_id: UUID, by: str = ITSELF) -> Patient:
     """Everything of `patient_id` becomes that of `into_patient_id`, to which the record redirects from now on.
 
-    Gives the record that lives on. Raises NotFound, PatientCannotBecome, BothPatientsAreInpatients, and what
-    `rules.check_merge` raises.
+    What was open about two records that stand for one from now on is answered. Gives the record that lives on.
+    Raises NotFound, PatientCannotBecome, BothPatientsAreInpatients, and what `rules.check_merge` raises.
     """
-    review = await DuplicateReview.open_of(session, patient_id, into_patient_id)
     await Patient.alone_at(session, (await Patient.seen(session, patient_id)).facility_id)
     patient, into = await _both_locked(session, patient_id, into_patient_id)
     rules.check_merge(patient, into)
@@ -30,7 +29,7 @@ async def merge_patients(session: AsyncSession, patient_id: UUID, *, into_patien
     patient.become("merged")
     patient.merged_into = into.patient_id
     await _move_children(session, await Patient.merged_through(session, patient_id), to=into.patient_id)
-    if review is not None:
+    for review in await DuplicateReview.open_among(session, await Patient.merged_through(session, into.patient_id)):
         review.decide("confirmed", by=by, at=clock.now())
     audit(session, "patient_merged", patient, into.patient_id, by=by)
     publish(session, PatientMerged.of(patient, into_patient_id=into.patient_id, merged_at=clock.now()))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import date, datetime
 from typing import Any, Self
 from uuid import UUID, uuid4
@@ -124,7 +124,10 @@ class OfPatient(Base):
 
 
 class DuplicateReview(Base):
-    """Two records that may be of one person, for somebody to decide, once: open → confirmed (merged) or dismissed."""
+    """Two records that may be of one person, for somebody to decide, once: open → confirmed (merged) or dismissed.
+
+    It keeps naming the two that were found alike; while one of them is merged, the question is about the one it redirects to.
+    """
 
     __tablename__ = "duplicate_reviews"
     __table_args__ = (UniqueConstraint("patient_id", "other_id"),)
@@ -148,17 +151,17 @@ class DuplicateReview(Base):
 
     @classmethod
     async def paired_with(cls, session: AsyncSession, patient_id: UUID) -> set[UUID]:
-        """Those who stand or stood in the queue together with this record, whatever was decided."""
-        mine = or_(cls.patient_id == patient_id, cls.other_id == patient_id)
-        pairs = (await session.scalars(select(cls).where(mine))).all()
-        return {key for review in pairs for key in review.pair - {patient_id}}
+        """Those who stand or stood in the queue together with this record, whatever was decided; merges are followed."""
+        mine = await Patient.merged_through(session, patient_id)
+        pairs = (await session.scalars(select(cls).where(or_(cls.patient_id.in_(mine), cls.other_id.in_(mine))))).all()
+        others = {key for review in pairs for key in review.pair - {*mine}}
+        return {(await Patient.current(session, other)).patient_id for other in others}
 
     @classmethod
-    async def open_of(cls, session: AsyncSession, one: UUID, other: UUID) -> Self | None:
-        """What is open about these two records, locked."""
-        pair = [cls.patient_id.in_([one, other]), cls.other_id.in_([one, other]), cls.status == "open"]
-        found: Self | None = await session.scalar(select(cls).where(*pair).with_for_update())
-        return found
+    async def open_among(cls, session: AsyncSession, patients: Collection[UUID]) -> Sequence[Self]:
+        """What is open about two of these records, locked."""
+        pair = [cls.patient_id.in_(patients), cls.other_id.in_(patients), cls.status == "open"]
+        return (await session.scalars(select(cls).where(*pair).order_by(cls.review_id).with_for_update())).all()
 
     def decide(self, status: ReviewStatus, *, by: str, at: datetime, reason: str | None = None) -> None:
         """Closes it. Raises DuplicateReviewCannotBecome."""

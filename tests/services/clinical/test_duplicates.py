@@ -157,6 +157,75 @@ async def test_a_merge_closes_the_review_of_the_pair(registrar: httpx.AsyncClien
     assert await queue(registrar) == []
 
 
+async def test_a_question_about_a_merged_record_is_one_about_the_survivor(
+    clinical: Workplace, registrar: httpx.AsyncClient
+) -> None:
+    """It stays open, may name the survivor, and merges into it; what two pairs asked is answered once."""
+    first, second, third = [await registered(registrar, f"M-{number}") for number in (1, 2, 3)]
+    assert len(await queue(registrar)) == 3
+    await registrar.post(f"/patients/{first}/merge", json={"into_patient_id": second})
+    left = await queue(registrar)
+    assert {frozenset({review["patient_id"], review["other_id"]}) for review in left} == {
+        frozenset({first, third}),
+        frozenset({second, third}),
+    }
+    [of_merged] = [review for review in left if first in review.values()]
+    address = f"/duplicate-reviews/{of_merged['review_id']}/confirm"
+    assert rule_of(await registrar.post(address, json={"survivor_id": str(uuid4())}), 422) == "rule:SurvivorIsNotOfThisPair"
+    survivor = await registrar.post(address, json={"survivor_id": second})
+    assert (survivor.status_code, survivor.json()["patient_id"]) == (200, second)
+    assert [str(event.patient_id) for event in await clinical.published(PatientMerged)] == [first, third]
+    assert await queue(registrar) == []
+    assert len(await queue(registrar, status="confirmed")) == 3
+
+
+async def test_the_older_record_lives_on_in_whom_it_was_merged_into(registrar: httpx.AsyncClient) -> None:
+    """Whoever names the merged one, or nobody, means the one that it redirects to."""
+    first, second, third = [await registered(registrar, f"M-{number}") for number in (1, 2, 3)]
+    await registrar.post(f"/patients/{first}/merge", json={"into_patient_id": second})
+    [of_merged] = [review for review in await queue(registrar) if first in review.values()]
+    survivor = await registrar.post(f"/duplicate-reviews/{of_merged['review_id']}/confirm", json={})
+    assert survivor.json()["patient_id"] == second
+    assert (await registrar.get(f"/patients/{third}")).json()["merged_into"] == second
+
+
+async def test_a_question_comes_back_to_who_is_two_people_again(registrar: httpx.AsyncClient) -> None:
+    """A merge that is taken back leaves what was open about the record open, about the record alone."""
+    first, second, third = [await registered(registrar, f"M-{number}") for number in (1, 2, 3)]
+    await registrar.post(f"/patients/{first}/merge", json={"into_patient_id": second})
+    await registrar.post(f"/patients/{first}/unmerge")
+    [of_first] = [review for review in await queue(registrar) if first in review.values()]
+    survivor = await registrar.post(f"/duplicate-reviews/{of_first['review_id']}/confirm", json={})
+    assert survivor.json()["patient_id"] == first
+    assert (await registrar.get(f"/patients/{third}")).json()["merged_into"] == first
+
+
+async def test_a_survivor_is_not_paired_again_with_who_waits_beside_the_merged(registrar: httpx.AsyncClient) -> None:
+    """The question is in the queue already, though under the other record's id."""
+    survivor = await registered(registrar, "M-1", **NADIA)
+    merged, other = await registered(registrar, "M-2"), await registered(registrar, "M-3")
+    [review] = await queue(registrar)
+    await registrar.post(f"/patients/{merged}/merge", json={"into_patient_id": survivor})
+    for patient_id in (survivor, other):
+        await called_amal(registrar, patient_id)
+    assert [each["review_id"] for each in await queue(registrar)] == [review["review_id"]]
+
+
+async def test_two_answers_to_questions_about_one_person_wait_for_each_other(
+    clinical: Workplace, registrar: httpx.AsyncClient
+) -> None:
+    """The second finds what the first has merged, and hears that its question is answered."""
+    for number in (1, 2, 3):
+        await registered(registrar, f"M-{number}")
+    first, second, third = [UUID(review["review_id"]) for review in await queue(registrar)]
+    async with clinical.transaction() as session:
+        await commands.confirm_duplicate(session, first, by="registrar-2")
+        await commands.confirm_duplicate(session, second, by="registrar-2")
+        confirming = asyncio.create_task(registrar.post(f"/duplicate-reviews/{third}/confirm", json={}))
+        await clinical.somebody_waits()
+    assert rule_of(await confirming, 409) == "rule:DuplicateReviewCannotBecome"
+
+
 NADIA = {"full_name": "Nadia Osman", "birth_date": "1955-01-02"}
 
 
