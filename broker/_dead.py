@@ -15,7 +15,7 @@ from aiormq.abc import AbstractChannel, AbstractConnection
 from broker._database import Database
 from broker._delivery import Delivery
 from broker._envelope import Envelope
-from broker._failures import Failures, lock_key
+from broker._failures import Failures, lock_keys
 from broker._loop import Loop
 from broker._service import Service
 from broker._settings import Settings
@@ -80,7 +80,7 @@ class DeadDrain(Loop):
         subscription = self._subscriptions.get(name)
         async with self._database.transaction() as session:
             if subscription is None:
-                await lock_key(session, name, "")
+                await lock_keys(session, name, [""])
                 await self._failures.keep(session, name, delivery, None, classify(failure), attempts=0)
                 self._failures.tell(name, None, classify(failure), 0)
                 return

@@ -1,49 +1,98 @@
-"""What a person does with failed messages: find them, understand them, try them again, or let them go.
+"""Finding failed messages and understanding them: pages, groups and counts that a hundred thousand do not slow down.
 
 Nothing here holds personal data, but for `body` and `properties`, which are left out unless asked for.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, and_, func, or_, select
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    ColumnElement,
+    Row,
+    Table,
+    and_,
+    any_,
+    cast,
+    false,
+    func,
+    literal,
+    literal_column,
+    or_,
+    select,
+)
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from broker._clock import clock
-from broker._database import Database
-from broker._failures import close, lock_key
-from broker._tables import failed_message
+from broker._tables import failed_message, failure_count
 from broker._verdicts import NEWER_CODE
 
-ALWAYS = tuple(column for column in failed_message.c if column.name not in {"body", "properties"})
+HIDDEN = frozenset({"body", "properties"})
+"""What may hold personal data."""
+
+SHOWN = tuple(column for column in failed_message.c if column.name not in HIDDEN | {"stack"})
+"""What a list shows."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Filter:
-    """Which failed messages are meant; what is not given is not asked for. `positions` are the numbers of `list`."""
+    """Which failed messages are meant; what is not given is not asked for.
+
+    states: any of them. positions: the numbers of a list. text: words, or beginnings of words, of fingerprint and reason.
+    since and until are of the last failure, `until` not included.
+    """
 
     subscription: str | None = None
     type: str | None = None
-    state: str | None = None
+    states: tuple[str, ...] = ()
     key: str | None = None
     flow: UUID | None = None
+    fingerprint: str | None = None
+    text: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
     ids: tuple[UUID, ...] = ()
     positions: tuple[int, ...] = ()
 
     @property
     def condition(self) -> ColumnElement[bool]:
-        """As a condition on the table."""
-        row = failed_message.c
-        asked = {"subscription": self.subscription, "type": self.type, "state": self.state, "key": self.key, "flow": self.flow}
+        """As a condition on failed messages."""
+        return self.on(failed_message)
+
+    def on(self, table: Table) -> ColumnElement[bool]:
+        """As a condition on a table that has the columns of `failed_message`."""
+        row = table.c
+        names = ("subscription", "type", "key", "flow", "fingerprint")
+        asked = {name: getattr(self, name) for name in names}
         wanted: list[ColumnElement[bool]] = [row[name] == value for name, value in asked.items() if value is not None]
+        if self.states:
+            wanted.append(row.state.in_(self.states) if len(self.states) > 1 else row.state == self.states[0])
+        if self.text is not None:
+            wanted.append(_says(table, self.text))
+        if self.since is not None:
+            wanted.append(row.last_failed_at >= self.since)
+        if self.until is not None:
+            wanted.append(row.last_failed_at < self.until)
         if self.ids or self.positions:
-            wanted.append(or_(row.id.in_(self.ids), row.position.in_(self.positions)))
+            wanted.append(or_(row.id.in_(self.ids), among(row.position, self.positions)))
         return and_(True, *wanted)
+
+    @property
+    def is_of_groups(self) -> bool:
+        """Whether it asks for whole groups only, which are counted already."""
+        return replace(self, subscription=None, states=(), fingerprint=None) == Filter()
+
+    def as_json(self) -> dict[str, Any]:
+        """What was asked for, as JSON data."""
+        given = {name: value for name, value in asdict(self).items() if value not in (None, ())}
+        return {name: [*map(str, value)] if isinstance(value, tuple) else str(value) for name, value in given.items()}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,10 +108,12 @@ class FailedMessage:
     key: str
     sequence: int
     flow: UUID | None
+    cause: UUID | None
     exchange: str
     routing_key: str
     error: str
     reason: str
+    fingerprint: str
     attempts: int
     due_at: datetime | None
     waits_for: str | None
@@ -70,6 +121,7 @@ class FailedMessage:
     first_failed_at: datetime
     last_failed_at: datetime
     behind: int
+    stack: str = ""
     body: bytes | None = field(default=None, repr=False)
     properties: dict[str, Any] | None = field(default=None, repr=False)
 
@@ -86,7 +138,21 @@ class FailedMessage:
             case "waiting":
                 return f"goes on by itself when {self.waits_for} {self.waits_key} arrives"
             case _:
-                return "somebody must act: repair the cause and retry it, or discard it"
+                return "somebody must act: repair the cause and replay it, or discard it"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Group:
+    """What failed for one reason in one subscription: how many, since when and until when, and the newest one's sentence."""
+
+    subscription: str
+    state: str
+    fingerprint: str
+    count: int
+    oldest: datetime
+    newest: datetime
+    type: str
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,9 +167,15 @@ class Tally:
 
 
 async def find(
-    session: AsyncSession, wanted: Filter, *, limit: int | None = None, with_body: bool = False
+    session: AsyncSession,
+    wanted: Filter,
+    *,
+    limit: int | None = None,
+    after: int = 0,
+    with_stack: bool = False,
+    with_body: bool = False,
 ) -> list[FailedMessage]:
-    """The failed messages that are wanted, oldest first."""
+    """The failed messages that are wanted, oldest first; at most `limit`, those after the position `after`."""
     later = failed_message.alias("later")
     held = (later.c.subscription == failed_message.c.subscription, later.c.key == failed_message.c.key)
     behind = (
@@ -111,9 +183,49 @@ async def find(
         .where(*held, later.c.state == "held", later.c.position > failed_message.c.position, failed_message.c.state != "held")
         .scalar_subquery()
     )
-    columns = (failed_message.c.body, failed_message.c.properties) if with_body else ()
-    query = select(*ALWAYS, *columns, behind.label("behind")).where(wanted.condition).order_by(failed_message.c.position)
-    return [FailedMessage(**row) for row in (await session.execute(query.limit(limit))).mappings()]
+    more = [failed_message.c[name] for name in (("stack",) if with_stack else ())]
+    more += [failed_message.c[name] for name in (sorted(HIDDEN) if with_body else ())]
+    query = select(*SHOWN, *more, behind.label("behind")).where(wanted.condition, failed_message.c.position > after)
+    query = query.order_by(failed_message.c.position).limit(limit)
+    return [FailedMessage(**row) for row in (await session.execute(query)).mappings()]
+
+
+async def count(session: AsyncSession, wanted: Filter) -> int:
+    """How many failed messages are wanted."""
+    if wanted.is_of_groups:
+        return int(await session.scalar(select(func.coalesce(func.sum(failure_count.c.by), 0)).where(_kept(wanted))) or 0)
+    return int(await session.scalar(select(func.count()).select_from(failed_message).where(wanted.condition)) or 0)
+
+
+async def groups(session: AsyncSession, wanted: Filter) -> list[Group]:
+    """What is wanted, grouped by what it failed for: the largest first.
+
+    Whole groups are counted as they change, so that their number alone decides how long this takes.
+    """
+    kind = ("subscription", "state", "fingerprint")
+    if wanted.is_of_groups:
+        columns = [failure_count.c[name] for name in kind]
+        total = cast(func.sum(failure_count.c.by), BigInteger).label("count")
+        counted = select(*columns, total).where(_kept(wanted)).group_by(*columns).having(total > 0).subquery()
+    else:
+        columns = [failed_message.c[name] for name in kind]
+        counted = select(*columns, func.count().label("count")).where(wanted.condition).group_by(*columns).subquery()
+    same = [failed_message.c[name] == counted.c[name] for name in kind]
+    kept = select(failed_message).where(*same, wanted.condition).order_by(failed_message.c.position)
+    first = kept.limit(1).subquery("first").lateral()
+    last = kept.order_by(None).order_by(failed_message.c.position.desc()).limit(1).subquery("last").lateral()
+    query = (
+        select(
+            *counted.c,
+            first.c.first_failed_at.label("oldest"),
+            last.c.last_failed_at.label("newest"),
+            last.c.type,
+            last.c.reason,
+        )
+        .select_from(counted.join(first, literal(True)).join(last, literal(True)))
+        .order_by(counted.c.count.desc(), *(counted.c[name] for name in kind))
+    )
+    return [Group(**row) for row in (await session.execute(query)).mappings()]
 
 
 async def tally(session: AsyncSession | AsyncConnection) -> Sequence[Tally]:
@@ -136,23 +248,6 @@ async def tally(session: AsyncSession | AsyncConnection) -> Sequence[Tally]:
     return [Tally(*found) for found in (await session.execute(counted.order_by(row.subscription, row.state))).all()]
 
 
-async def discard(database: Database, position: int) -> bool:
-    """Lets a message go without effect: it counts as handled from now on, and what lies behind it goes on.
-
-    False when it is gone already. Who did it is for the caller to log.
-    """
-    async with database.transaction() as session:
-        row = await _read(session, position)
-        if row is None:
-            return False
-        await lock_key(session, row.subscription, row.key)
-        row = await _read(session, position)
-        if row is None:
-            return False
-        await close(session, row.subscription, row.position, id_=row.id, key=row.key, flow=row.flow)
-        return True
-
-
 def age(moment: datetime) -> str:
     """How long ago, in the largest unit that fits: `3 d`, `12 min`."""
     seconds = max(int((clock.now() - moment).total_seconds()), 0)
@@ -162,5 +257,33 @@ def age(moment: datetime) -> str:
     return f"{seconds} s"
 
 
-async def _read(session: AsyncSession, position: int) -> Row[Any] | None:
+async def read(session: AsyncSession, position: int) -> Row[Any] | None:
+    """The whole row; None when it is gone."""
     return (await session.execute(select(failed_message).where(failed_message.c.position == position))).one_or_none()
+
+
+def among(column: ColumnElement[int], numbers: Sequence[int]) -> ColumnElement[bool]:
+    """Whether the column is one of these, however many they are."""
+    return column == any_(literal(list(numbers), ARRAY(BigInteger)))
+
+
+def _kept(wanted: Filter) -> ColumnElement[bool]:
+    """A filter that asks for whole groups, as a condition on their counts."""
+    row = failure_count.c
+    asked = {row.subscription: wanted.subscription, row.fingerprint: wanted.fingerprint}
+    given = [column == value for column, value in asked.items() if value is not None]
+    return and_(True, *given, *([row.state.in_(wanted.states)] if wanted.states else []))
+
+
+def _says(table: Table, words: str) -> ColumnElement[bool]:
+    """Whether fingerprint or reason have words that begin like each of these.
+
+    Looked up by its index before anything else: whether a page of those that follow is near is more than a planner can know.
+    """
+    beginnings = " & ".join(f"{word}:*" for word in re.findall(r"[^\W_]+", words))
+    if not beginnings:
+        return false()
+    said = f"{table.fullname}.fingerprint || ' ' || {table.fullname}.reason"
+    indexed: ColumnElement[Any] = literal_column(f"to_tsvector('simple', regexp_replace({said}, '[^[:alnum:]]+', ' ', 'g'))")
+    found = select(table.c.position).where(indexed.op("@@")(func.to_tsquery("simple", beginnings))).correlate(None)
+    return table.c.position == any_(func.array(found.scalar_subquery()))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import asdict
 from typing import Any
 
 from broker._clock import clock
@@ -23,12 +24,12 @@ def row_of(subscription: str, delivery: Delivery, envelope: Envelope | None, ver
         "key": clean(envelope.subject) if envelope else "",
         "sequence": envelope.sequence if envelope else 0,
         "flow": envelope.flow if envelope else None,
+        "cause": envelope.cause if envelope else None,
         "exchange": clean(delivery.exchange),
         "routing_key": clean(delivery.routing_key),
         "properties": _properties(delivery),
         "body": delivery.body,
-        "error": verdict.error,
-        "reason": verdict.reason,
+        **asdict(verdict.evidence),
         "attempts": attempts,
         "due_at": verdict.due_at,
         "waits_for": verdict.waits_for,

@@ -7,8 +7,9 @@ rows of failed messages.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, Protocol
 from uuid import UUID
 
 import structlog
@@ -19,10 +20,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from broker._clock import clock
 from broker._delivery import Delivery
 from broker._envelope import Envelope
+from broker._evidence import Evidence
 from broker._failed_row import clean, row_of
 from broker._publishing import lock_number
 from broker._subscriptions import Subscription
-from broker._tables import attempt, failed_message, held_key, inbox
+from broker._tables import attempt, failed_message, inbox
 from broker._verdicts import Verdict, classify
 from broker.errors import Later, Newer, NotYet
 
@@ -31,25 +33,59 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger("nilecare.backbone")
 
-BEHIND = Verdict("held", "Held", "lies behind an earlier failed message of its key")
+BEHIND = Verdict("held", Evidence("Held", "lies behind an earlier failed message of its key", "", "Held"))
+
+LOCK = text(
+    """
+    INSERT INTO backbone.held_key (subscription, key)
+    SELECT :subscription, key FROM unnest(CAST(:keys AS text[])) AS key ORDER BY key
+    ON CONFLICT (subscription, key) DO UPDATE SET key = excluded.key
+    """
+)
+
+CLOSE = text(
+    """
+    WITH gone AS (DELETE FROM backbone.failed_message WHERE position = ANY(CAST(:positions AS bigint[]))),
+         survived AS (DELETE FROM backbone.attempt WHERE subscription = :subscription AND id = ANY(CAST(:ids AS uuid[])))
+    INSERT INTO backbone.inbox (id, subscription, key, flow)
+    SELECT id, :subscription, key, flow
+    FROM unnest(CAST(:ids AS uuid[]), CAST(:keys AS text[]), CAST(:flows AS uuid[])) WITH ORDINALITY
+         AS message (id, key, flow, place)
+    WHERE id IS NOT NULL ORDER BY place ON CONFLICT DO NOTHING
+    """
+)
 
 PROMOTE = text(
     """
     UPDATE backbone.failed_message SET state = 'retrying', due_at = :now
-    WHERE state = 'held' AND position = (
-        SELECT min(position) FROM backbone.failed_message WHERE subscription = :subscription AND key = :key
+    WHERE state = 'held' AND position IN (
+        SELECT min(position) FROM backbone.failed_message
+        WHERE subscription = :subscription AND key = ANY(CAST(:keys AS text[])) GROUP BY key
     )
     """
 )
 
 RELEASE = text(
     """
-    DELETE FROM backbone.held_key
-    WHERE subscription = :subscription AND key = :key AND NOT EXISTS (
-        SELECT FROM backbone.failed_message WHERE subscription = :subscription AND key = :key
+    DELETE FROM backbone.held_key held
+    WHERE subscription = :subscription AND key = ANY(CAST(:keys AS text[])) AND NOT EXISTS (
+        SELECT FROM backbone.failed_message WHERE subscription = held.subscription AND key = held.key
     )
     """
 )
+
+
+class Kept(Protocol):
+    """A failed message, as far as it is needed to end it."""
+
+    @property
+    def position(self) -> int: ...
+    @property
+    def id(self) -> UUID | None: ...
+    @property
+    def key(self) -> str: ...
+    @property
+    def flow(self) -> UUID | None: ...
 
 
 class Failures:
@@ -77,7 +113,7 @@ class Failures:
     ) -> None:
         """Keeps a message that failed, and holds its key. Without an envelope nothing in it is believed or held."""
         key = clean(envelope.subject) if envelope else ""
-        await lock_key(session, subscription.name, key)
+        await lock_keys(session, subscription.name, [key])
         if envelope is not None:
             await forget_attempts(session, subscription.name, envelope.id)
         verdict = await self.verdict(session, subscription, envelope, exception, attempts)
@@ -86,7 +122,7 @@ class Failures:
 
     async def hold(self, session: AsyncSession, subscription: Subscription, delivery: Delivery, envelope: Envelope) -> None:
         """Lays a message behind the failed one of its key."""
-        await lock_key(session, subscription.name, clean(envelope.subject))
+        await lock_keys(session, subscription.name, [clean(envelope.subject)])
         await self.keep(session, subscription.name, delivery, envelope, BEHIND, attempts=0)
 
     async def verdict(
@@ -100,10 +136,10 @@ class Failures:
         """The verdict on a message, once it is sure that what it waits for has not come meanwhile."""
         if isinstance(exception, Newer) and envelope is not None and _is_read_by(subscription, envelope):
             exception = Later(str(exception))  # this very code would be its own awakener, again and again
-        verdict = classify(exception, attempts)
+        verdict = classify(exception, attempts, subscription.handler)
         if isinstance(exception, NotYet) and await _has_arrived(session, exception):
             again = classify(Later(str(exception)), attempts)
-            return Verdict("retrying", verdict.error, verdict.reason, clock.now() if attempts == 1 else again.due_at)
+            return Verdict("retrying", verdict.evidence, clock.now() if attempts == 1 else again.due_at)
         return verdict
 
     async def keep(
@@ -118,7 +154,7 @@ class Failures:
     ) -> None:
         """Writes the row, unless this very message has one. The caller has locked the key."""
         row = row_of(subscription, delivery, envelope, verdict, attempts)
-        if envelope is None and await _is_kept_nameless(session, row):
+        if envelope is None and await is_kept_nameless(session, row):
             return
         await session.execute(upsert(failed_message).values(row).on_conflict_do_nothing())
 
@@ -140,8 +176,7 @@ class Failures:
             .where(here)
             .values(
                 state=verdict.state,
-                error=verdict.error,
-                reason=verdict.reason,
+                **asdict(verdict.evidence),
                 attempts=attempts,
                 due_at=verdict.due_at,
                 waits_for=verdict.waits_for,
@@ -164,14 +199,14 @@ class Failures:
             flow=str(envelope.flow) if envelope else None,
             error=verdict.error,
             reason=verdict.reason,
+            fingerprint=verdict.evidence.fingerprint,
             attempts=attempts,
         )
 
 
-async def lock_key(session: AsyncSession, subscription: str, key: str) -> None:
-    """Locks the key's row until the end of the transaction, and makes it first where there is none."""
-    row = upsert(held_key).values(subscription=subscription, key=key)
-    await session.execute(row.on_conflict_do_update(index_elements=["subscription", "key"], set_={"key": row.excluded.key}))
+async def lock_keys(session: AsyncSession, subscription: str, keys: Collection[str]) -> None:
+    """Locks the keys' rows, in order, until the end of the transaction, and makes them first where there are none."""
+    await session.execute(LOCK, {"subscription": subscription, "keys": sorted(set(keys))})
 
 
 async def forget_attempts(session: AsyncSession, subscription: str, id_: UUID | None) -> None:
@@ -179,27 +214,26 @@ async def forget_attempts(session: AsyncSession, subscription: str, id_: UUID | 
     await session.execute(attempt.delete().where(attempt.c.subscription == subscription, attempt.c.id == id_))
 
 
-async def close(
-    session: AsyncSession, subscription: str, position: int, *, id_: UUID | None, key: str, flow: UUID | None
-) -> bool:
-    """Takes a message out: into the inbox, so that it never has an effect again, and its successor's turn has come.
+async def close(session: AsyncSession, subscription: str, kept: Sequence[Kept]) -> None:
+    """Takes messages out: into the inbox, so that they never have an effect again, and their successors' turn has come.
 
-    The caller has locked the key. False when the inbox knew it already.
+    The caller has locked their keys.
     """
-    fresh = True
-    await session.execute(failed_message.delete().where(failed_message.c.position == position))
-    if id_ is not None:
-        row = upsert(inbox).values(id=id_, subscription=subscription, key=key, flow=flow)
-        fresh = (await session.execute(row.on_conflict_do_nothing().returning(inbox.c.id))).scalar() is not None
-        await forget_attempts(session, subscription, id_)
-    await session.execute(PROMOTE, {"subscription": subscription, "key": key, "now": clock.now()})
-    await release(session, subscription, key)
-    return fresh
+    messages = {
+        "positions": [each.position for each in kept],
+        "ids": [each.id for each in kept],
+        "keys": [each.key for each in kept],
+        "flows": [each.flow for each in kept],
+    }
+    await session.execute(CLOSE, {"subscription": subscription, **messages})
+    keys = sorted({each.key for each in kept})
+    await session.execute(PROMOTE, {"subscription": subscription, "keys": keys, "now": clock.now()})
+    await release(session, subscription, keys)
 
 
-async def release(session: AsyncSession, subscription: str, key: str) -> None:
-    """Lets the key go when nothing of it is open any more. The caller has locked it."""
-    await session.execute(RELEASE, {"subscription": subscription, "key": key})
+async def release(session: AsyncSession, subscription: str, keys: Collection[str]) -> None:
+    """Lets the keys go of which nothing is open any more. The caller has locked them."""
+    await session.execute(RELEASE, {"subscription": subscription, "keys": list(keys)})
 
 
 async def wake_waiting(session: AsyncSession, replica: str, keys: Iterable[str]) -> int:
@@ -230,7 +264,7 @@ async def _has_arrived(session: AsyncSession, waits: NotYet) -> bool:
     return bool(await session.scalar(found))
 
 
-async def _is_kept_nameless(session: AsyncSession, row: dict[str, Any]) -> bool:
+async def is_kept_nameless(session: AsyncSession, row: dict[str, Any]) -> bool:
     """Whether a message without a usable id is kept already: a redelivery is the same in all that was sent.
 
     Such a message has nothing else to be known by, and must not multiply when the broker delivers it again.

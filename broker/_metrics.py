@@ -14,7 +14,7 @@ from broker._batch import Effect
 from broker._clock import clock
 from broker._dead_letters import tally
 from broker._subscriptions import Subscription
-from broker._tables import failed_message, outbox
+from broker._tables import failure_count, outbox
 
 PATIENCE = 5.0
 """Seconds that the database has for an answer."""
@@ -114,6 +114,7 @@ async def outbox_backlog(connection: AsyncConnection) -> tuple[int, float]:
 
 async def failed_by_state(connection: AsyncConnection) -> dict[tuple[str, str], int]:
     """How many messages are kept, by subscription and state."""
-    columns = (failed_message.c.subscription, failed_message.c.state)
-    rows = await connection.execute(select(*columns, func.count()).group_by(*columns))
-    return {(subscription, state): count for subscription, state, count in rows}
+    columns = (failure_count.c.subscription, failure_count.c.state)
+    total = func.sum(failure_count.c.by)
+    rows = await connection.execute(select(*columns, total).group_by(*columns).having(total > 0))
+    return {(subscription, state): int(count) for subscription, state, count in rows}

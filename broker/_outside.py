@@ -52,6 +52,10 @@ DRY_RUN = "backbone.dry_run"
 class StoppedBeforeCall(BackboneError):
     """A dry run came to a call to the world outside: it went well so far and goes no further."""
 
+    def __init__(self, call: str) -> None:
+        super().__init__(f"the dry run ends before the call {call}")
+        self.call = call
+
 
 @dataclass(frozen=True, slots=True)
 class World:
@@ -204,7 +208,7 @@ async def call(session: AsyncSession, outside: Outside[Request, Outcome], reques
     the row of that aggregate, or there is no order to speak of. Raises StoppedBeforeCall in a dry run.
     """
     if session.info.get(DRY_RUN):
-        raise StoppedBeforeCall(f"the dry run ends before the call {outside.name}")
+        raise StoppedBeforeCall(outside.name)
     cause = current_cause()
     id_ = uuid7()
     await session.execute(

@@ -6,25 +6,24 @@ when the inbox has long forgotten the message.
 
 from __future__ import annotations
 
-import contextlib
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from sqlalchemy import Row, exists, func, select, text
+from sqlalchemy import Row, exists, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt, wait_random_exponential
 
-from broker._database import Database
+from broker._database import Database, LentSession
+from broker._dead_letters import read
 from broker._delivery import Delivery
 from broker._envelope import Envelope
-from broker._failures import Failures, close, lock_key, release
+from broker._failures import Failures, close, lock_keys, release
 from broker._invocation import Invocation
-from broker._outside import DRY_RUN, StoppedBeforeCall
-from broker._publishing import BUFFER
 from broker._service import Service
 from broker._subscriptions import Subscription
 from broker._tables import failed_message, inbox
-from broker._verdicts import Verdict, classify, is_transient
+from broker._verdicts import Verdict, is_transient
 from broker.errors import Permanent
 
 TRANSIENT_ATTEMPTS = 4
@@ -35,19 +34,21 @@ TRANSIENT_ATTEMPTS = 4
 class Outcome:
     """What came of trying a message.
 
-    done: it took effect (in a dry run: it would). known: it had taken effect before. failed: see the verdict. behind: an
-    earlier message of its key must go first. gone: somebody else was faster. foreign: this code has no such subscription.
-    `published` names what its handler published.
+    done: it took effect. known: it had taken effect before. failed: see the verdict. behind: an earlier message of its key must
+    go first. gone: somebody else was faster. foreign: this code has no such subscription.
     """
 
     result: Literal["done", "known", "failed", "behind", "gone", "foreign"]
     verdict: Verdict | None = None
-    published: tuple[str, ...] = ()
 
     @property
     def is_over(self) -> bool:
         """Whether nothing of the message is left to do."""
         return self.result in {"done", "known", "gone"}
+
+
+Note = Callable[[AsyncSession, Mapping[int, Outcome]], Awaitable[None]]
+"""Writes outcomes down, by position, in the very transaction that makes them true."""
 
 
 class Retrier:
@@ -58,10 +59,10 @@ class Retrier:
         self.service = service
         self.failures = failures or Failures(service)
         self.subscriptions = {subscription.name: subscription for subscription in service.subscriptions}
-        self._invocations = {name: Invocation(service, subscription) for name, subscription in self.subscriptions.items()}
+        self.invocations = {name: Invocation(service, subscription) for name, subscription in self.subscriptions.items()}
 
-    async def retry(self, position: int, *, dry_run: bool = False) -> Outcome:
-        """Tries one message now, due or not. A dry run does the same and rolls it back, before any call to the outside.
+    async def retry(self, position: int, note: Note | None = None) -> Outcome:
+        """Tries one message now, due or not. `note` is told of its end, and of its next failure, in that very transaction.
 
         Raises only what tells that the database is out of reach.
         """
@@ -73,11 +74,24 @@ class Retrier:
         if subscription is None:
             return Outcome("foreign")
         try:
-            return await self._patiently(row, subscription, dry_run)
+            return await self._patiently(row, subscription, note)
         except Exception as failure:
-            if dry_run:
-                return Outcome("failed", classify(failure, row.attempts + 1))
-            return await self._failed(row, subscription, failure)
+            return await self._failed(row, subscription, failure, note)
+
+    async def retry_together(self, subscription: str, positions: Collection[int], note: Note) -> Mapping[int, Outcome]:
+        """Tries many messages of one subscription in one transaction, in their order; gives what became of them.
+
+        Those left out were not tried: they lie behind others. None of them was when anything was raised: who is to blame shows
+        when they are tried one by one.
+        """
+        try:
+            async with self.database.lent() as session:
+                outcomes = await self._handle_together(session, self.subscriptions[subscription], positions)
+                await note(session, outcomes)
+                await session.settle()
+                return outcomes
+        except Exception:
+            return {}
 
     async def follow(self, subscription: str, key: str) -> int:
         """Lets the successors of a message that went through go, in order, until one fails; says how many went."""
@@ -90,6 +104,15 @@ class Retrier:
             gone += 1
         return gone
 
+    async def follow_all(self, subscription: str, keys: Collection[str]) -> None:
+        """`follow` for those of many keys whose successors' turn has come."""
+        row = failed_message.c
+        ready = select(row.key).where(row.subscription == subscription, row.key.in_(keys), row.state == "retrying").distinct()
+        async with self.database.transaction() as session:
+            found = (await session.scalars(ready.order_by(row.key))).all()
+        for key in found:
+            await self.follow(subscription, key)
+
     async def give_up(self, position: int, crashes: int) -> Outcome:
         """Makes a message dead that ended the process each time it was tried."""
         async with self.database.transaction() as session:
@@ -97,9 +120,19 @@ class Retrier:
         if row is None:
             return Outcome("gone")
         crash = Permanent(f"ended the process {crashes} times while it was handled alone")
-        return await self._failed(row, self.subscriptions[row.subscription], crash)
+        return await self._failed(row, self.subscriptions[row.subscription], crash, None)
 
-    async def _patiently(self, row: Row[Any], subscription: Subscription, dry_run: bool) -> Outcome:
+    def envelope_of(self, row: Row[Any], subscription: Subscription, body: bytes | None = None) -> Envelope:
+        """What a kept message says it is (with another `body`), where the way that it came bears it out.
+
+        Raises Permanent, Newer.
+        """
+        delivery = Delivery.stored(row.exchange, row.routing_key, row.properties, row.body if body is None else body)
+        envelope = delivery.envelope()
+        delivery.check(envelope, subscription, self.service.queue(subscription))
+        return envelope
+
+    async def _patiently(self, row: Row[Any], subscription: Subscription, note: Note | None) -> Outcome:
         """Tries again at once, a few times, while nobody is to blame."""
         async for attempt in AsyncRetrying(
             retry=retry_if_exception(is_transient),
@@ -108,52 +141,62 @@ class Retrier:
             reraise=True,
         ):
             with attempt:
-                return await self._handle(row, subscription, dry_run)
+                return await self._handle(row, subscription, note)
         raise AssertionError("tenacity either returns or raises")
 
-    async def _handle(self, seen: Row[Any], subscription: Subscription, dry_run: bool) -> Outcome:
+    async def _handle(self, seen: Row[Any], subscription: Subscription, note: Note | None) -> Outcome:
         async with self.database.lent() as session:
-            session.info[DRY_RUN] = dry_run
-            await lock_key(session, subscription.name, seen.key)
+            await lock_keys(session, subscription.name, [seen.key])
             row = await read(session, seen.position)
             if row is None:
                 return Outcome("gone")
-            if subscription.on_failure == "hold" and await _is_behind(session, row):
+            if subscription.on_failure == "hold" and await is_behind(session, row):
                 return Outcome("behind")
-            envelope = self._envelope(row, subscription)
-            known = await _is_in_inbox(session, subscription.name, envelope)
-            published: tuple[str, ...] = ()
+            envelope = self.envelope_of(row, subscription)
+            known = await is_in_inbox(session, subscription.name, envelope)
             if not known:
-                published = await self._effect(session, subscription, envelope)
-            if not dry_run:
-                await close(session, subscription.name, row.position, id_=envelope.id, key=row.key, flow=envelope.flow)
-                await session.settle()
-            return Outcome("known" if known else "done", published=published)
+                await self.invocations[subscription.name].invoke(session, envelope)
+                await session.flush()
+            outcome = Outcome("known" if known else "done")
+            await close(session, subscription.name, [row])
+            if note is not None:
+                await note(session, {row.position: outcome})
+            await session.settle()
+            return outcome
 
-    async def _effect(self, session: AsyncSession, subscription: Subscription, envelope: Envelope) -> tuple[str, ...]:
-        """Runs the handler, and everything that could still go wrong at the commit."""
-        with contextlib.suppress(StoppedBeforeCall):  # a dry run goes no further
-            await self._invocations[subscription.name].invoke(session, envelope)
+    async def _handle_together(
+        self, session: LentSession, subscription: Subscription, positions: Collection[int]
+    ) -> dict[int, Outcome]:
+        of_these = [failed_message.c.subscription == subscription.name, failed_message.c.position.in_(positions)]
+        keys = await session.scalars(select(failed_message.c.key).where(*of_these))
+        await lock_keys(session, subscription.name, keys.all())
+        rows = (await session.execute(select(failed_message).where(*of_these).order_by(failed_message.c.position))).all()
+        if subscription.on_failure == "hold":
+            first = await _first_of_others(session, subscription.name, rows)
+            rows = [row for row in rows if first.get(row.key, row.position) >= row.position]
+        envelopes = {row.position: self.envelope_of(row, subscription) for row in rows}
+        seen = select(inbox.c.id).where(inbox.c.id.in_([row.id for row in rows]), inbox.c.subscription == subscription.name)
+        known = set(await session.scalars(seen))
+        for envelope in envelopes.values():
+            if envelope.id not in known:
+                await self.invocations[subscription.name].invoke(session, envelope)
         await session.flush()
-        await session.execute(text("SET CONSTRAINTS ALL IMMEDIATE"))
-        return tuple(buffered.event.contract.name for buffered in session.sync_session.info.get(BUFFER, ()))
+        await close(session, subscription.name, rows)
+        return {place: Outcome("known" if envelope.id in known else "done") for place, envelope in envelopes.items()}
 
-    def _envelope(self, row: Row[Any], subscription: Subscription) -> Envelope:
-        delivery = Delivery.stored(row.exchange, row.routing_key, row.properties, row.body)
-        envelope = delivery.envelope()
-        delivery.check(envelope, subscription, self.service.queue(subscription))
-        return envelope
-
-    async def _failed(self, row: Row[Any], subscription: Subscription, failure: Exception) -> Outcome:
+    async def _failed(self, row: Row[Any], subscription: Subscription, failure: Exception, note: Note | None) -> Outcome:
         """Writes the failure down in a transaction of its own: that of the handler is lost, and its locks with it."""
         async with self.database.transaction() as session:
-            await lock_key(session, subscription.name, row.key)
+            await lock_keys(session, subscription.name, [row.key])
             envelope = _envelope_if_known(row)
             verdict = await self.failures.again(session, subscription, row.position, envelope, failure)
             if verdict is None:
-                await release(session, subscription.name, row.key)
+                await release(session, subscription.name, [row.key])
                 return Outcome("gone")
-            return Outcome("failed", verdict)
+            outcome = Outcome("failed", verdict)
+            if note is not None:
+                await note(session, {row.position: outcome})
+            return outcome
 
     async def _next(self, subscription: str, key: str) -> int | None:
         """The head of the key, when its turn has come."""
@@ -168,11 +211,7 @@ class Retrier:
         return row.position if row is not None and row.state == "retrying" else None
 
 
-async def read(session: AsyncSession, position: int) -> Row[Any] | None:
-    return (await session.execute(select(failed_message).where(failed_message.c.position == position))).one_or_none()
-
-
-async def _is_behind(session: AsyncSession, row: Row[Any]) -> bool:
+async def is_behind(session: AsyncSession, row: Row[Any]) -> bool:
     """Whether an earlier message of its key is open. Those without an envelope have no key, and no order."""
     if not row.key:
         return False
@@ -181,7 +220,16 @@ async def _is_behind(session: AsyncSession, row: Row[Any]) -> bool:
     return bool(first != row.position)
 
 
-async def _is_in_inbox(session: AsyncSession, subscription: str, envelope: Envelope) -> bool:
+async def _first_of_others(session: AsyncSession, subscription: str, rows: Sequence[Row[Any]]) -> Mapping[str, int]:
+    """By key, the first open message that is not among these. Those without an envelope have no key, and no order."""
+    row = failed_message.c
+    theirs = [row.subscription == subscription, row.key.in_({each.key for each in rows if each.key})]
+    others = select(row.key, func.min(row.position)).where(*theirs, row.position.not_in([each.position for each in rows]))
+    return {found.key: found[1] for found in await session.execute(others.group_by(row.key))}
+
+
+async def is_in_inbox(session: AsyncSession, subscription: str, envelope: Envelope) -> bool:
+    """Whether a message took effect, or was let go."""
     seen = exists().where(inbox.c.id == envelope.id, inbox.c.subscription == subscription)
     return bool(await session.scalar(select(seen)))
 

@@ -11,6 +11,7 @@ from typing import Any
 import structlog
 from structlog.contextvars import bound_contextvars
 
+from broker._acting import ActionLoop
 from broker._batch import BatchProcessor, Effect, Processor
 from broker._calls import CallWorkers
 from broker._clock import ClockFollower
@@ -22,6 +23,7 @@ from broker._health import Consuming, Messaging
 from broker._http import application
 from broker._idempotency import IdempotencyPurge
 from broker._inbox import InboxKeeper
+from broker._keeping import Housekeeping
 from broker._listener import Listener
 from broker._loop import Loop
 from broker._metrics import Metrics
@@ -121,11 +123,14 @@ class Runtime:
         service, settings, database = self.service, self.settings, self.database
         workers = [CallWorkers(database, service.calls, settings.outside)] if service.calls else []
         timed: list[Loop] = [self._retry, Scheduler(database), *workers]
+        actions = ActionLoop(database, service, self._failures)
         names = [subscription.name for subscription in service.subscriptions]
         trust = [RevokedSessionPurge(database.engine)] if service.keeps_trust else []
         return [
             *timed,
             *trust,
+            actions,
+            Housekeeping(database, service.name, settings, actions.wake),
             self._notifier,
             ClockFollower(database.engine, lambda: _wake(timed)),
             DeadDrain(database, service, settings, self._failures),

@@ -52,5 +52,14 @@ class Settings:
     redelivery_window: timedelta = timedelta(days=7)
     """The longest time after which the broker may deliver a message once more."""
 
+    discarded_retention: timedelta = timedelta(days=30)
+    """How long a discarded message is kept, so that it can be restored."""
+
+    history_retention: timedelta = timedelta(days=400)
+    """How long it is remembered what people did about failed messages."""
+
+    dead_letter_retention: timedelta | None = None
+    """How long after its last failure a dead letter is let go by itself, as if somebody discarded it. None: never."""
+
     pool_size: int = 10
     """Database connections for handlers, commands and workers."""

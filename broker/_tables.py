@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
     DateTime,
+    ForeignKey,
     Identity,
     Index,
     Integer,
@@ -100,31 +102,42 @@ inbox = Table(
     postgresql_partition_by="RANGE (id)",
 )
 
+
+def _message() -> list[Column[Any]]:
+    """A message that failed, and what its last failure left behind."""
+    return [
+        Column("subscription", Text, nullable=False),
+        Column("id", Uuid, comment="null when the message came without a usable one"),
+        Column("state", Text, nullable=False, comment="retrying, waiting, held or dead"),
+        Column("type", Text, nullable=False),
+        Column("version", Integer, nullable=False),
+        Column("key", Text, nullable=False),
+        Column("sequence", BigInteger, nullable=False),
+        Column("flow", Uuid),
+        Column("exchange", Text, nullable=False, comment="as the broker reported it"),
+        Column("routing_key", Text, nullable=False, comment="as the broker reported it"),
+        Column("properties", JSONB, nullable=False, comment="AMQP properties and headers"),
+        Column("body", LargeBinary, nullable=False),
+        Column("error", Text, nullable=False, comment="class of the exception"),
+        Column("reason", Text, nullable=False, comment="one sentence without personal data"),
+        Column("attempts", Integer, nullable=False),
+        _timestamp("due_at", nullable=True),
+        Column("waits_for", Text, comment="replica"),
+        Column("waits_key", Text, comment="key in that replica"),
+        _timestamp("first_failed_at"),
+        _timestamp("last_failed_at"),
+        Column("stack", Text, nullable=False, server_default="", comment="where the exception came through, without values"),
+        Column("fingerprint", Text, nullable=False, server_default="", comment="groups what failed for one reason"),
+        Column("cause", Uuid, comment="id of the message whose handling published this one"),
+    ]
+
+
 # The messages that a subscription could not handle (yet).
 failed_message = Table(
     "failed_message",
     metadata,
     Column("position", BigInteger, Identity(always=True), primary_key=True, comment="order of arrival"),
-    Column("subscription", Text, nullable=False),
-    Column("id", Uuid, comment="null when the message came without a usable one"),
-    Column("state", Text, nullable=False, comment="retrying, waiting, held or dead"),
-    Column("type", Text, nullable=False),
-    Column("version", Integer, nullable=False),
-    Column("key", Text, nullable=False),
-    Column("sequence", BigInteger, nullable=False),
-    Column("flow", Uuid),
-    Column("exchange", Text, nullable=False, comment="as the broker reported it"),
-    Column("routing_key", Text, nullable=False, comment="as the broker reported it"),
-    Column("properties", JSONB, nullable=False, comment="AMQP properties and headers"),
-    Column("body", LargeBinary, nullable=False),
-    Column("error", Text, nullable=False, comment="class of the exception"),
-    Column("reason", Text, nullable=False, comment="one sentence without personal data"),
-    Column("attempts", Integer, nullable=False),
-    _timestamp("due_at", nullable=True),
-    Column("waits_for", Text, comment="replica"),
-    Column("waits_key", Text, comment="key in that replica"),
-    _timestamp("first_failed_at"),
-    _timestamp("last_failed_at"),
+    *_message(),
     UniqueConstraint("subscription", "id"),
 )
 Index(None, failed_message.c.subscription, failed_message.c.key)
@@ -135,6 +148,98 @@ Index(
     failed_message.c.waits_key,
     postgresql_where=failed_message.c.state == "waiting",
 )
+Index(None, failed_message.c.state, failed_message.c.position)
+Index(
+    "failed_message_group_idx",
+    failed_message.c.subscription,
+    failed_message.c.state,
+    failed_message.c.fingerprint,
+    failed_message.c.position,
+)
+Index("failed_message_fingerprint_idx", failed_message.c.fingerprint, failed_message.c.state, failed_message.c.position)
+Index("failed_message_type_idx", failed_message.c.type, failed_message.c.state, failed_message.c.position)
+Index("failed_message_key_idx", failed_message.c.key, failed_message.c.position)
+Index(None, failed_message.c.flow)
+Index(None, failed_message.c.id)
+Index(None, failed_message.c.last_failed_at)
+Index(
+    "failed_message_words_idx",
+    text("to_tsvector('simple', regexp_replace(fingerprint || ' ' || reason, '[^[:alnum:]]+', ' ', 'g'))"),
+    postgresql_using="gin",
+    _table=failed_message,
+)
+
+# How many failed messages of a kind there are: a trigger writes the difference that each statement made.
+failure_count = Table(
+    "failure_count",
+    metadata,
+    Column("subscription", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("fingerprint", Text, nullable=False),
+    Column("by", BigInteger, nullable=False, comment="add them up: a row is a difference"),
+)
+Index("failure_count_group_idx", failure_count.c.subscription, failure_count.c.state, failure_count.c.fingerprint)
+
+# What people did about failed messages, and asked for. `action_message` is its set, frozen when it began.
+action = Table(
+    "action",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("verb", Text, nullable=False, comment="replay, discard, restore, edit, redirect, reveal, export, import or expire"),
+    Column("state", Text, nullable=False, comment="running, done, halted or stopped"),
+    Column("asked_by", Text, nullable=False),
+    Column("why", Text, nullable=False),
+    Column("wanted", JSONB, nullable=False, comment="which messages, as they were asked for"),
+    Column("pace", JSONB, nullable=False, comment="how a replay goes about it"),
+    Column("total", Integer, nullable=False),
+    _timestamp("began_at"),
+    _timestamp("ended_at", nullable=True),
+)
+Index("action_running_idx", action.c.id, postgresql_where=action.c.state == "running")
+action_message = Table(
+    "action_message",
+    metadata,
+    Column("action", Uuid, ForeignKey(action.c.id, ondelete="CASCADE"), primary_key=True),
+    Column("place", Integer, primary_key=True),
+    Column("position", BigInteger, nullable=False),
+    Column("id", Uuid),
+    Column("subscription", Text, nullable=False),
+    Column("type", Text, nullable=False),
+    Column("key", Text, nullable=False),
+    Column("fingerprint", Text, nullable=False),
+    Column("tries", Integer, nullable=False, server_default=text("0"), comment="begun, and not yet known to have survived"),
+    Column("outcome", Text, comment="null while it is to be done"),
+    Column("detail", Text),
+    _timestamp("at", nullable=True),
+)
+Index(None, action_message.c.position)
+Index(
+    "action_message_open_idx",
+    action_message.c.action,
+    action_message.c.fingerprint,
+    action_message.c.place,
+    postgresql_where=action_message.c.outcome.is_(None),
+)
+correction = Table(
+    "correction",
+    metadata,
+    Column("position", BigInteger, primary_key=True),
+    Column("action", Uuid, ForeignKey(action.c.id, ondelete="CASCADE"), primary_key=True),
+    Column("before", LargeBinary, nullable=False, comment="the body before it was edited"),
+    Column("after", LargeBinary, nullable=False),
+)
+
+# Messages that were let go, kept for a while: they can be restored.
+discarded_message = Table(
+    "discarded_message",
+    metadata,
+    Column("position", BigInteger, primary_key=True),
+    *_message(),
+    Column("action", Uuid, nullable=False),
+    _timestamp("discarded_at"),
+)
+Index(None, discarded_message.c.id)
+Index(None, discarded_message.c.discarded_at)
 
 # A key with open failed messages. Whoever touches such a key locks this row first.
 held_key = Table(

@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from broker._clock import clock
 from broker._envelope import Envelope
-from broker._failures import close, lock_key, wake_waiting
+from broker._failures import close, lock_keys, wake_waiting
 from broker._publishing import lock_number
 from contracts.event import StateEvent
 
@@ -62,9 +62,10 @@ async def _close_superseded(session: AsyncSession, replica: type[Replica[Any]], 
     subscription = replica.__tablename__
     keys, versions = [state.envelope.subject for state in newest], [state.event.state_version for state in newest]
     failed = await session.execute(SUPERSEDED, {"keys": keys, "versions": versions, "subscription": subscription})
-    for row in failed.all():
-        await lock_key(session, subscription, row.key)
-        await close(session, subscription, row.position, id_=row.id, key=row.key, flow=row.flow)
+    rows = failed.all()
+    if rows:
+        await lock_keys(session, subscription, [row.key for row in rows])
+        await close(session, subscription, rows)
 
 
 def newest_per_key(arrived: Iterable[Arrived]) -> list[Arrived]:

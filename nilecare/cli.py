@@ -11,7 +11,7 @@ import click
 COMMANDS = {
     "administrator": ("nilecare.administrator:command", "Appoint the first platform administrator."),
     "contracts": ("nilecare.contracts:group", "Check, release and describe the events between services."),
-    "dead-letters": ("nilecare.dead_letters:group", "See, retry and discard messages that could not be handled."),
+    "dead-letters": ("nilecare.dead_letters:group", "See, try, replay, correct, discard what could not be handled."),
     "demo": ("nilecare.demo:command", "Watch a day in a hospital, while a broker and two services are killed."),
     "event-map": ("nilecare.event_map:command", "Generate docs/event-map.md, or check that it is fresh."),
     "load": ("nilecare.load:command", "Take patients, results, claims and payments from Synthea's CSV files."),

@@ -13,8 +13,11 @@ from uuid import UUID
 from sqlalchemy import Column, Identity, Integer, MetaData, Table, Text, Uuid, insert, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from broker._acting import ActionLoop
+from broker._actions import Action, Asker, Pace, Verb, begin, look
 from broker._context import uuid7
 from broker._database import Database, engine_for
+from broker._dead_letters import Filter
 from broker._delivery import Delivery
 from broker._envelope import Envelope
 from broker._failures import Failures
@@ -22,9 +25,13 @@ from broker._inbox import take
 from broker._replay import Outcome, Retrier
 from broker._retry import RetryLoop
 from broker._service import Service
+from broker._settings import Settings
 from broker._subscriptions import OnFailure, Subscription, on
 from broker._tables import failed_message, held_key
 from contracts.event import Event
+
+ASKER = Asker("amani", "the cause is repaired")
+SETTINGS = Settings(database_url="postgresql://nobody@127.0.0.1:1/nothing", amqp_url="amqp://nobody@127.0.0.1:1/")
 
 tables = MetaData()
 effect = Table(
@@ -62,6 +69,7 @@ class Desk:
     failures: Failures
     retrier: Retrier
     loop: RetryLoop
+    actions: ActionLoop
     behaviour: dict[int, Behaviour] = field(default_factory=dict)
 
     @property
@@ -110,8 +118,26 @@ class Desk:
         while await self.loop.run_once():
             pass
 
-    async def retry(self, position: int, **options: Any) -> Outcome:
-        return await self.retrier.retry(position, **options)
+    async def retry(self, position: int) -> Outcome:
+        return await self.retrier.retry(position)
+
+    async def begin(self, verb: Verb, pace: Pace | None = None, asker: Asker = ASKER, **wanted: Any) -> Action:
+        """Asks for something to be done about messages that are like that."""
+        async with self.database.transaction() as session:
+            return await begin(session, verb, Filter(**wanted), asker, pace=pace)
+
+    async def act(self, verb: Verb, pace: Pace | None = None, **wanted: Any) -> Action:
+        """Has something done about messages; gives the action as it ended."""
+        action = await self.begin(verb, pace, **wanted)
+        assert await self.actions.carry_out(action.id)
+        return await self.look(action.id)
+
+    async def look(self, id_: UUID) -> Action:
+        """An action as it stands."""
+        async with self.database.transaction() as session:
+            found = await look(session, id_)
+        assert found is not None
+        return found
 
     async def rows(self, **equal: object) -> list[Any]:
         """The failed messages, in order."""
@@ -177,7 +203,8 @@ async def make_desk(url: str, *, on_failure: OnFailure = "hold", formerly: tuple
         await connection.run_sync(tables.create_all)
     failures = Failures(service)
     retrier = Retrier(database, service, failures)
-    return Desk(database, service, failures, retrier, RetryLoop(database, service, failures), behaviour)
+    actions = ActionLoop(database, service, failures)
+    return Desk(database, service, failures, retrier, RetryLoop(database, service, failures), actions, behaviour)
 
 
 def raising(*exceptions: Exception) -> Behaviour:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import timedelta
 
 import pytest
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from broker import Later, Newer, Permanent
-from broker._dead_letters import FailedMessage, Filter, discard, find, tally
-from tests.broker.failing import Desk, make_desk
+from broker._dead_letters import FailedMessage, Filter, Group, count, find, groups, tally
+from broker._keeping import Housekeeping
+from broker._tables import failure_count
+from tests.broker.failing import SETTINGS, Desk, make_desk, raising
 
 
 @pytest.fixture
@@ -31,11 +36,11 @@ async def test_filters_select(desk: Desk) -> None:
     await desk.fail("b", 3, Later("busy"))
     first = (await found(desk))[0]
     assert [message.key for message in await found(desk)] == ["a", "a", "b"]
-    assert [message.position for message in await found(desk, state="dead")] == [dead]
+    assert [message.position for message in await found(desk, states=("dead",))] == [dead]
     assert len(await found(desk, key="a", subscription="count", type="shop.sold")) == 2
     assert [message.position for message in await found(desk, ids=(first.id,))] == [dead]
     assert [message.position for message in await found(desk, positions=(dead,), flow=first.flow)] == [dead]
-    assert await found(desk, key="a", state="retrying") == []
+    assert await found(desk, key="a", states=("retrying",)) == []
 
 
 async def test_what_lies_behind_is_counted(desk: Desk) -> None:
@@ -71,26 +76,114 @@ async def test_each_state_says_what_is_next(desk: Desk) -> None:
     assert "deploy" in steps[3]
 
 
-async def test_a_discarded_message_never_has_an_effect(desk: Desk) -> None:
-    """Discarding writes the inbox row: a redelivery is dropped; what lay behind goes on, in order."""
-    delivery, envelope = desk.message("a", 1)
+async def test_pages_follow_each_other(desk: Desk) -> None:
+    """Page after page, each message is seen once, whatever went meanwhile."""
+    positions = [await desk.fail(f"key-{number}", number, Permanent("never")) for number in range(5)]
     async with desk.database.transaction() as session:
-        await desk.failures.record(session, desk.subscription, delivery, envelope, Permanent("never"))
-    await desk.hold("a", 2)
-    position = (await desk.rows())[0].position
-    assert await discard(desk.database, position)
-    assert not await discard(desk.database, position)
-    assert await desk.consume(delivery, envelope) == "known"
-    assert await desk.consume(*desk.message("a", 3)) == "held"
+        first = await find(session, Filter(), limit=2)
+    await desk.retry(positions[1])
+    async with desk.database.transaction() as session:
+        second = await find(session, Filter(), limit=2, after=first[-1].position)
+        third = await find(session, Filter(), limit=2, after=second[-1].position)
+    assert [each.position for each in (*first, *second, *third)] == positions
+
+
+async def test_the_words_of_a_failure_are_found(desk: Desk) -> None:
+    """Words, or their beginnings, of reason or fingerprint find a message; all of them have to be there."""
+    closed = await desk.fail("a", 1, Permanent("an invoice that is closed takes no money"))
+    await desk.fail("b", 1, Permanent("a sample without a label"))
+
+    async def found_by(text: str) -> list[int]:
+        return [message.position for message in await found(desk, text=text)]
+
+    assert await found_by("closed invoice") == [closed]
+    assert await found_by("INVO takes") == [closed]
+    assert await found_by("invoice sample") == []
+    assert len(await found_by("permanent")) == 2
+    assert await found_by("!&|' ()") == []
+
+
+async def test_when_it_failed_is_found(desk: Desk) -> None:
+    """From a time on, and until before another."""
+    await desk.fail("a", 1, Permanent("never"))
+    at = (await found(desk))[0].last_failed_at
+    assert len(await found(desk, since=at, until=at + timedelta(seconds=1))) == 1
+    assert await found(desk, since=at + timedelta(seconds=1)) == []
+    assert await found(desk, until=at) == []
+
+
+async def grouped(desk: Desk, **wanted: object) -> list[Group]:
+    async with desk.database.transaction() as session:
+        return await groups(session, Filter(**wanted))  # type: ignore[arg-type]
+
+
+async def test_what_failed_for_one_reason_is_one_group(desk: Desk) -> None:
+    """The largest first; with a filter for anything else than the group itself, what is left of each is counted."""
+    desk.behaviour |= {number: raising(KeyError("Amina")) for number in (1, 2, 3)}
+    for number in (1, 2, 3):
+        await desk.retry(await desk.fail(f"key-{number}", number, Permanent("never")))
+    await desk.fail("b", 4, Permanent("never"))
+    await desk.hold("b", 5)
+    assert [(each.state, each.count) for each in await grouped(desk)] == [("retrying", 3), ("dead", 1), ("held", 1)]
+    largest = (await grouped(desk, states=("retrying",)))[0]
+    assert largest.fingerprint == "KeyError in tests.broker.failing.raising.<locals>.behave"
+    assert largest.oldest <= largest.newest
+    assert [(each.fingerprint, each.count) for each in await grouped(desk, key="key-1")] == [(largest.fingerprint, 1)]
+
+
+async def test_counts_are_true_whatever_happens(desk: Desk) -> None:
+    """What is counted as it changes equals what is there, through failing, holding, waking, discarding and going through."""
+    for number in range(20):
+        await desk.fail(f"key-{number % 4}", number, Permanent("never"))
+        await desk.hold(f"key-{number % 4}", 100 + number)
+    for row in (await desk.rows())[:10]:
+        await desk.retry(row.position)
     await desk.run()
-    assert await desk.effects("a") == [2, 3]
-    assert await desk.held_keys() == 0
+    keeping = Housekeeping(desk.database, "desk", SETTINGS, lambda: None)
+    for _ in range(2):
+        async with desk.database.transaction() as session:
+            counted = {(each.state, each.fingerprint): each.count for each in await groups(session, Filter())}
+            assert await count(session, Filter()) == len(await desk.rows())
+        there = Counter((row.state, row.fingerprint) for row in await desk.rows())
+        assert counted == there
+        await keeping.run_once()
+    assert await desk.count(failure_count) == len(there)
 
 
-async def test_discard_and_retry_at_once_agree(desk: Desk) -> None:
-    """A discard and a retry of one message at the same time: one of them wins, and the key is free."""
-    position = await desk.fail("a", 1, Permanent("never"))
-    let_go, outcome = await asyncio.gather(discard(desk.database, position), desk.retry(position))
-    assert let_go == (outcome.result == "gone")
-    assert await desk.effects("a") == ([] if let_go else [1])
-    assert (await desk.rows(), await desk.held_keys()) == ([], 0)
+async def test_finding_reads_no_more_when_there_are_many(desk: Desk) -> None:
+    """A page, the groups, a count and a search read as many rows of twenty thousand as of twenty."""
+    position = await desk.fail("a", 1, Permanent("an invoice that is closed takes no money"))
+    rare = await desk.fail("rare", 2, Permanent("a sample without a label"))
+    async with desk.database.engine.begin() as connection:
+        await connection.execute(MANY, {"position": position})
+    async with desk.database.engine.connect() as connection:
+        await (await connection.execution_options(isolation_level="AUTOCOMMIT")).execute(text("VACUUM ANALYZE"))
+    flow = (await desk.rows(position=rare))[0].flow
+    pages = [Filter(states=("dead",)), Filter(text="lab"), Filter(key="rare"), Filter(flow=flow), Filter(positions=(rare,))]
+    for wanted in pages:
+        async with desk.database.transaction() as session:
+            before = await rows_read(session)
+            page = await find(session, wanted, limit=50)
+            assert (len(page), await rows_read(session) - before <= 200) == (50 if wanted.states else 1, True), wanted
+    async with desk.database.transaction() as session:
+        before = await rows_read(session)
+        assert [each.count for each in await groups(session, Filter(states=("dead",)))] == [20_002]
+        assert await count(session, Filter()) == 20_002
+        assert await rows_read(session) - before <= 10
+
+
+async def rows_read(session: AsyncSession) -> int:
+    """Rows of `failed_message` that this connection has read, as far as PostgreSQL has not summed them up elsewhere."""
+    read = text("SELECT seq_tup_read + idx_tup_fetch FROM pg_stat_xact_user_tables WHERE relname = 'failed_message'")
+    return int(await session.scalar(read) or 0)
+
+
+MANY = text(
+    """
+    INSERT INTO backbone.failed_message (subscription, id, state, type, version, key, sequence, exchange, routing_key,
+        properties, body, error, reason, attempts, first_failed_at, last_failed_at, fingerprint)
+    SELECT subscription, gen_random_uuid(), state, type, version, 'key-' || number, sequence, exchange, routing_key,
+        properties, body, error, reason, attempts, first_failed_at, last_failed_at, fingerprint
+    FROM backbone.failed_message, generate_series(1, 20000) AS number WHERE position = :position
+    """
+)

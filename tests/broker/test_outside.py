@@ -41,6 +41,7 @@ from broker._envelope import Envelope
 from broker._failures import Failures
 from broker._outside import DRY_RUN, IfUnknown, Outside, calls_in
 from broker._replay import Retrier
+from broker._trial import attempt
 from contracts.event import Event
 from tests.scratch import Databases
 
@@ -208,8 +209,8 @@ async def test_dry_run_stops(till: Database, provider: Provider) -> None:
             await call(session, charge, Charge(amount=1), key="k")
 
 
-async def test_dry_run_of_a_retry(till: Database, provider: Provider) -> None:
-    """Trying a kept message in a dry run goes well up to its call to the outside, and asks for none."""
+async def test_trying_stops_before_a_call(till: Database, provider: Provider) -> None:
+    """Trying a kept message goes well up to its call to the outside, names it, and asks for none."""
     charge = provider.declare(SEND_AGAIN)
     handlers = types.ModuleType("handlers_under_test")
 
@@ -231,8 +232,9 @@ async def test_dry_run_of_a_retry(till: Database, provider: Provider) -> None:
     async with till.transaction() as session:
         await Failures(service).record(session, service.subscriptions[0], kept, envelope, Later("busy"))
     position = await value(till, "SELECT position FROM backbone.failed_message")
-    tried = await Retrier(till, service).retry(position, dry_run=True)
-    assert (tried.result, tried.published, await states(till)) == ("done", ("charge.done",), [])
+    trial = await attempt(Retrier(till, service), position)
+    assert (trial.result, trial.published, trial.stopped_before) == ("takes effect", {"charge.done": 1}, charge.name)
+    assert await states(till) == []
     assert (await Retrier(till, service).retry(position)).result == "done"
     assert await states(till) == ["pending"]
 

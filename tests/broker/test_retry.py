@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 from sqlalchemy import insert, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from broker import Later, Newer, Permanent, clock, publish
+from broker import Later, Newer, Permanent, clock
 from broker._context import uuid7
 from broker._inbox import take
 from broker._renames import follow_rename
 from broker._retry import CRASHES, RetryLoop
-from broker._tables import attempt, inbox, outbox
-from tests.broker.failing import Counted, Desk, Sold, effect, make_desk, raising
+from broker._tables import attempt, inbox
+from tests.broker.failing import Desk, Sold, effect, make_desk, raising
 
 
 @pytest.fixture
@@ -107,23 +107,6 @@ async def test_what_had_its_effect_is_closed_without_another(desk: Desk) -> None
     assert (await desk.retry((await desk.rows())[0].position)).result == "known"
     assert await desk.effects("a") == [1]
     assert await desk.rows() == []
-
-
-async def test_a_dry_run_changes_nothing(desk: Desk) -> None:
-    """A dry run says what would happen and be published, and leaves everything as it was."""
-
-    async def publishes(event: Sold, session: AsyncSession) -> None:
-        publish(session, Counted(item=event.item))
-
-    desk.behaviour[1] = publishes
-    position = await desk.fail("a", 1, Permanent("never"))
-    before = await desk.rows()
-    outcome = await desk.retry(position, dry_run=True)
-    assert (outcome.result, outcome.published) == ("done", ("desk.counted",))
-    desk.behaviour[1] = raising(KeyError("Amina"))
-    assert (await desk.retry(position, dry_run=True)).result == "failed"
-    assert await desk.rows() == before
-    assert (await desk.effects("a"), await desk.count(inbox), await desk.count(outbox)) == ([], 0, 0)
 
 
 async def test_a_message_behind_another_is_not_tried(desk: Desk) -> None:

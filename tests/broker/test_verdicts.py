@@ -9,7 +9,8 @@ from pydantic import BaseModel, ValidationError
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 
 from broker import Later, RuleBroken
-from broker._verdicts import FIRST_PAUSE, LONGEST_PAUSE, MAX_ATTEMPTS, classify, is_transient, pause_after, reason_of
+from broker._evidence import reason_of
+from broker._verdicts import FIRST_PAUSE, LONGEST_PAUSE, MAX_ATTEMPTS, classify, is_transient, pause_after
 
 
 class Person(BaseModel):

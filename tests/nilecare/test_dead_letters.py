@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shlex
 from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from sqlalchemy import delete, update
 
-from broker import Permanent
+from broker import Permanent, RuleBroken
 from broker._context import uuid7
-from nilecare import dead_letters, dead_letters_selection
+from broker._tables import failed_message
+from nilecare import dead_letters
+from nilecare.dead_letters import selection
 from tests.broker.failing import Desk, make_desk, raising
 
 
@@ -20,18 +25,20 @@ from tests.broker.failing import Desk, make_desk, raising
 async def desk(database: Callable[..., Awaitable[str]], monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Desk]:
     url = await database()
     desk = await make_desk(url)
-    monkeypatch.setattr(dead_letters_selection, "services", lambda: [desk.service])
+    monkeypatch.setattr(selection, "services", lambda: [desk.service])
     monkeypatch.delenv("NILECARE_SECRET", raising=False)
     monkeypatch.setenv("NILECARE_DATABASE_URL", url)
     monkeypatch.setenv("NILECARE_AMQP_URL", "amqp://nobody@127.0.0.1:1/")
+    monkeypatch.setenv("NILECARE_OPERATOR", "amani")
     yield desk
     await desk.database.close()
 
 
-async def run(*arguments: str) -> Result:
-    """The command, in a thread, since it brings an event loop of its own."""
-    command = ["--service", "desk"]
-    return await asyncio.to_thread(CliRunner().invoke, dead_letters.group, [arguments[0], *command, *arguments[1:]])
+async def run(*arguments: str, answer: str | None = None) -> Result:
+    """The command, in a thread, since it brings an event loop of its own. `answer`: what is typed when it asks."""
+    named = [] if arguments[0] in ("edit", "redirect") else ["--service", "desk"]
+    words = [arguments[0], *named, *arguments[1:]]
+    return await asyncio.to_thread(CliRunner().invoke, dead_letters.group, words, answer)
 
 
 async def json_of(*arguments: str) -> Any:
@@ -44,69 +51,178 @@ async def test_a_person_sees_what_and_why(desk: Desk) -> None:
     """The list names the message, its reason, how many lie behind it, and the next command."""
     position = await desk.fail("a", 1, Permanent("an invoice that is closed takes no money"))
     await desk.hold("a", 2)
-    output = (await run("list")).output
+    output = (await run("list", "--state", "any")).output
     assert f"desk/{position}" in output
     assert "Permanent: an invoice that is closed takes no money" in output
     assert "1 dead, 1 held; the dead ones block 1 message behind them" in output
     assert f"nilecare dead-letters show --id desk/{position}" in output
     shown = (await run("show", "--id", f"desk/{position}")).output
     assert "somebody must act" in shown
-    assert f"nilecare dead-letters retry --dry-run --id desk/{position}" in shown
+    assert f"nilecare dead-letters try --id desk/{position}" in shown
+
+
+async def test_dead_ones_unless_one_says_otherwise(desk: Desk) -> None:
+    """What goes on by itself is shown to whoever asks for it."""
+    await desk.fail("a", 1, Permanent("never"))
+    await desk.hold("a", 2)
+    assert [each["state"] for each in await json_of("list")] == ["dead"]
+    assert [each["state"] for each in await json_of("list", "--state", "held")] == ["held"]
+    assert [each["state"] for each in await json_of("list", "--state", "any")] == ["dead", "held"]
 
 
 async def test_nothing_failed(desk: Desk) -> None:
     """An empty list says so, in words and as JSON."""
     assert (await run("list")).output == "no failed messages\n"
+    assert (await run("groups")).output == "no failed messages\n"
     assert await json_of("list") == []
 
 
-async def test_bodies_are_shown_only_on_request(desk: Desk) -> None:
-    """Neither list nor show prints a body or properties without --with-body."""
-    await desk.fail("a", 4711, Permanent("never"))
-    for arguments in (("list",), ("show",), ("list", "--json"), ("show", "--json")):
-        assert '"number"' not in (await run(*arguments)).output
-        assert "cloudEvents" not in (await run(*arguments)).output
-    assert '{"item":"a","number":4711}' in (await run("show", "--with-body")).output
-    assert (await json_of("show", "--with-body"))[0]["body"] == '{"item":"a","number":4711}'
+async def test_pages(desk: Desk) -> None:
+    """A page says how many there are and what the next one is asked for with."""
+    positions = [await desk.fail(f"key-{number}", number, Permanent("never")) for number in range(3)]
+    first = (await run("list", "--limit", "2")).output
+    assert f"desk has 3: the next page is --after desk/{positions[1]}" in first
+    second = await json_of("list", "--limit", "2", "--after", f"desk/{positions[1]}")
+    assert [each["position"] for each in second] == [positions[2]]
 
 
-async def test_retry_reports_and_takes_the_rest_along(desk: Desk) -> None:
-    """A dry run changes nothing; a retry takes effect and lets what lies behind follow; a failure ends with status 1."""
+async def test_groups_come_with_the_command_that_replays_them(desk: Desk) -> None:
+    """The largest first; what it prints can be typed."""
+    for number in range(3):
+        await desk.fail(f"key-{number}", number, Permanent("a sample without a label"))
+    await desk.fail("b", 9, RuleBroken())
+    output = (await run("groups")).output
+    assert "4 messages for 2 reasons" in output
+    assert output.index("a sample without a label") < output.index("RuleBroken")
+    command = output.splitlines()[-1].partition("nilecare dead-letters ")[2].replace("…", "cured")
+    arguments = shlex.split(command)
+    result = await asyncio.to_thread(CliRunner().invoke, dead_letters.group, [*arguments, "--yes"])
+    assert (result.exit_code, len(await desk.rows())) == (0, 1)
+
+
+async def test_bodies_are_shown_masked_and_whole_only_to_who_says_why(desk: Desk) -> None:
+    """No list prints a body; show masks what is personal; whoever reveals it is written down."""
+    position = await desk.fail("a", 4711, Permanent("never"))
+    async with desk.database.transaction() as session:
+        await session.execute(update(failed_message).values(body=b'{"item":"a","number":4711,"name":"Amina"}'))
+    for arguments in (("list",), ("show",), ("groups",), ("list", "--json"), ("show", "--json")):
+        assert "Amina" not in (await run(*arguments)).output
+    assert '"name": "•••"' in (await run("show")).output
+    assert (await run("show", "--reveal")).exit_code == 2
+    assert '"name":"Amina"' in (await run("show", "--reveal", "--why", "the clinic called")).output
+    assert [(each["verb"], each["asked_by"], each["why"]) for each in await json_of("history")] == [
+        ("reveal", "amani", "the clinic called")
+    ]
+    (shown,) = await json_of("show", "--id", f"desk/{position}")
+    assert [(past["verb"], past["by"], past["outcome"]) for past in shown["past"]] == [("reveal", "amani", "shown")]
+
+
+async def test_trying_says_what_would_happen(desk: Desk) -> None:
+    """Rows by table; status 1 when a replay would not end it. Nothing is changed."""
+    desk.behaviour[2] = raising(KeyError("x"))
+    well = await desk.fail("a", 1, Permanent("never"))
+    ill = await desk.fail("b", 2, Permanent("never"))
+    tried = await run("try", "--id", f"desk/{well}")
+    assert (tried.exit_code, tried.output) == (0, f"desk/{well}  would take effect, writes effect (1 inserted)\n")
+    tried = await run("try", "--id", f"desk/{ill}")
+    assert tried.exit_code == 1
+    assert "fails otherwise: KeyError" in tried.output
+    assert (await desk.effects("a"), len(await desk.rows())) == ([], 2)
+
+
+async def test_replay_shows_its_plan_asks_and_takes_the_rest_along(desk: Desk) -> None:
+    """Nothing is done without a yes; then what lies behind follows; a failure ends with status 1."""
     desk.behaviour[3] = raising(Permanent("never"), Permanent("never"))
-    position = await desk.fail("a", 1, Permanent("never"))
+    await desk.fail("a", 1, Permanent("never"))
     await desk.hold("a", 2)
     await desk.fail("b", 3, Permanent("never"))
-    dry = await run("retry", "--id", f"desk/{position}", "--dry-run")
-    assert (dry.exit_code, await desk.effects("a")) == (0, [])
-    assert "would take effect" in dry.output
-    done = await json_of("retry", "--id", f"desk/{position}")
-    assert [(each["result"], each["followed"]) for each in done] == [("done", 1)]
+    refused = await run("replay", "--why", "cured", answer="n\n")
+    assert (refused.exit_code, await desk.effects("a")) == (2, [])
+    assert "2  " in refused.output
+    assert "of each reason 1 first, then 10, then the rest" in refused.output
+    assert "replay 2 messages?" in refused.output
+    (done,) = await json_of("replay", "--key", "a", "--why", "cured", "--yes")
+    assert (done["state"], done["outcomes"]) == ("done", {"took effect": 1})
     assert await desk.effects("a") == [1, 2]
-    failed = await run("retry", "--key", "b")
+    failed = await run("replay", "--key", "b", "--why", "cured", "--yes")
     assert failed.exit_code == 1
-    assert "failed again (dead): Permanent: never" in failed.output
+    action = failed.output.rpartition("--action ")[2].strip()
+    (history,) = await json_of("history", "--action", action)
+    assert [each["outcome"] for each in history["messages"]] == ["failed otherwise"]
+    assert "Permanent: never" in history["messages"][0]["detail"]
 
 
-async def test_many_are_asked_for_clearly(desk: Desk) -> None:
-    """Retrying or discarding more than one message needs --all or explicit ids."""
-    await desk.fail("a", 1, Permanent("never"))
-    await desk.fail("b", 1, Permanent("never"))
-    for verb in ("retry", "discard"):
-        refused = await run(verb, "--state", "dead")
-        assert (refused.exit_code, len(await desk.rows())) == (2, 2)
-        assert refused.output == "Error: that selects 2 messages: say --all, or name them with --id\n"
-    assert [each["discarded"] for each in await json_of("discard", "--state", "dead", "--all")] == [True, True]
-    assert await desk.rows() == []
-
-
-async def test_discard_lets_the_rest_go_on(desk: Desk) -> None:
-    """Discarding one message by its event's id frees its key."""
+async def test_discard_and_restore(desk: Desk) -> None:
+    """What was let go can be taken back, by the action that let it go."""
     await desk.fail("a", 1, Permanent("never"))
     await desk.hold("a", 2)
-    result = await run("discard", "--id", str((await desk.rows())[0].id))
-    assert "discarded; 1 behind it go on when desk runs" in result.output
+    (let_go,) = await json_of("discard", "--id", str((await desk.rows())[0].id), "--why", "sent twice", "--yes")
+    assert let_go["outcomes"] == {"discarded": 1}
     await desk.run()
     assert await desk.effects("a") == [2]
+    result = await run("restore", "--action", let_go["id"], "--why", "it was not", "--yes")
+    assert (result.exit_code, [row.state for row in await desk.rows()]) == (0, ["dead"])
+    assert (await run("restore", "--action", let_go["id"], "--why", "again", "--yes")).exit_code == 2
+
+
+async def test_editing(desk: Desk) -> None:
+    """Fields by --set, a whole body by --file; a wrong one is refused in one line."""
+    position = await desk.fail("a", 1, Permanent("never"))
+    named = ("--id", f"desk/{position}", "--why", "the number was wrong")
+    assert (await run("edit", *named, "--set", "number=5")).exit_code == 0
+    assert (await desk.rows())[0].body == b'{"item":"a","number":5}'
+    result = await run("edit", *named, "--file", "-", answer='{"item":"a","number":6}')
+    assert (result.exit_code, (await desk.rows())[0].body) == (0, b'{"item":"a","number":6}')
+    for wrong, words in (
+        ("number=many", "is not JSON"),
+        ('number="many"', "number (int_parsing)"),
+        ("item.x=1", "no field item.x"),
+    ):
+        refused = await run("edit", *named, "--set", wrong)
+        assert (refused.exit_code, words in refused.output) == (2, True), refused.output
+    (shown,) = await json_of("show")
+    assert [json.loads(before)["number"] for before in shown["before"]] == [1, 5]
+
+
+async def test_an_editor_shows_what_is_masked(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a person leaves masked stays; leaving all as it is changes nothing."""
+    position = await desk.fail("a", 1, Permanent("never"))
+    named = ("edit", "--id", f"desk/{position}", "--why", "the number was wrong")
+    monkeypatch.setattr("click.edit", lambda shown, extension: shown)
+    assert "nothing was changed" in (await run(*named)).output
+    monkeypatch.setattr("click.edit", lambda shown, extension: shown.replace('"number": 1', '"number": 7'))
+    assert (await run(*named)).exit_code == 0
+    assert (await desk.rows())[0].body == b'{"item":"a","number":7}'
+
+
+async def test_redirecting(desk: Desk) -> None:
+    """After a rename, a message finds the subscription that goes on."""
+    position = await desk.fail("a", 1, Permanent("never"))
+    async with desk.database.transaction() as session:
+        await session.execute(update(failed_message).values(subscription="former"))
+    assert "has no subscription former: redirect it" in (await run("try")).output
+    named = ("redirect", "--id", f"desk/{position}", "--why", "renamed")
+    assert (await run(*named, "--to", "nowhere")).exit_code == 2
+    assert (await run(*named, "--to", "count")).exit_code == 0
+    assert (await run("replay", "--why", "renamed", "--yes")).exit_code == 0
+    assert await desk.effects("a") == [1]
+
+
+async def test_out_and_in_again(desk: Desk, tmp_path: Path) -> None:
+    """Exported, discarded and imported, a message is a dead letter again; a second import changes nothing."""
+    await desk.fail("a", 1, Permanent("never"))
+    file = tmp_path / "messages.jsonl"
+    assert (await run("export", "--out", str(file), "--why", "for the vendor")).exit_code == 0
+    async with desk.database.transaction() as session:
+        await session.execute(delete(failed_message))
+    result = await run("import", str(file), "--why", "back from the vendor")
+    assert result.exception is None, repr(result.exception)
+    assert result.output == "desk: 1 imported, 0 known already, 0 of subscriptions that it does not have\n"
+    assert [row.state for row in await desk.rows()] == ["dead"]
+    assert (await json_of("import", str(file), "--why", "again"))["known"] == 1
+    file.write_text(file.read_text() + "Amina\n")
+    refused = await run("import", str(file), "--why", "again")
+    assert (refused.exit_code, "line 2" in refused.output, "Amina" in refused.output) == (2, True, False)
 
 
 @pytest.mark.parametrize(
@@ -114,7 +230,16 @@ async def test_discard_lets_the_rest_go_on(desk: Desk) -> None:
     [
         (("show", "--id", "nonsense"), "neither like billing/17 nor an event's id"),
         (("show", "--id", str(uuid7())), "no failed message is like that"),
-        (("retry", "--id", "desk/99"), "no failed message is like that"),
+        (("try", "--id", "desk/99"), "no failed message is like that"),
+        (("replay", "--id", "desk/99", "--why", "x"), "no failed message is like that"),
+        (("replay",), "Missing option '--why'"),
+        (("discard", "--why", " "), "say why"),
+        (("history", "--action", str(uuid7())), "there is no action"),
+        (("resume", str(uuid7())), "there is no action"),
+        (("list", "--since", "yesterday"), "neither a moment like"),
+        (("list", "--after", str(uuid7())), "say which service"),
+        (("export", "--why", "x"), "say either --out FILE or --to-queue NAME"),
+        (("edit", "--id", "cellar/1", "--why", "x", "--set", "a=1"), "there is no service cellar"),
         (("list", "--state", "tired"), "'tired' is not one of"),
         (("list", "--flow", "x"), "not a valid UUID"),
         (("list", "--limit", "0"), "not in the range"),

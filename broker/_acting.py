@@ -1,0 +1,317 @@
+"""Carrying out what people asked for: replays with a canary, discards, restores; resumed where a killed process left them.
+
+A database lock per action sees to it that one process carries it out at a time. Nothing depends on that: whatever two of them
+did at once, each message takes effect once, and each outcome is written in the transaction that makes it true.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+import structlog
+from sqlalchemy import func, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from broker._actions import Action, Part, Result, State, end, look, note
+from broker._clock import clock
+from broker._corrections import discard, restore
+from broker._database import Database
+from broker._failures import Failures
+from broker._loop import Loop
+from broker._publishing import lock_number
+from broker._replay import Outcome, Retrier
+from broker._service import Service
+from broker._tables import action, action_message
+
+log = structlog.get_logger("nilecare.backbone")
+
+TOGETHER = 100
+"""Messages that are handled in one transaction, once the first of their kind went well."""
+
+CRASHES = 3
+"""Attempts that may end with the process before a message is given up."""
+
+RESULTS: Mapping[str, Result] = {"done": "took effect", "known": "had taken effect", "gone": "gone", "foreign": "foreign"}
+
+Teller = Callable[[Mapping[int, Result]], Awaitable[None]]
+"""Is told of outcomes, by position, as they come."""
+
+
+async def _silent(outcomes: Mapping[int, Result]) -> None:
+    """Nobody listens."""
+
+
+@dataclass(slots=True)
+class _Cause:
+    """One fingerprint of a replay: how many of its messages were tried, and whether its cure was none."""
+
+    fingerprint: str
+    tried: int
+    is_given_up: bool
+
+
+class Metronome:
+    """Keeps to `rate` beats a second; None is no rate. A late beat moves those after it: nothing is caught up with."""
+
+    def __init__(
+        self,
+        rate: float | None,
+        now: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._between = 0.0 if rate is None else 1 / rate
+        self._now, self._sleep = now, sleep
+        self._next = now()
+
+    async def beat(self) -> None:
+        """Comes back when the next may be done."""
+        if self._between:
+            await self._sleep(max(0.0, self._next - self._now()))
+            self._next = max(self._next, self._now()) + self._between
+
+
+class ActionLoop(Loop):
+    """Carries out the actions that run in one service's database. Every copy of the service may run it."""
+
+    def __init__(self, database: Database, service: Service, failures: Failures, *, interval: float = 2.0) -> None:
+        super().__init__(f"{service.name}.actions", interval=interval)
+        self._database = database
+        self._retrier = Retrier(database, service, failures)
+
+    async def run_once(self) -> bool:
+        """Carries out what runs and nobody else has in hand; False, since nothing is left then."""
+        async with self._database.transaction() as session:
+            running = list(await session.scalars(select(action.c.id).where(action.c.state == "running").order_by(action.c.id)))
+        for id_ in running:
+            if not self.stopping and await self.carry_out(id_):
+                log.info("action.carried_out", service=self._retrier.service.name, action=str(id_))
+        return False
+
+    async def carry_out(self, id_: UUID, tell: Teller = _silent) -> bool:
+        """Carries one action out, from where it stands; False when another process has it in hand.
+
+        Comes back early when the loop is stopped, or somebody stops the action. Raises only what tells that the database is
+        out of reach.
+        """
+        async with self._alone(id_) as is_alone:
+            if not is_alone:
+                return False
+            async with self._database.transaction() as session:
+                found = await look(session, id_)
+            if found is None or found.state != "running":
+                return True
+            run = _Run(self._database, self._retrier, found, lambda: self.stopping, tell)
+            state = await (run.replay() if found.verb == "replay" else run.change())
+            if state is not None:
+                async with self._database.transaction() as session:
+                    await end(session, id_, state)
+            return True
+
+    @contextlib.asynccontextmanager
+    async def _alone(self, id_: UUID) -> AsyncIterator[bool]:
+        number = lock_number("action", str(id_))
+        async with self._database.engine.connect() as opened:
+            connection = await opened.execution_options(isolation_level="AUTOCOMMIT")
+            is_alone = bool(await connection.scalar(select(func.pg_try_advisory_lock(number))))
+            try:
+                yield is_alone
+            finally:
+                if is_alone:
+                    await connection.scalar(select(func.pg_advisory_unlock(number)))
+
+
+class _Run:
+    """One action in this process's hands."""
+
+    def __init__(
+        self, database: Database, retrier: Retrier, action_: Action, is_stopping: Callable[[], bool], tell: Teller
+    ) -> None:
+        self._database, self._retrier, self._action = database, retrier, action_
+        self._is_stopping, self._tell = is_stopping, tell
+        self._metronome = Metronome(action_.pace.rate)
+
+    async def change(self) -> State | None:
+        """Discards, or restores, one message after the other. Gives the state that it ended in; None when it was broken off."""
+        work = restore if self._action.verb == "restore" else discard
+        while parts := await self._open():
+            for part in parts:
+                if not await self._goes_on():
+                    return None
+                async with self._database.transaction() as session:
+                    result = await work(session, part.position, self._action.id)
+                    await note(session, self._action.id, {part.position: (result, None)})
+                await self._tell({part.position: result})
+        return "done"
+
+    async def replay(self) -> State | None:
+        """Tries the first of each fingerprint, a few more, then the rest; what lies behind others once more at the end."""
+        causes = await self._causes()
+        pace = self._action.pace
+        for upto in (pace.canary, pace.canary + pace.few):
+            for cause in causes:
+                while cause.tried < upto and not cause.is_given_up:
+                    found = await self._open(cause.fingerprint, limit=1)
+                    if not found:
+                        break
+                    if not await self._goes_on():
+                        return None
+                    if not await self._try(found[0], cause, is_first=True):
+                        break
+        by_name = {cause.fingerprint: cause for cause in causes}
+        progress = True
+        while progress:
+            progress, after = False, 0
+            while parts := await self._open(after=after, limit=TOGETHER):
+                if not await self._goes_on():
+                    return None
+                after = parts[-1].place
+                progress = await self._try_all(parts, by_name) or progress
+        for part in await self._open(limit=self._action.total):
+            await self._note(part, "behind", None)
+        return "halted" if any(cause.is_given_up for cause in causes) else "done"
+
+    async def _try_all(self, parts: Sequence[Part], causes: Mapping[str, _Cause]) -> bool:
+        """Tries these together where that can be, else one by one; says whether anything came of it."""
+        ended: set[int] = set()
+        if self._action.pace.rate is None:
+            for name in dict.fromkeys(part.subscription for part in parts):
+                together = [part for part in parts if part.subscription == name and not part.tries]
+                if len(together) > 1 and name in self._retrier.subscriptions:
+                    ended |= await self._try_together(name, together)
+        progress = bool(ended)
+        for part in parts:
+            cause = causes[part.fingerprint]
+            if part.position in ended or cause.is_given_up:
+                continue
+            if not await self._goes_on():
+                break
+            progress = await self._try(part, cause) or progress
+        return progress
+
+    async def _try_together(self, subscription: str, parts: Sequence[Part]) -> set[int]:
+        await self._begin(parts)
+
+        async def write(session: AsyncSession, outcomes: Mapping[int, Outcome]) -> None:
+            await self._write(session, {position: RESULTS[outcome.result] for position, outcome in outcomes.items()})
+
+        outcomes = await self._retrier.retry_together(subscription, [part.position for part in parts], write)
+        await self._survived([part for part in parts if part.position not in outcomes])
+        if outcomes:
+            await self._tell({position: RESULTS[outcome.result] for position, outcome in outcomes.items()})
+            await self._retrier.follow_all(subscription, {part.key for part in parts if part.position in outcomes})
+        return set(outcomes)
+
+    async def _try(self, part: Part, cause: _Cause, *, is_first: bool = False) -> bool:
+        """Tries one message; False when it lies behind another."""
+        if not is_first:
+            await self._metronome.beat()
+        if part.tries >= CRASHES:
+            await self._retrier.give_up(part.position, CRASHES)
+            await self._note(part, "failed again", f"ended the process {CRASHES} times")
+            await self._give_up(cause)
+            return True
+        await self._begin([part])
+        told: dict[int, Result] = {}
+
+        async def write(session: AsyncSession, outcomes: Mapping[int, Outcome]) -> None:
+            for position, outcome in outcomes.items():
+                result, detail = _result(outcome, cause.fingerprint)
+                told[position] = result
+                await note(session, self._action.id, {position: (result, detail)})
+
+        outcome = await self._retrier.retry(part.position, write)
+        if outcome.result == "behind":
+            await self._survived([part])
+            return False
+        cause.tried += 1
+        if outcome.result in ("gone", "foreign"):
+            await self._note(part, RESULTS[outcome.result], None)
+        else:
+            await self._tell(told)
+        if outcome.result == "failed":
+            result, _ = _result(outcome, cause.fingerprint)
+            if result == "failed again" or is_first:
+                await self._give_up(cause)
+        elif outcome.result == "done":
+            await self._retrier.follow(part.subscription, part.key)
+        return True
+
+    async def _give_up(self, cause: _Cause) -> None:
+        """The cure was none: the others of this fingerprint are left as they are."""
+        cause.is_given_up = True
+        part = action_message.c
+        async with self._database.transaction() as session:
+            await session.execute(
+                update(action_message)
+                .where(part.action == self._action.id, part.fingerprint == cause.fingerprint, part.outcome.is_(None))
+                .values(outcome="not tried", detail="others of its kind failed again", at=clock.now())
+            )
+
+    async def _causes(self) -> list[_Cause]:
+        """The fingerprints of the set, with what an earlier process has learned of them; one that it had to give up is."""
+        part = action_message.c
+        failed, otherwise = (func.count().filter(part.outcome == result) for result in ("failed again", "failed otherwise"))
+        counted = select(part.fingerprint, func.count(part.outcome), failed, otherwise).where(part.action == self._action.id)
+        async with self._database.transaction() as session:
+            rows = await session.execute(counted.group_by(part.fingerprint).order_by(func.min(part.place)))
+        first = self._action.pace.canary + self._action.pace.few
+        causes = [_Cause(name, tried, failed > 0 or (other > 0 and tried <= first)) for name, tried, failed, other in rows]
+        for cause in causes:
+            if cause.is_given_up:
+                await self._give_up(cause)
+        return causes
+
+    async def _open(self, fingerprint: str | None = None, *, after: int = 0, limit: int = TOGETHER) -> list[Part]:
+        part = action_message.c
+        query = select(action_message).where(part.action == self._action.id, part.outcome.is_(None), part.place > after)
+        if fingerprint is not None:
+            query = query.where(part.fingerprint == fingerprint)
+        async with self._database.transaction() as session:
+            rows = await session.execute(query.order_by(part.place).limit(limit))
+            return [Part(**row) for row in rows.mappings()]
+
+    async def _goes_on(self) -> bool:
+        """Whether neither this process nor the action was stopped."""
+        if self._is_stopping():
+            return False
+        async with self._database.transaction() as session:
+            state = await session.scalar(select(action.c.state).where(action.c.id == self._action.id))
+        return state == "running"
+
+    async def _begin(self, parts: Sequence[Part]) -> None:
+        """Writes down that these are about to be tried: one that ends the process is found out by that."""
+        await self._count_tries(parts, 1)
+
+    async def _survived(self, parts: Sequence[Part]) -> None:
+        await self._count_tries(parts, -1)
+
+    async def _count_tries(self, parts: Sequence[Part], by: int) -> None:
+        part = action_message.c
+        places = [each.place for each in parts]
+        async with self._database.transaction() as session:
+            await session.execute(
+                update(action_message)
+                .where(part.action == self._action.id, part.place.in_(places))
+                .values(tries=action_message.c.tries + by)
+            )
+
+    async def _note(self, part: Part, result: Result, detail: str | None) -> None:
+        async with self._database.transaction() as session:
+            await note(session, self._action.id, {part.position: (result, detail)})
+        await self._tell({part.position: result})
+
+    async def _write(self, session: AsyncSession, results: Mapping[int, Result]) -> None:
+        await note(session, self._action.id, {position: (result, None) for position, result in results.items()})
+
+
+def _result(outcome: Outcome, fingerprint: str) -> tuple[Result, str | None]:
+    if outcome.verdict is None:
+        return RESULTS[outcome.result], None
+    evidence = outcome.verdict.evidence
+    same = evidence.fingerprint == fingerprint
+    return "failed again" if same else "failed otherwise", f"{outcome.verdict.state}: {evidence.error}: {evidence.reason}"

@@ -1,0 +1,192 @@
+"""What people do about failed messages, written down: who, when, which messages, why, and what became of each.
+
+The messages of an action are chosen once, when it begins. What is done to many is carried out one after the other by
+`broker._acting`, and goes on where it was after the process was killed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from datetime import datetime
+from typing import Any, Literal
+from uuid import UUID
+
+from sqlalchemy import Row, Table, func, insert, literal, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from broker._clock import clock
+from broker._context import uuid7
+from broker._dead_letters import Filter, among
+from broker._tables import action, action_message, discarded_message, failed_message
+
+Verb = Literal["replay", "discard", "restore", "edit", "redirect", "reveal", "export", "import", "expire"]
+State = Literal["running", "done", "halted", "stopped"]
+Result = Literal[
+    "took effect", "had taken effect", "failed again", "failed otherwise", "behind", "gone", "foreign", "not tried",
+    "discarded", "restored", "edited", "redirected", "shown", "exported", "imported",
+]  # fmt: skip
+"""failed again: for the reason that was meant to be cured. not tried: others had failed again for the same reason."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asker:
+    """Who asks for something, and why."""
+
+    name: str
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How a replay goes about its messages.
+
+    Of each fingerprint `canary` are tried first, then `few` more, then the rest, at `rate` a second (None: as fast as it goes).
+    One of the first that fails, and one of the rest that fails for its old reason, ends the replay of its fingerprint.
+    """
+
+    canary: int = 1
+    few: int = 10
+    rate: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """What was asked for and how far it is. `outcomes` counts; its key None is what is still to be done."""
+
+    id: UUID
+    verb: Verb
+    state: State
+    asked_by: str
+    why: str
+    wanted: Mapping[str, Any]
+    pace: Pace
+    total: int
+    began_at: datetime
+    ended_at: datetime | None
+    outcomes: Mapping[str | None, int] = field(default_factory=dict)
+
+    @property
+    def left(self) -> int:
+        """How many messages are still to be looked at."""
+        return self.outcomes.get(None, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One message of an action, and what became of it (None: nothing yet)."""
+
+    action: UUID
+    place: int
+    position: int
+    id: UUID | None
+    subscription: str
+    type: str
+    key: str
+    fingerprint: str
+    tries: int
+    outcome: str | None
+    detail: str | None
+    at: datetime | None
+
+
+async def begin(
+    session: AsyncSession, verb: Verb, wanted: Filter, asker: Asker, *, pace: Pace | None = None, state: State = "running"
+) -> Action:
+    """Writes down what is asked for, with the messages that are like that now; for `restore`, of those that were discarded."""
+    now, pace = clock.now(), pace or Pace()
+    begun = Action(
+        id=uuid7(), verb=verb, state=state, asked_by=asker.name, why=asker.why, wanted=wanted.as_json(), pace=pace, total=0,
+        began_at=now, ended_at=None if state == "running" else now,
+    )  # fmt: skip
+    values = {name: getattr(begun, name) for name in action.c.keys()}  # noqa: SIM118 (a collection of columns)
+    await session.execute(insert(action).values(values | {"pace": asdict(pace)}))
+    total = await _freeze(session, begun.id, wanted, discarded_message if verb == "restore" else failed_message)
+    await session.execute(update(action).where(action.c.id == begun.id).values(total=total))
+    return replace(begun, total=total, outcomes={None: total} if total else {})
+
+
+async def note(session: AsyncSession, id_: UUID, outcomes: Mapping[int, tuple[Result, str | None]]) -> None:
+    """Writes down what became of messages, by position, unless it is known."""
+    for outcome in dict.fromkeys(outcomes.values()):
+        positions = [position for position, result in outcomes.items() if result == outcome]
+        part = action_message.c
+        await session.execute(
+            update(action_message)
+            .where(part.action == id_, among(part.position, positions), part.outcome.is_(None))
+            .values(outcome=outcome[0], detail=outcome[1], at=clock.now())
+        )
+
+
+async def end(session: AsyncSession, id_: UUID, state: State) -> None:
+    """Ends an action that runs."""
+    running = update(action).where(action.c.id == id_, action.c.state == "running")
+    await session.execute(running.values(state=state, ended_at=clock.now()))
+
+
+async def stop(session: AsyncSession, id_: UUID) -> bool:
+    """Has an action end after the message in hand; False when it had ended."""
+    running = update(action).where(action.c.id == id_, action.c.state == "running")
+    stopped = await session.execute(running.values(state="stopped", ended_at=clock.now()).returning(action.c.id))
+    return stopped.one_or_none() is not None
+
+
+async def resume(session: AsyncSession, id_: UUID) -> bool:
+    """Has an action go on that was stopped; False when it runs, or has come to its end."""
+    stopped = update(action).where(action.c.id == id_, action.c.state == "stopped")
+    resumed = await session.execute(stopped.values(state="running", ended_at=None).returning(action.c.id))
+    return resumed.one_or_none() is not None
+
+
+async def look(session: AsyncSession, id_: UUID) -> Action | None:
+    """The action as it stands; None for one that is not known here."""
+    found = (await session.execute(select(action).where(action.c.id == id_))).one_or_none()
+    return None if found is None else (await _with_outcomes(session, [found]))[0]
+
+
+async def history(session: AsyncSession, *, limit: int, before: UUID | None = None) -> list[Action]:
+    """The latest actions, the newest first; those that began before `before`."""
+    query = select(action).order_by(action.c.id.desc()).limit(limit)
+    if before is not None:
+        query = query.where(action.c.id < before)
+    return await _with_outcomes(session, (await session.execute(query)).all())
+
+
+async def parts(session: AsyncSession, id_: UUID, *, limit: int, after: int = 0) -> list[Part]:
+    """The messages of an action, after a place."""
+    here = select(action_message).where(action_message.c.action == id_, action_message.c.place > after)
+    rows = await session.execute(here.order_by(action_message.c.place).limit(limit))
+    return [Part(**row) for row in rows.mappings()]
+
+
+async def past_of(session: AsyncSession, position: int) -> list[tuple[Action, Part]]:
+    """What was done about one message, the oldest first."""
+    rows = await session.execute(
+        select(action_message).where(action_message.c.position == position).order_by(action_message.c.action)
+    )
+    touched = [Part(**row) for row in rows.mappings()]
+    found = await session.execute(select(action).where(action.c.id.in_([part.action for part in touched])))
+    by_id = {row.id: _action(row, {}) for row in found}
+    return [(by_id[part.action], part) for part in touched]
+
+
+async def _freeze(session: AsyncSession, id_: UUID, wanted: Filter, table: Table) -> int:
+    columns = ("position", "id", "subscription", "type", "key", "fingerprint")
+    place = func.row_number().over(order_by=table.c.position)
+    chosen = select(literal(id_), place, *(table.c[name] for name in columns)).where(wanted.on(table))
+    frozen = insert(action_message).from_select(["action", "place", *columns], chosen).returning(action_message.c.place)
+    counted = select(func.count()).select_from(frozen.cte("frozen"))
+    return int(await session.scalar(counted) or 0)
+
+
+async def _with_outcomes(session: AsyncSession, rows: Sequence[Row[Any]]) -> list[Action]:
+    part = action_message.c
+    counted = select(part.action, part.outcome, func.count()).where(part.action.in_([row.id for row in rows]))
+    outcomes: dict[UUID, dict[str | None, int]] = {row.id: {} for row in rows}
+    for id_, outcome, count in await session.execute(counted.group_by(part.action, part.outcome)):
+        outcomes[id_][outcome] = count
+    return [_action(row, outcomes[row.id]) for row in rows]
+
+
+def _action(row: Row[Any], outcomes: Mapping[str | None, int]) -> Action:
+    return Action(**{**row._asdict(), "pace": Pace(**row.pace)}, outcomes=outcomes)

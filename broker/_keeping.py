@@ -1,0 +1,76 @@
+"""How long what people did about failed messages is remembered, and counts kept short. Nothing ends in silence."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+
+import structlog
+from sqlalchemy import text
+
+from broker._actions import Asker, begin
+from broker._clock import clock
+from broker._database import Database
+from broker._dead_letters import Filter, find
+from broker._loop import Loop
+from broker._settings import Settings
+from broker._tables import action, discarded_message
+
+log = structlog.get_logger("nilecare.backbone")
+
+POLICY = Asker("policy", "older than dead_letter_retention")
+
+FOLD = text(
+    """
+    WITH scattered AS (
+             SELECT subscription, state, fingerprint FROM backbone.failure_count GROUP BY 1, 2, 3 HAVING count(*) > 1
+         ),
+         gone AS (
+             DELETE FROM backbone.failure_count kept USING scattered
+             WHERE (kept.subscription, kept.state, kept.fingerprint)
+                   = (scattered.subscription, scattered.state, scattered.fingerprint)
+             RETURNING kept.*
+         )
+    INSERT INTO backbone.failure_count
+    SELECT subscription, state, fingerprint, sum(by) FROM gone GROUP BY 1, 2, 3 HAVING sum(by) <> 0
+    """
+)
+"""Adds up the differences of each group. What comes meanwhile is another row."""
+
+
+class Housekeeping(Loop):
+    """Adds up counts, and lets go of what was kept long enough: see `discarded_retention` and its neighbours in Settings."""
+
+    def __init__(
+        self, database: Database, service: str, settings: Settings, began: Callable[[], None], *, interval: float = 10.0
+    ) -> None:
+        super().__init__(f"{service}.housekeeping", interval=interval)
+        self._database, self._service, self._settings, self._began = database, service, settings, began
+
+    async def run_once(self) -> bool:
+        """One round; False, since nothing is left then."""
+        async with self._database.transaction() as session:
+            await session.execute(FOLD)
+        await self._forget()
+        if self._settings.dead_letter_retention is not None:
+            await self._expire(self._settings.dead_letter_retention)
+        return False
+
+    async def _forget(self) -> None:
+        now, settings = clock.now(), self._settings
+        discarded = discarded_message.delete().where(discarded_message.c.discarded_at < now - settings.discarded_retention)
+        actions = action.delete().where(action.c.ended_at < now - settings.history_retention)
+        async with self._database.transaction() as session:
+            for what, statement in (("discarded_messages", discarded), ("actions", actions)):
+                gone = len((await session.execute(statement.returning(*statement.table.primary_key))).all())
+                if gone:
+                    log.info("history.forgotten", service=self._service, what=what, count=gone)
+
+    async def _expire(self, retention: timedelta) -> None:
+        old = Filter(states=("dead",), until=clock.now() - retention)
+        async with self._database.transaction() as session:
+            if not await find(session, old, limit=1):
+                return
+            expired = await begin(session, "expire", old, POLICY)
+        log.warning("dead_letters.expired", service=self._service, count=expired.total, action=str(expired.id))
+        self._began()

@@ -1,0 +1,122 @@
+"""Failed messages outside of their database: as JSON Lines, and in a queue of RabbitMQ. Whole, so that they can come back."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import AsyncIterator, Mapping
+from datetime import datetime
+from typing import Any, Literal, Self
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+from sqlalchemy import Row, insert, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from broker._dead_letters import Filter
+from broker._evidence import invalid_fields
+from broker._failures import Failures, is_kept_nameless, lock_keys
+from broker._subscriptions import Subscription
+from broker._tables import failed_message
+from broker.errors import RuleBroken
+
+PAGE = 500
+"""Messages that are read at a time."""
+
+LINE = "x-nilecare-failed-message"
+"""The header of a message in a queue that holds all the rest of its line."""
+
+Imported = Literal["imported", "known", "foreign"]
+
+
+class LineIsWrong(RuleBroken):
+    """A line of an import is not one that `export` wrote."""
+
+
+class Line(BaseModel):
+    """One failed message as a line. `body` is its text, or `body_base64` where it is none."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    service: str
+    subscription: str
+    id: UUID | None
+    type: str
+    version: int
+    key: str
+    sequence: int
+    flow: UUID | None
+    cause: UUID | None
+    exchange: str
+    routing_key: str
+    properties: dict[str, Any]
+    body: str | None = None
+    body_base64: str | None = None
+    error: str
+    reason: str
+    stack: str
+    fingerprint: str
+    attempts: int
+    first_failed_at: datetime
+    last_failed_at: datetime
+
+    @classmethod
+    def of(cls, service: str, row: Row[Any]) -> Self:
+        """The line of a row of `failed_message`."""
+        values = {name: value for name, value in row._asdict().items() if name in cls.model_fields and name != "body"}
+        try:
+            body: Mapping[str, str] = {"body": row.body.decode()}
+        except UnicodeDecodeError:
+            body = {"body_base64": base64.b64encode(row.body).decode()}
+        return cls(service=service, **values, **body)
+
+    @classmethod
+    def read(cls, text: str | bytes) -> Self:
+        """The line in a text. Raises LineIsWrong, which names fields."""
+        try:
+            line = cls.model_validate_json(text)
+        except ValidationError as invalid:
+            raise LineIsWrong(fields=invalid_fields(invalid)) from None
+        if (line.body is None) == (line.body_base64 is None):
+            raise LineIsWrong(fields="body")
+        return line
+
+    @property
+    def content(self) -> bytes:
+        """The message's body."""
+        return (self.body or "").encode() if self.body_base64 is None else base64.b64decode(self.body_base64)
+
+    @property
+    def as_text(self) -> str:
+        """One line of text."""
+        return json.dumps(self.model_dump(mode="json", exclude_none=False), ensure_ascii=False)
+
+
+async def exported(session: AsyncSession, service: str, wanted: Filter) -> AsyncIterator[tuple[int, Line]]:
+    """The messages that are wanted with their positions, oldest first, read a page at a time."""
+    after = 0
+    while True:
+        query = select(failed_message).where(wanted.condition, failed_message.c.position > after)
+        rows = (await session.execute(query.order_by(failed_message.c.position).limit(PAGE))).all()
+        for row in rows:
+            yield row.position, Line.of(service, row)
+        if len(rows) < PAGE:
+            return
+        after = rows[-1].position
+
+
+async def import_line(
+    session: AsyncSession, subscriptions: Mapping[str, Subscription], failures: Failures, line: Line
+) -> tuple[Imported, int | None]:
+    """Keeps a message as a dead letter, unless it took effect or is kept already; gives its position."""
+    subscription = subscriptions.get(line.subscription)
+    if subscription is None:
+        return "foreign", None
+    await lock_keys(session, line.subscription, [line.key])
+    if line.id is not None and await failures.known(session, subscription, [line.id]):
+        return "known", None
+    values = line.model_dump(exclude={"service", "body", "body_base64"}) | {"body": line.content, "state": "dead"}
+    if line.id is None and await is_kept_nameless(session, values):
+        return "known", None
+    kept = insert(failed_message).values(values).returning(failed_message.c.position)
+    return "imported", await session.scalar(kept)

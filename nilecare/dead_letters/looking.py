@@ -1,0 +1,201 @@
+"""Looking: `list`, `groups`, `show`, `try`, `history`. Nothing is changed, but that a look at personal data is written down."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+from typing import Any
+from uuid import UUID
+
+import click
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from broker import Service
+from broker._actions import Action, Asker, Part, history, look, parts, past_of
+from broker._corrections import reveal
+from broker._dead_letters import FailedMessage, Filter, Group, count, find, groups
+from broker._masking import masked
+from broker._tables import correction
+from broker._trial import Trial, attempt
+from nilecare.dead_letters import view
+from nilecare.dead_letters.access import House, as_json_option, asker_of, opened, run
+from nilecare.dead_letters.selection import Refused, Selection, handle_of, selecting
+from nilecare.dead_letters.view import Located
+
+
+@click.command("list")
+@click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True, help="Messages to print, of each service.")
+@click.option("--after", metavar="HANDLE", help="Only those after this one, such as billing/17: the next page.")
+@as_json_option
+@selecting
+def list_(selection: Selection, as_json: bool, limit: int, after: str | None) -> None:
+    """List failed messages, oldest first: dead ones, unless you say --state."""
+    position = 0
+    if after is not None:
+        name, position = handle_of(after)
+        selection = replace(selection, service=name)
+
+    async def work() -> tuple[list[Located], Counter[str]]:
+        found, counts = [], Counter[str]()
+        for service, wanted in _houses(selection):
+            async with opened(service) as house, house.database.transaction() as session:
+                page = await find(session, wanted, limit=limit, after=position)
+                found += [Located(house.name, message) for message in page]
+                counts[house.name] = await count(session, wanted)
+        return found, counts
+
+    found, counts = run(work())
+    if as_json:
+        view.as_json([each.as_json() for each in found])
+    else:
+        view.overview(found, counts, after=position)
+
+
+@click.command("groups")
+@as_json_option
+@selecting
+def groups_(selection: Selection, as_json: bool) -> None:
+    """Group failed messages by what they failed for: the reason to repair first is the first."""
+
+    async def work() -> list[tuple[str, Group]]:
+        found = []
+        for service, wanted in _houses(selection):
+            async with opened(service) as house, house.database.transaction() as session:
+                found += [(house.name, group) for group in await groups(session, wanted)]
+        return sorted(found, key=lambda each: -each[1].count)
+
+    found = run(work())
+    if as_json:
+        view.as_json([view.group_as_json(service, group) for service, group in found])
+    else:
+        view.groups(found)
+
+
+@click.command()
+@click.option("--reveal", is_flag=True, help="Show personal data too. It is written down that you did: say --why.")
+@click.option("--as", "name", help="Who you are, for the history. NILECARE_OPERATOR, or your login.")
+@click.option("--why", help="Why you have to see personal data.")
+@click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True, help="Messages to show, of each service.")
+@as_json_option
+@selecting
+def show(selection: Selection, as_json: bool, reveal: bool, name: str | None, why: str | None, limit: int) -> None:
+    """Show messages in full: what, why, since when, what was done about them, and what to do next."""
+    if reveal and not (why or "").strip():
+        raise click.BadParameter("say why you have to see personal data", param_hint="--why")
+    asker = asker_of(name, why or "")
+
+    async def work() -> list[tuple[Located, str, list[tuple[Action, Part]], list[tuple[str, str]]]]:
+        found = []
+        for service, wanted in _houses(selection):
+            async with opened(service) as house, house.database.transaction() as session:
+                found += await _whole(house, session, wanted, asker if reveal else None, limit)
+        return found
+
+    found = run(work())
+    if not found:
+        raise Refused("no failed message is like that")
+    if as_json:
+        view.as_json([view.whole_as_json(*each) for each in found])
+        return
+    for each in found:
+        view.details(*each)
+
+
+@click.command("try")
+@click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True, help="Messages to try, of each service.")
+@as_json_option
+@selecting
+def try_(selection: Selection, as_json: bool, limit: int) -> None:
+    """Try messages without any effect: the real handler, rolled back, before any call to the outside.
+
+    Ends with status 1 when a replay would not end one of them.
+    """
+
+    async def work() -> list[tuple[Located, Trial]]:
+        tried = []
+        for service, wanted in _houses(selection):
+            async with opened(service) as house:
+                async with house.database.transaction() as session:
+                    found = await find(session, wanted, limit=limit)
+                tried += [(Located(house.name, each), await attempt(house.retrier, each.position)) for each in found]
+        return tried
+
+    tried = run(work())
+    if not tried:
+        raise Refused("no failed message is like that")
+    if as_json:
+        view.as_json([view.trial_as_json(each, trial) for each, trial in tried])
+    else:
+        for each, trial in tried:
+            click.echo(view.trial_line(each, trial))
+    if not all(trial.is_well for _, trial in tried):
+        raise click.exceptions.Exit(1)
+
+
+@click.command("history")
+@click.option("--service", help="Only of this service.")
+@click.option("--id", "handle", metavar="ID", help="Only what was done about this message, such as billing/17.")
+@click.option("--action", "action_id", type=click.UUID, help="This one, with what became of each of its messages.")
+@click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True, help="Actions, or messages, to print.")
+@as_json_option
+def history_(service: str | None, handle: str | None, action_id: UUID | None, limit: int, as_json: bool) -> None:
+    """See what people did about failed messages: who, when, which, why, and what came of it."""
+    named = handle_of(handle) if handle else None
+    selection = Selection(service=named[0] if named else service, filter=Filter())
+
+    async def work() -> list[tuple[str, Action, list[Part]]]:
+        found: list[tuple[str, Action, list[Part]]] = []
+        for each in selection.services():
+            async with opened(each) as house, house.database.transaction() as session:
+                if named is not None:
+                    found += [(house.name, action, [part]) for action, part in await past_of(session, named[1])]
+                elif action_id is not None:
+                    one = await look(session, action_id)
+                    found += [(house.name, one, await parts(session, action_id, limit=limit))] if one else []
+                else:
+                    found += [(house.name, action, []) for action in await history(session, limit=limit)]
+        return sorted(found, key=lambda each: each[1].began_at, reverse=True)
+
+    found = run(work())
+    if action_id is not None and not found:
+        raise Refused(f"there is no action {action_id}")
+    if as_json:
+        view.as_json([view.action_as_json(*each) for each in found])
+    else:
+        view.actions(found)
+
+
+def _houses(selection: Selection) -> list[tuple[Service, Filter]]:
+    """The services to ask, and what is asked of each."""
+    asked = [(service, selection.in_service(service.name)) for service in selection.services()]
+    return [(service, wanted) for service, wanted in asked if wanted is not None]
+
+
+async def _whole(
+    house: House, session: AsyncSession, wanted: Filter, asker: Asker | None, limit: int
+) -> list[tuple[Located, str, list[tuple[Action, Part]], list[tuple[str, str]]]]:
+    """Messages with body, past and corrections; personal data only for an `asker`, who is written down."""
+    found = await find(session, wanted, limit=limit, with_stack=True, with_body=True)
+    if asker is not None and found:
+        await reveal(session, Filter(positions=tuple(each.position for each in found)), asker)
+    shown = []
+    for each in found:
+        said = _reader(house, each, is_masked=asker is None)
+        edits = await session.execute(
+            select(correction.c.before, correction.c.after)
+            .where(correction.c.position == each.position)
+            .order_by(correction.c.action)
+        )
+        corrections = [(said(before), said(after)) for before, after in edits]
+        shown.append((Located(house.name, each), said(each.body or b""), await past_of(session, each.position), corrections))
+    return shown
+
+
+def _reader(house: House, message: FailedMessage, *, is_masked: bool) -> Any:
+    subscription = house.retrier.subscriptions.get(message.subscription)
+    event = subscription.contract(message.type) if subscription else None
+    return (lambda body: masked(body, event)) if is_masked else (lambda body: body.decode("utf-8", "replace"))
+
+
+COMMANDS = (list_, groups_, show, try_, history_)
