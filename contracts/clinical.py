@@ -89,6 +89,8 @@ class EncounterDischarged(Event, name="encounter.discharged", version=1, key="en
     discharged_at: datetime
     encounter_class: EncounterClass | None = None
     """Null where it was said by who did not tell yet."""
+    recorded_for: UUID | None = None
+    """Whose it is again when a merge is taken back. Null where it was said by who did not tell yet."""
 
 
 class EncounterCancelled(Event, name="encounter.cancelled", version=1, key="encounter_id"):
@@ -111,6 +113,8 @@ class EncounterAdmitted(Event, name="encounter.admitted", version=1, key="encoun
     ward_id: UUID | None
     isolation: bool
     admitted_at: datetime
+    recorded_for: UUID | None = None
+    """Whose it is again when a merge is taken back. Null where it was said by who did not tell yet."""
 
 
 class EncounterTransferred(Event, name="encounter.transferred", version=1, key="encounter_id"):
@@ -193,6 +197,8 @@ class ProcedurePerformed(Event, name="procedure.performed", version=1, key="proc
     """CPT, HCPCS or SNOMED CT, as the charge master knows it."""
     description: Annotated[str, Personal(of="patient_id")]
     performed_at: datetime
+    recorded_for: UUID | None = None
+    """Whose it is again when a merge is taken back. Null where it was said by who did not tell yet."""
 
 
 class ImmunizationGiven(Event, name="immunization.given", version=1, key="immunization_id"):

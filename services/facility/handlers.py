@@ -21,8 +21,9 @@ from services.facility import commands
 async def follow_stay(event: EncounterAdmitted | EncounterDischarged | EncounterCancelled, session: AsyncSession) -> None:
     """An inpatient needs a bed until the stay ends; one queue for both, so that they are heard in their order."""
     if isinstance(event, EncounterAdmitted):
-        given = event.model_dump(exclude={"admitted_at"})
-        await commands.request_bed(session, **given, at=event.admitted_at)
+        given = event.model_dump(exclude={"admitted_at", "recorded_for", "patient_id"})
+        whose = event.recorded_for or event.patient_id
+        await commands.request_bed(session, **given, patient_id=whose, at=event.admitted_at)
         return
     reason: ReleaseReason = "discharged" if isinstance(event, EncounterDischarged) else "cancelled"
     given = event.model_dump(include={"encounter_id", "patient_id", "facility_id"})

@@ -17,6 +17,8 @@ from contracts.clinical import (
     AllergyRecorded,
     AllergyRemoved,
     DiagnosisRecorded,
+    EncounterAdmitted,
+    EncounterDischarged,
     ImmunizationGiven,
     ProcedurePerformed,
     VitalsCharted,
@@ -188,6 +190,21 @@ async def test_a_diagnosis_says_whom_it_was_recorded_for(clinical: Workplace, do
     await written(doctor, merged, "diagnoses")
     [told] = await clinical.published(DiagnosisRecorded)
     assert (told.patient_id, told.recorded_for) == (survivor, merged)
+
+
+async def test_what_is_charged_says_whom_it_was_recorded_for(clinical: Workplace, doctor: httpx.AsyncClient) -> None:
+    """Procedures, and encounters that begin and end while the two are one, are the merged one's again one day."""
+    merged, survivor = await register(clinical, "M-1"), await register(clinical, "M-2")
+    asked = {"patient_id": str(merged), "encounter_class": "inpatient"}
+    encounter_id = (await doctor.post("/encounters", json=asked)).json()["encounter_id"]
+    async with clinical.transaction() as session:
+        await commands.merge_patients(session, merged, into_patient_id=survivor)
+    await written(doctor, merged, "procedures")
+    for step in ("arrive", "start", "discharge"):
+        assert (await doctor.post(f"/encounters/{encounter_id}/{step}", json={})).status_code == 200
+    for event in (ProcedurePerformed, EncounterAdmitted, EncounterDischarged):
+        [told] = await clinical.published(event)
+        assert (told.patient_id, told.recorded_for) == (survivor, merged)
 
 
 async def test_a_diagnosis_code_is_billable(clinical: Workplace, doctor: httpx.AsyncClient) -> None:

@@ -208,7 +208,9 @@ async def test_nobody_dies_while_they_are_admitted(house: House) -> None:
     person = await house.person()
     async with house.at.transaction() as session:
         admission = house.admission(person)
-        await commands.request_bed(session, **admission.model_dump(exclude={"admitted_at"}), at=admission.admitted_at)
+        await commands.request_bed(
+            session, **admission.model_dump(exclude={"admitted_at", "recorded_for"}), at=admission.admitted_at
+        )
         await house.known(person.patient_id, version=2, status="deceased")
         died = asyncio.create_task(house.at.deliver(house.death(person)))
         await house.at.somebody_waits()
@@ -241,7 +243,9 @@ async def test_nobody_is_merged_while_they_are_admitted(house: House) -> None:
     merged, survivor = await house.person(), await house.person()
     async with house.at.transaction() as session:
         admission = house.admission(merged)
-        await commands.request_bed(session, **admission.model_dump(exclude={"admitted_at"}), at=admission.admitted_at)
+        await commands.request_bed(
+            session, **admission.model_dump(exclude={"admitted_at", "recorded_for"}), at=admission.admitted_at
+        )
         await house.known(merged.patient_id, version=2, status="merged", merged_into=survivor.patient_id)
         heard = asyncio.create_task(house.at.deliver(house.merge(merged, survivor)))
         await house.at.somebody_waits()
@@ -283,6 +287,23 @@ async def test_an_unmerge_gives_the_bed_back(house: House) -> None:
     assert (await house.bed_of(merged), await house.bed_of(survivor)) == (beds[0], None)
     await house.discharges(merged)
     assert [event.patient_id for event in await house.at.published(BedReleased)] == [survivor.patient_id, merged.patient_id]
+
+
+async def test_an_unmerge_gives_back_what_was_asked_for_while_the_two_were_one(house: House) -> None:
+    """An admission names the survivor, and says whose encounter it is."""
+    [bed_id] = await house.beds(1)
+    survivor, merged = await house.person(), await house.person()
+    await house.known(merged.patient_id, version=2, status="merged", merged_into=survivor.patient_id)
+    await house.at.deliver(house.merge(merged, survivor))
+    said = {"patient_id": survivor.patient_id, "recorded_for": merged.patient_id}
+    await house.at.deliver(house.admission(merged).model_copy(update=said))
+    [assigned] = await house.at.published(BedAssigned)
+    assert (assigned.patient_id, assigned.bed_id) == (survivor.patient_id, bed_id)
+    await house.known(merged.patient_id, version=3)
+    ids = {"patient_id": merged.patient_id, "facility_id": house.id}
+    await house.at.deliver(PatientUnmerged(**ids, from_patient_id=survivor.patient_id, unmerged_at=clock.now()))
+    async with house.at.transaction() as session:
+        assert (await Bed.seen(session, bed_id)).patient_id == merged.patient_id
 
 
 async def test_a_full_ward_is_said_once(house: House) -> None:

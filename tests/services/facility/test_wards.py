@@ -91,7 +91,7 @@ async def test_a_deactivation_waits_for_an_admission_under_way(house: House) -> 
     await house.beds(1)
     person = await house.person()
     async with house.at.transaction() as session:
-        given = house.admission(person).model_dump(exclude={"admitted_at"})
+        given = house.admission(person).model_dump(exclude={"admitted_at", "recorded_for"})
         await commands.request_bed(session, **given, at=clock.now())
         deactivation = asyncio.create_task(deactivated(house))
         await house.at.somebody_waits()
