@@ -51,7 +51,7 @@ async def verify_result(result_id: UUID, asked: Moment, session: Transaction, wh
 async def cancel_result(result_id: UUID, session: Transaction, who: Technician, key: Idempotent) -> ResultView:
     """Gives up a result that was not released yet."""
     await visible(session, who, LabResult, result_id)
-    return ResultView.model_validate(await commands.cancel_result(session, result_id))
+    return ResultView.model_validate(await commands.cancel_result(session, result_id, cancelled_by=who.user_id))
 
 
 @router.post("/lab-results/{result_id}/correct")

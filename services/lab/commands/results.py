@@ -70,10 +70,11 @@ async def verify_result(
     return result
 
 
-async def cancel_result(session: AsyncSession, result_id: UUID) -> LabResult:
+async def cancel_result(session: AsyncSession, result_id: UUID, *, cancelled_by: UUID | None = None) -> LabResult:
     """Gives up a result that was not released yet; its test can get another one. Raises NotFound, ResultCannotBecome."""
     _, result = await working_on_result(session, result_id)
     result.become("cancelled")
+    result.cancelled_by, result.cancelled_at = cancelled_by, clock.now()
     return result
 
 

@@ -42,6 +42,10 @@ class LabResult(Base):
         comment="the user who did; null where it was released by itself, or nobody is known"
     )
     resulted_at: Mapped[datetime | None] = mapped_column(comment="when it was verified, or last corrected")
+    cancelled_by: Mapped[UUID | None] = mapped_column(
+        comment="the user who gave it up before it was released; null where nobody is known"
+    )
+    cancelled_at: Mapped[datetime | None]
 
     def become(self, status: ResultStatus) -> None:
         """Moves to another state. Raises ResultCannotBecome."""

@@ -40,7 +40,7 @@ class AskedCorrection(AskedValue):
 class ResultView(Shown):
     """A result, in the unit of its test; `review_reasons` say why somebody has, or had, to look at it before its release.
 
-    `entered_by` and `verified_by` are users; nobody verified what was released by itself.
+    `entered_by`, `verified_by` and `cancelled_by` are users; nobody verified what was released by itself.
     """
 
     result_id: UUID
@@ -62,6 +62,8 @@ class ResultView(Shown):
     entered_at: datetime
     verified_by: UUID | None
     resulted_at: datetime | None
+    cancelled_by: UUID | None
+    cancelled_at: datetime | None
 
 
 class CorrectionView(Shown):

@@ -109,6 +109,22 @@ async def test_who_said_what_a_result_says_is_kept(lab: Workplace, staff: httpx.
     assert [each["corrected_by"] for each in corrections] == [str(other), None]
 
 
+async def test_who_gave_a_result_up_is_kept(lab: Workplace, staff: httpx.AsyncClient) -> None:
+    """The user and when, beside who had entered it; a program is nobody, and of a result that stands nobody is."""
+    technician = uuid4()
+    order_id = await ordered(staff, await known_patient(lab))
+    await staff.post(f"/samples/{await sampled(staff, order_id)}/accept")
+    value = {"test_code": POTASSIUM, "value": "6.8", "unit": "mmol/L"}
+    for gives_up in (lab.client("technician", at=FACILITY, subject=str(technician)), staff):
+        result_id = created(await staff.post(f"/lab-orders/{order_id}/results", json=value), "result_id")
+        given_up = (await gives_up.post(f"/lab-results/{result_id}/cancel")).json()
+        assert given_up["cancelled_at"] is not None
+    await staff.post(f"/lab-orders/{order_id}/results", json=value)
+    results = (await staff.get(f"/lab-orders/{order_id}/results")).json()["items"]
+    assert [each["cancelled_by"] for each in results] == [str(technician), None, None]
+    assert [each["cancelled_at"] is None for each in results] == [False, False, True]
+
+
 async def test_a_patient_who_has_not_arrived_is_worth_another_try(lab: Workplace, staff: httpx.AsyncClient) -> None:
     """409 not-yet with Retry-After, until the reference is there; then the same request places the order."""
     state = patient()
