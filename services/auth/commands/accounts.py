@@ -94,8 +94,7 @@ async def erase(session: AsyncSession, user_id: UUID, *, by: object) -> User:
     await check_another_remains(session, user)
     user.move("deleted")
     await forget_addresses(session, [user.email])
-    user.email = user.phone = user.password_hash = None
-    user.full_name = user.locale = user.time_zone = ""
+    user.forget()
     user.roles.clear()
     user.administrator = None
     await unschedule(session, lock_name(user_id))

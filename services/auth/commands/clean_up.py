@@ -12,6 +12,7 @@ from sqlalchemy.orm import InstrumentedAttribute
 from broker import clock
 from services.auth import rules
 from services.auth.commands.accounts import erase, forget_addresses
+from services.auth.commands.audit import record
 from services.auth.commands.keys import destroy_old_keys
 from services.auth.commands.plans import plan_clean_up, plan_clean_up_at
 from services.auth.tables import (
@@ -45,6 +46,7 @@ async def clean_up(session: AsyncSession) -> None:
         await _delete(session, Device.device_id, _is_unused(now)),
         await _forget_revocations(session, now),
         await _erase_unproven(session, now),
+        await _finish_erasures(session),
     ]
     if any(is_more):
         await plan_clean_up_at(session, now, "the rest of a clean-up")
@@ -87,3 +89,13 @@ async def _erase_unproven(session: AsyncSession, now: datetime) -> bool:
     for user in unproven:
         await erase(session, user.user_id, by="auth")
     return len(unproven) == rules.CLEANED_AT_ONCE
+
+
+async def _finish_erasures(session: AsyncSession) -> bool:
+    """Who was erased when less of a person was counted as personal is forgotten as anybody is who is erased today."""
+    some = select(User).where(User.remembered()).order_by(User.user_id).limit(rules.CLEANED_AT_ONCE)
+    remembered = (await session.scalars(some.with_for_update(of=User, skip_locked=True))).all()
+    for user in remembered:
+        user.forget()
+        await record(session, "erasure.finished", by="auth", user_id=user.user_id)
+    return len(remembered) == rules.CLEANED_AT_ONCE

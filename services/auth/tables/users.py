@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Self
 from uuid import UUID, uuid4
 
-from sqlalchemy import ColumnElement, ForeignKey, LargeBinary, exists, func, or_, select, true
+from sqlalchemy import ColumnElement, ForeignKey, LargeBinary, and_, exists, func, or_, select, true
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
@@ -15,6 +16,16 @@ from contracts.auth import Grant, UserChanged, UserStatus
 from services.auth import rules
 from services.auth.tables.base import Base
 from services.auth.tables.roles import FormerColleague, UserRole
+
+EMPTY: Mapping[str, str | None] = {
+    "email": None,
+    "full_name": "",
+    "phone": None,
+    "locale": "",
+    "time_zone": "",
+    "password_hash": None,
+}
+"""What is personal of a user, and what stands there once they are erased."""
 
 
 @publishes_state(UserChanged)
@@ -72,6 +83,17 @@ class User(StateOwner, Base):
         """What the user may do, and where; a platform administrator is one everywhere."""
         everywhere = (rules.ADMINISTRATOR_EVERYWHERE,) if self.administrator else ()
         return (*everywhere, *(Grant(role=each.role, facility_id=each.facility_id) for each in self.roles))
+
+    def forget(self) -> None:
+        """Only the id is left."""
+        for name, empty in EMPTY.items():
+            setattr(self, name, empty)
+
+    @classmethod
+    def remembered(cls) -> ColumnElement[bool]:
+        """Who was erased and of whom more than the id is left: it was not counted as personal then."""
+        left = [getattr(cls, name).is_distinct_from(empty) for name, empty in EMPTY.items()]
+        return and_(cls.status == "deleted", or_(*left))
 
     def move(self, to: UserStatus) -> None:
         """Changes its state. Raises UserCannotBecome."""

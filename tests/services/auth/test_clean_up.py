@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, text
 
 from broker import clock
 from broker._trust import RevokedSession as Copy
-from contracts.auth import UserErased
+from contracts.auth import UserChanged, UserErased
 from nilecare.demo.agreement import agreements
 from services.auth import rules
 from services.auth.app import service
@@ -82,6 +82,24 @@ async def test_an_address_that_nobody_proves_is_forgotten(desk: Desk) -> None:
     [erased] = await desk.at.published(UserErased)
     assert await desk.rows("SELECT email FROM auth_users WHERE user_id = :id", id=erased.user_id) == [(None,)]
     assert {row.email for row in await desk.rows("SELECT email FROM auth_users")} == {None, person.email, "late@example.org"}
+
+
+async def test_who_was_erased_before_is_forgotten_whole(desk: Desk) -> None:
+    """What was not counted as personal then goes too, here and in every copy, once; of others it stays."""
+    erased, other = await desk.person(), await desk.person()
+    officer = await desk.signs_in(await desk.person(("privacy_officer", None)))
+    assert (await desk.asks(officer, "DELETE", f"/users/{erased.user_id}")).status_code == 200
+    kept = "UPDATE auth_users SET locale = 'ar-SD', time_zone = 'Africa/Khartoum' WHERE user_id = :id"
+    async with desk.at.database.engine.begin() as connection:
+        await connection.execute(text(kept), {"id": erased.user_id})
+    for _ in range(2):
+        await clean(desk, after=rules.CLEAN_UP_EVERY)
+    where = "SELECT locale, time_zone FROM auth_users WHERE user_id = :id"
+    assert await desk.rows(where, id=erased.user_id) == [("", "")]
+    assert await desk.rows(where, id=other.user_id) != [("", "")]
+    told = [each for each in await desk.at.published(UserChanged) if each.user_id == erased.user_id]
+    assert (told[-1].locale, told[-1].time_zone) == ("", "")
+    assert len(await desk.rows("SELECT user_id FROM auth_audit_logs WHERE action = 'erasure.finished'")) == 1
 
 
 async def test_it_goes_on_until_nothing_is_left(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
