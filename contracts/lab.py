@@ -73,6 +73,8 @@ class LabOrderCompleted(Event, name="lab.order.completed", version=1, key="order
     encounter_id: UUID | None
     tests: tuple[OrderedTest, ...]
     completed_at: datetime
+    recorded_for: UUID | None = None
+    """Whose it is again when a merge is taken back. Null where it was said by who did not tell yet."""
 
 
 class LabSampleCollected(Event, name="lab.sample.collected", version=1, key="order_id"):
@@ -121,6 +123,8 @@ class _Result(Event):
     resulted_at: datetime
     ordered_by: UUID | None = None
     """The user who ordered the test; null where nobody is known."""
+    recorded_for: UUID | None = None
+    """Whose it is again when a merge is taken back. Null where it was said by who did not tell yet."""
 
 
 class LabResultAvailable(_Result, name="lab.result.available", version=1, key="result_id"):

@@ -17,12 +17,13 @@ async def enter_result(
     session: AsyncSession, result: LabResultAvailable | LabResultCorrected, *, source_event_id: UUID
 ) -> ResultEntry:
     """Puts a lab result, or its correction, into the record of its patient. Raises PatientIsNotKnownYet."""
-    patient = await _patient_of_record(session, result.patient_id)
+    recorded_for = result.recorded_for or result.patient_id
+    patient = await _patient_of_record(session, recorded_for)
     entry = ResultEntry.of(
         result,
         source_event_id=source_event_id,
         patient_id=patient.patient_id,
-        recorded_for=result.patient_id,
+        recorded_for=recorded_for,
         entered_at=clock.now(),
     )
     session.add(entry)

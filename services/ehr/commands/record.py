@@ -33,11 +33,15 @@ CHILDREN = (Note, Problem, DiagnosisEntry, Document, Result)
 async def enter_result(
     session: AsyncSession, said: LabResultAvailable | LabResultCorrected, *, source_event_id: UUID
 ) -> Result:
-    """Puts what the lab says of a result beside what it said of it before. Raises NotYet."""
-    patient = await PatientReference.current(session, said.patient_id)
+    """Puts what the lab says of a result beside what it said of it before. Raises NotYet.
+
+    It belongs to whom the test was ordered for, and so to whom they stand for now, whatever is heard first of it and of merges.
+    """
+    recorded_for = said.recorded_for or said.patient_id
+    patient = await PatientReference.current(session, recorded_for)
     result = await session.get(Result, said.result_id, with_for_update=True, populate_existing=True)
     if result is None:
-        whose = {"patient_id": patient.id, "recorded_for": said.patient_id}
+        whose = {"patient_id": patient.id, "recorded_for": recorded_for}
         result = Result(**whose, first_entered_at=clock.now(), entries=[], **_shared(Result, said))
         session.add(result)
     entry = ResultEntry(entry_id=uuid4(), source_event_id=source_event_id, entered_at=clock.now(), **_shared(ResultEntry, said))
@@ -104,5 +108,5 @@ async def _entries_of(session: AsyncSession, user_id: UUID) -> dict[str, int]:
 
 def _shared(table: type[Result | ResultEntry], said: LabResultAvailable | LabResultCorrected) -> dict[str, object]:
     """The fields of what was said that a table has columns for; whose it is, is looked up."""
-    fields = type(said).model_fields.keys() & set(table.__table__.columns.keys()) - {"patient_id"}
+    fields = type(said).model_fields.keys() & set(table.__table__.columns.keys()) - {"patient_id", "recorded_for"}
     return {name: getattr(said, name) for name in fields}

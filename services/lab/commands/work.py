@@ -25,4 +25,9 @@ async def working_on_result(session: AsyncSession, result_id: UUID) -> tuple[Lab
 
 def of_order(order: LabOrder) -> dict[str, UUID | None]:
     """What events about a result say of its order."""
-    return {"patient_id": order.patient_id, "encounter_id": order.encounter_id, "ordered_by": order.ordered_by}
+    return {
+        "patient_id": order.patient_id,
+        "recorded_for": order.recorded_for,
+        "encounter_id": order.encounter_id,
+        "ordered_by": order.ordered_by,
+    }

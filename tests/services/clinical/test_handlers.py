@@ -62,7 +62,8 @@ async def entries(clinical: Workplace) -> list[ResultEntry]:
 
 async def test_a_result_is_in_the_record_with_the_event_it_came_in(clinical: Workplace) -> None:
     """The entry says all that the event says, and which event that was."""
-    result = LabResultAvailable(**said(await register(clinical)))
+    patient_id = await register(clinical)
+    result = LabResultAvailable(**said(patient_id, recorded_for=patient_id))
     message = await clinical.deliver(result)
     [entry] = await entries(clinical)
     assert (entry.source_event_id, entry.recorded_for) == (message, result.patient_id)
@@ -90,6 +91,20 @@ async def test_a_result_for_a_merged_patient_goes_to_the_one_that_lives_on(clini
     await clinical.deliver(LabResultAvailable(**said(merged)))
     [entry] = await entries(clinical)
     assert (entry.patient_id, entry.recorded_for) == (survivor, merged)
+
+
+async def test_a_result_is_whose_the_test_was_ordered_for(clinical: Workplace) -> None:
+    """Said of the survivor of a merge, it is the merged one's when the merge is taken back, whichever is heard first."""
+    merged, survivor = await register(clinical, "M-1"), await register(clinical, "M-2")
+    async with clinical.transaction() as session:
+        await commands.merge_patients(session, merged, into_patient_id=survivor)
+    result = LabResultAvailable(**said(survivor, recorded_for=merged))
+    await clinical.deliver(result)
+    assert [entry.patient_id for entry in await entries(clinical)] == [survivor]
+    async with clinical.transaction() as session:
+        await commands.unmerge_patient(session, merged)
+    await clinical.deliver(result)
+    assert [entry.patient_id for entry in await entries(clinical)] == [merged, merged]
 
 
 async def test_a_result_for_an_unknown_patient_waits(clinical: Workplace, monkeypatch: pytest.MonkeyPatch) -> None:

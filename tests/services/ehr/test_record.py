@@ -264,6 +264,21 @@ async def test_what_is_recorded_under_a_merged_id_is_given_back(ehr: Workplace) 
     assert await lists(ehr) == [[("D50.9", "active"), ("I10", "active")], []]
 
 
+@pytest.mark.parametrize("late", [False, True])
+async def test_a_result_is_whose_the_test_was_ordered_for(ehr: Workplace, late: bool) -> None:
+    """Said while the two were one, it is given back with the record; so it is where it is heard after they are two again."""
+    id_ = uuid4()
+    said = result(id_, "6.8", patient_id=OTHER, recorded_for=PATIENT)
+    await merged(ehr)
+    if not late:
+        await ehr.deliver(said)
+        assert (await shown(ehr, id_)).patient_id == OTHER
+    await unmerged(ehr)
+    if late:
+        await ehr.deliver(said)
+    assert (await shown(ehr, id_)).patient_id == PATIENT
+
+
 async def test_a_diagnosis_heard_of_late_is_whose_it_was_recorded_for(ehr: Workplace) -> None:
     """Clinical said it while the two were one; it is heard after they are two again."""
     await merged(ehr)

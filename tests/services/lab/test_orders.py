@@ -9,7 +9,14 @@ import pytest
 
 from broker import NotFound, NotYet, clock
 from contracts.clinical import EncounterCancelled, PatientMerged, PatientUnmerged
-from contracts.lab import LabOrderCancelled, LabOrderCompleted, LabOrderPlaced, LabTestChanged
+from contracts.lab import (
+    LabOrderCancelled,
+    LabOrderCompleted,
+    LabOrderPlaced,
+    LabResultAvailable,
+    LabResultCorrected,
+    LabTestChanged,
+)
 from services.lab import commands, errors
 from services.lab.app import service
 from services.lab.replicas import PatientReference
@@ -183,6 +190,20 @@ async def test_a_merge_that_is_taken_back_gives_the_orders_back(lab: Workplace) 
     await accepted(lab, order_id)
     await verified(lab, order_id, mmol("4"))
     assert [event.patient_id for event in await lab.published(LabOrderCompleted)] == [mine]
+
+
+async def test_what_comes_of_an_order_says_whom_it_was_for(lab: Workplace) -> None:
+    """A merged patient's result and completion are the survivor's, and the merged one's again one day; so is a correction."""
+    merged, survivor = await known_patient(lab), await known_patient(lab)
+    order_id = await placed(lab, merged)
+    await merge(lab, merged, survivor)
+    await accepted(lab, order_id)
+    result_id = await verified(lab, order_id, mmol("4"))
+    async with lab.transaction() as session:
+        await commands.correct_result(session, result_id, mmol("5"), reason="typed wrongly")
+    for event in (LabResultAvailable, LabResultCorrected, LabOrderCompleted):
+        [said] = await lab.published(event)
+        assert (said.patient_id, said.recorded_for) == (survivor, merged)
 
 
 def test_merges_and_what_takes_them_back_come_in_one_queue() -> None:
