@@ -204,7 +204,7 @@ async def test_what_is_charged_says_whom_it_was_recorded_for(clinical: Workplace
         assert (await doctor.post(f"/encounters/{encounter_id}/{step}", json={})).status_code == 200
     for event in (ProcedurePerformed, EncounterAdmitted, EncounterDischarged):
         [told] = await clinical.published(event)
-        assert (told.patient_id, told.recorded_for) == (survivor, merged)
+        assert {"patient_id": survivor, "recorded_for": merged}.items() <= told.model_dump().items()
 
 
 async def test_a_diagnosis_code_is_billable(clinical: Workplace, doctor: httpx.AsyncClient) -> None:

@@ -203,7 +203,7 @@ async def test_what_comes_of_an_order_says_whom_it_was_for(lab: Workplace) -> No
         await commands.correct_result(session, result_id, mmol("5"), reason="typed wrongly")
     for event in (LabResultAvailable, LabResultCorrected, LabOrderCompleted):
         [said] = await lab.published(event)
-        assert (said.patient_id, said.recorded_for) == (survivor, merged)
+        assert {"patient_id": survivor, "recorded_for": merged}.items() <= said.model_dump().items()
 
 
 def test_merges_and_what_takes_them_back_come_in_one_queue() -> None:
