@@ -82,9 +82,10 @@ class Colleague:
     _token: str = ""
     _refresh: str = ""
 
-    async def sign_in(self) -> None:
-        """With the password."""
-        self._took(await _answer(self.house, "auth", "POST", "/login", {"email": self.email, "password": self.password}))
+    async def sign_in(self, *, flow: UUID | None = None) -> None:
+        """With the password; in a flow of its own when none is given."""
+        asked = {"email": self.email, "password": self.password}
+        self._took(await _answer(self.house, "auth", "POST", "/login", asked, flow=flow))
 
     async def ask(
         self, service: str, method: str, path: str, body: object = None, *, flow: UUID | None = None, **query: Any
@@ -124,9 +125,10 @@ class Colleague:
         self._token, self._refresh, self.user_id = signed["access_token"], signed["refresh_token"], signed["user_id"]
 
 
-async def _answer(house: House, service: str, method: str, path: str, body: object) -> Any:
+async def _answer(house: House, service: str, method: str, path: str, body: object, *, flow: UUID | None = None) -> Any:
     """What anybody is answered, without a token."""
-    return _read(await _patiently(house, service, method, path, {"json": body}), f"{method} {path}")
+    given = {"json": body, "headers": {"X-Correlation-ID": str(flow or uuid7())}}
+    return _read(await _patiently(house, service, method, path, given), f"{method} {path}")
 
 
 async def _patiently(house: House, service: str, method: str, path: str, given: Mapping[str, Any]) -> httpx.Response:

@@ -7,7 +7,7 @@ import secrets
 from collections.abc import Iterable
 from decimal import Decimal
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from nilecare.demo.day.desk import Colleague, House
 from nilecare.demo.day.hospital import Hospital
@@ -38,6 +38,9 @@ ZONE = "Africa/Juba"
 EVERYWHERE = frozenset({"facility_manager", "lab_manager"})
 """Who works for every hospital: founds them, and keeps the catalogue that they share."""
 
+ENGAGED = "A user registers, gets a role and signs in"
+"""What the flow of somebody who is engaged shows."""
+
 
 class Opening:
     """Opens one hospital. `letters` is where the mail arrives that users prove their addresses with."""
@@ -52,30 +55,28 @@ class Opening:
         facility_id = str(uuid4())
         managers = [(role, person) for role, person in people if role in EVERYWHERE]
         others = [(role, person) for role, person in people if role not in EVERYWHERE]
-        staff: dict[str, list[Colleague]] = {}
-        await self._engage(managers, None, staff)
-        hospital = Hospital(self._house, facility_id, self._administrator, staff)
+        hospital = Hospital(self._house, facility_id, self._administrator, staff={})
+        await self._engage(managers, None, hospital)
         await self._found(hospital)
-        await self._engage(others, facility_id, staff)
+        await self._engage(others, facility_id, hospital)
         await asyncio.gather(self._furnish(hospital), self._list_tests(hospital), self._price(hospital))
         return hospital
 
-    async def _engage(
-        self, people: Iterable[tuple[str, Person]], facility_id: str | None, staff: dict[str, list[Colleague]]
-    ) -> None:
-        engaged = await asyncio.gather(*(self._engaged(role, person, facility_id) for role, person in people))
-        for colleague in engaged:
-            staff.setdefault(colleague.role, []).append(colleague)
+    async def _engage(self, people: Iterable[tuple[str, Person]], facility_id: str | None, hospital: Hospital) -> None:
+        engaging = (self._engaged(role, person, facility_id, hospital.flow(ENGAGED)) for role, person in people)
+        for colleague in await asyncio.gather(*engaging):
+            hospital.staff.setdefault(colleague.role, []).append(colleague)
 
-    async def _engaged(self, role: str, person: Person, facility_id: str | None) -> Colleague:
+    async def _engaged(self, role: str, person: Person, facility_id: str | None, flow: UUID) -> Colleague:
         """Somebody new registers, proves the address with the code in the mail, and gets the role."""
         colleague = Colleague(self._house, person.email, secrets.token_urlsafe(18), role)
         asked = {"email": person.email, "password": colleague.password, "full_name": person.full_name, "phone": person.phone}
-        await colleague.ask("auth", "POST", "/register", asked)
-        verified = await colleague.ask("auth", "POST", "/verify", {"code": await self._letters.code_for(person.email)})
+        await colleague.ask("auth", "POST", "/register", asked, flow=flow)
+        code = {"code": await self._letters.code_for(person.email)}
+        verified = await colleague.ask("auth", "POST", "/verify", code, flow=flow)
         grant = {"role": role, "facility_id": facility_id}
-        await self._administrator.ask("auth", "POST", f"/users/{verified['user_id']}/roles", grant)
-        await colleague.sign_in()
+        await self._administrator.ask("auth", "POST", f"/users/{verified['user_id']}/roles", grant, flow=flow)
+        await colleague.sign_in(flow=flow)
         return colleague
 
     async def _found(self, hospital: Hospital) -> None:
