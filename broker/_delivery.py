@@ -15,6 +15,7 @@ from pamqp.commands import Basic
 from broker._envelope import Envelope
 from broker._subscriptions import Subscription
 from broker.errors import Newer, Permanent
+from contracts.event import EVERY_SERVICE
 
 DELIVERY_COUNT = "x-delivery-count"
 CAREFUL = 2
@@ -106,7 +107,8 @@ class Delivery:
         earlier name counts too. Raises Forged, and Newer for a type that this code does not know.
         """
         contract = subscription.contract(envelope.type)
-        publisher = contract.contract.publisher if contract else envelope.source
+        publisher = contract.contract.publisher if contract else EVERY_SERVICE
+        publisher = envelope.source if publisher == EVERY_SERVICE else publisher
         if self.exchange == DEFAULT_EXCHANGE:
             honest = envelope.source == publisher
         else:

@@ -24,7 +24,7 @@ def check_ownership(service: Service) -> None:
     """Raises DeclarationError, with the place, when the service's code publishes an event that it does not own."""
     for module in _modules(service):
         for event, line in _published_in(module):
-            if event.contract.publisher != service.name:
+            if not event.contract.belongs_to(service.name):
                 raise DeclarationError(
                     f"{service.name} publishes {event.contract.name} in {module.__name__}, line {line}, but that event "
                     f"belongs to {event.contract.publisher}: say it with an event of contracts/{service.name}.py"

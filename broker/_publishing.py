@@ -91,7 +91,7 @@ def publish(session: AsyncSession, event: Event) -> UUID:
 def publish_in(session: Session, event: Event) -> UUID:
     """`publish` for code that runs inside SQLAlchemy's own hooks."""
     publisher = session.info.get(PUBLISHER)
-    if publisher is not None and event.contract.publisher != publisher:
+    if publisher is not None and not event.contract.belongs_to(publisher):
         raise ForeignEvent(f"{publisher} cannot publish {event.contract.name}: it belongs to {event.contract.publisher}")
     cause = current_cause()
     buffered = Buffered(

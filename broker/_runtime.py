@@ -27,9 +27,11 @@ from broker._keeping import Housekeeping
 from broker._listener import Listener
 from broker._loop import Loop
 from broker._metrics import Metrics
+from broker._operating import OperationLoop
 from broker._ownership import check_ownership
 from broker._relay import Relay
 from broker._replica_processor import ReplicaProcessor, replica_fed_by
+from broker._reporting import Reporter
 from broker._retry import RetryLoop
 from broker._schedule import Scheduler
 from broker._service import Service
@@ -40,6 +42,7 @@ from broker._tracing import check_tracing
 from broker._trust import RevokedSessionPurge
 from broker._wakeup import Notifier
 from broker.errors import DeclarationError
+from contracts.backbone import FailedMessageChanged
 
 log = structlog.get_logger("nilecare.runtime")
 
@@ -66,6 +69,7 @@ class Runtime:
     ) -> None:
         _check(service, settings)
         self.service, self.settings = service, settings
+        self._is_heard = bool(subscribed.get(FailedMessageChanged.contract.name))
         self.metrics = Metrics(service.name)
         engine = engine_for(settings.database_url, pool_size=settings.pool_size)
         self.database = Database(engine, service.name, self._published)
@@ -124,12 +128,15 @@ class Runtime:
         workers = [CallWorkers(database, service.calls, settings.outside)] if service.calls else []
         timed: list[Loop] = [self._retry, Scheduler(database), *workers]
         actions = ActionLoop(database, service, self._failures)
+        asked = [OperationLoop(database, self._retry.retrier, actions.wake)] if service.is_operated else []
         names = [subscription.name for subscription in service.subscriptions]
         trust = [RevokedSessionPurge(database.engine)] if service.keeps_trust else []
         return [
             *timed,
             *trust,
             actions,
+            *asked,
+            Reporter(database, service.name, is_heard=self._is_heard),
             Housekeeping(database, service.name, settings, actions.wake),
             self._notifier,
             ClockFollower(database.engine, lambda: _wake(timed)),

@@ -31,7 +31,7 @@ async def schedule(session: AsyncSession, event: Event, *, at: datetime, name: s
     Raises ForeignEvent, EventTooLarge.
     """
     publisher = session.info.get(PUBLISHER)
-    if publisher is not None and event.contract.publisher != publisher:
+    if publisher is not None and not event.contract.belongs_to(publisher):
         raise ForeignEvent(f"{publisher} cannot schedule {event.contract.name}: it belongs to {event.contract.publisher}")
     if at.tzinfo is None:
         raise ValueError("the time of a scheduled event needs a time zone")

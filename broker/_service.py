@@ -13,7 +13,7 @@ from sqlalchemy import MetaData
 
 from broker._subscriptions import Subscription, subscriptions_in
 from broker.errors import DeclarationError
-from contracts.event import Event
+from contracts.event import EVERY_SERVICE, Event
 
 if TYPE_CHECKING:
     from fastapi import APIRouter
@@ -69,11 +69,19 @@ class Service:
         """Whether it keeps auth's keys and revoked sessions."""
         return self.api is not None and self.trusts_auth
 
+    @property
+    def is_operated(self) -> bool:
+        """Whether it does what people ask for in the service `operations`: as every service of a platform that has auth."""
+        return self.keeps_trust
+
     @cached_property
     def subscriptions(self) -> tuple[Subscription, ...]:
-        """How it reacts: its replicas' subscriptions first, then those of its handlers."""
+        """How it reacts: its replicas' subscriptions first, then what it is asked for, then those of its handlers."""
+        from broker._requests import subscription_to_requests
+
+        asked = [subscription_to_requests(self.name)] if self.is_operated else []
         own = subscriptions_in(self.handlers) if self.handlers else []
-        return (*(replica.subscription() for replica in self.replicated), *own)
+        return (*(replica.subscription() for replica in self.replicated), *asked, *own)
 
     @cached_property
     def calls(self) -> tuple[Outside[Any, Any], ...]:
@@ -137,7 +145,9 @@ def check_platform(services: Iterable[Service]) -> Mapping[str, frozenset[str]]:
         for subscription in service.subscriptions:
             for event in subscription.events:
                 name = event.contract.name
-                if publishers.get(name) != event.contract.publisher:
+                if event.contract.publisher == EVERY_SERVICE:
+                    subscribers.setdefault(name, set())
+                elif publishers.get(name) != event.contract.publisher:
                     raise DeclarationError(
                         f"{service.queue(subscription)} subscribes to {name}, which no service publishes: "
                         f"add it to contracts/{event.contract.publisher}.py of a service that is part of the platform"

@@ -241,6 +241,31 @@ discarded_message = Table(
 Index(None, discarded_message.c.id)
 Index(None, discarded_message.c.discarded_at)
 
+# What changed about failed messages and actions, for `broker._reporting` to tell; and whether all of it was told once.
+change = Table(
+    "change",
+    metadata,
+    Column("place", BigInteger, Identity(always=True), primary_key=True),
+    Column("kind", Text, nullable=False, comment="message or action"),
+    Column("key", Text, nullable=False),
+    Column("was", JSONB, comment="what was removed"),
+)
+reporting = Table(
+    "reporting",
+    metadata,
+    Column("one", Boolean, primary_key=True, server_default=text("true")),
+    Column("is_whole", Boolean, nullable=False),
+)
+
+# What the service `operations` asks this one for.
+operation = Table(
+    "operation",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("request", JSONB, nullable=False, comment="what operations asks for, until it is answered"),
+    _timestamp("requested_at"),
+)
+
 # A key with open failed messages. Whoever touches such a key locks this row first.
 held_key = Table(
     "held_key",

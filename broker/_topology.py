@@ -8,13 +8,14 @@ queue can never be changed, so they say only what never will; everything else st
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 from broker._service import Service, check_platform
 from broker._subscriptions import Subscription
 from broker.errors import DeclarationError
+from contracts.event import EVERY_SERVICE
 
 DELIVERY_LIMIT = 1_000_000
 """Deliveries of one message before the broker gives it up. A backstop: batches condemn by evidence, long before. Some limit
@@ -159,7 +160,7 @@ class Topology:
                         binding
                         for service in services
                         for subscription in service.subscriptions
-                        for binding in _bindings(service, subscription)
+                        for binding in _bindings(service, subscription, [each.name for each in services])
                     }
                 )
             ),
@@ -226,12 +227,18 @@ def _queues(service: Service) -> list[Queue]:
     return [*own, Queue(service.dead_queue, in_order=False)]
 
 
-def _bindings(service: Service, subscription: Subscription) -> set[Binding]:
-    """Each type on its publisher's exchange; and the queue's addresses, the earlier ones too, on each of these exchanges."""
+def _bindings(service: Service, subscription: Subscription, publishers: Sequence[str]) -> set[Binding]:
+    """Each type on its publisher's exchange (what every service says: on all of them); and on each of these exchanges the
+    queue's addresses, the earlier ones too."""
     queue = service.queue(subscription)
     addresses = [address_of(name) for name in (queue, *former_queues(service, subscription))]
     contracts = [event.contract for event in subscription.events]
-    return {Binding(contract.publisher, key, queue) for contract in contracts for key in (contract.name, *addresses)}
+    return {
+        Binding(publisher, key, queue)
+        for contract in contracts
+        for publisher in (publishers if contract.publisher == EVERY_SERVICE else [contract.publisher])
+        for key in (contract.name, *addresses)
+    }
 
 
 def _policies(service: Service) -> tuple[Policy, Policy]:

@@ -6,7 +6,8 @@ An event is a fact in the past tense that one service publishes:
         invoice_id: UUID
         amount: Money
 
-It belongs to the service whose module it stands in: `contracts/billing.py` holds what billing publishes.
+It belongs to the service whose module it stands in: `contracts/billing.py` holds what billing publishes, and
+`contracts/backbone.py` what every service does.
 """
 
 from __future__ import annotations
@@ -22,6 +23,10 @@ from pydantic_core import CoreSchema, to_jsonable_python
 
 Upcaster = Callable[[dict[str, Any]], dict[str, Any]]
 UPCASTS = "__upcasts_since__"
+
+
+EVERY_SERVICE = "*"
+"""The publisher of what the backbone itself says, on behalf of every service and over each one's own exchange."""
 
 
 class NewerVersion(Exception):
@@ -50,6 +55,10 @@ class Contract:
     key: str
     publisher: str
     upcasters: Mapping[int, Upcaster] = field(default_factory=dict)
+
+    def belongs_to(self, service: str) -> bool:
+        """Whether a service publishes it."""
+        return self.publisher in (service, EVERY_SERVICE)
 
 
 def upcaster(*, since: int) -> Callable[[Upcaster], Upcaster]:

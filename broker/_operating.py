@@ -1,0 +1,241 @@
+"""Doing what people ask for in the service `operations`: each request is written down, carried out here, and answered.
+
+Nobody reaches into this service's database: it says what it lets be known. Personal data leaves it only sealed for the key
+of whoever asked, with a reason, which is written down.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import asdict, replace
+from typing import Any
+
+import structlog
+from joserfc import jwe
+from joserfc.jwk import OKPKey
+from sqlalchemy import select, text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from broker._actions import Asker, Pace, Verb, begin, parts, past_of, resume, stop
+from broker._corrections import edit, redirect, reveal
+from broker._database import Database
+from broker._dead_letters import FailedMessage, Filter, find
+from broker._loop import Loop
+from broker._masking import masked
+from broker._publishing import publish
+from broker._replay import Retrier
+from broker._tables import correction
+from broker._trial import attempt
+from broker.errors import Failure
+from contracts.backbone import OperationAnswered
+from contracts.operations import OperationRequested
+
+log = structlog.get_logger("nilecare.backbone")
+
+SHOWN = 20
+"""Messages that are shown, or tried, for one request."""
+
+LONGEST = 100_000
+"""Characters of a body that are shown: more is for `nilecare dead-letters show`."""
+
+NEXT = text(
+    """
+    DELETE FROM backbone.operation WHERE id = (
+        SELECT id FROM backbone.operation ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED
+    ) RETURNING request
+    """
+)
+
+OF_FLOW = {
+    "published": "SELECT id, type, key, cause, occurred_at, relayed_at, subscriptions FROM backbone.published"
+    " WHERE flow = :flow",
+    "handled": "SELECT id, subscription, handled_at FROM backbone.inbox WHERE flow = :flow",
+    "failed": "SELECT id, position, subscription, state, type, key, reason, last_failed_at FROM backbone.failed_message"
+    " WHERE flow = :flow",
+    "scheduled": "SELECT name, type, key, due_at FROM backbone.schedule WHERE flow = :flow",
+    "called": "SELECT id, name, key, state, attempts, due_at FROM backbone.call WHERE flow = :flow",
+}
+"""What a service knows of a flow: nothing of what messages say."""
+
+Answer = dict[str, Any]
+
+
+class Unsealable(Failure):
+    """Personal data is shown to a key: ask with one."""
+
+
+class OperationLoop(Loop):
+    """Carries out and answers what is asked of a service, one request after the other. Every copy of it may run one."""
+
+    def __init__(self, database: Database, retrier: Retrier, began: Callable[[], None], *, interval: float = 0.25) -> None:
+        super().__init__(f"{retrier.service.name}.operations", interval=interval)
+        self._database, self._retrier, self._began = database, retrier, began
+        self._service = retrier.service.name
+
+    async def run_once(self) -> bool:
+        """Answers one request; True when there was one. A request that ends the process is gone with its transaction's end,
+        and done again after the next start."""
+        async with self._database.transaction() as session:
+            request = await session.scalar(NEXT)
+            if request is None:
+                return False
+            asked = OperationRequested.model_validate(request)
+            answered = await self._answered(session, asked)
+            publish(session, answered)
+        if answered.refusal is None:
+            self._began()
+        return True
+
+    async def _answered(self, session: AsyncSession, asked: OperationRequested) -> OperationAnswered:
+        answer: Answer | None = None
+        sealed = refusal = None
+        try:
+            async with session.begin_nested():
+                if asked.operation == "reveal":
+                    sealed = _sealed(asked, await self._show(session, asked))
+                else:
+                    answer = await self._does[asked.operation](session, asked)
+        except Failure as failure:
+            refusal = str(failure)
+        except Exception as failure:
+            refusal = f"it could not be done ({type(failure).__name__}): see the service's log"
+            log.error("operation.failed", service=self._service, operation=asked.operation, error=type(failure).__name__)
+        return OperationAnswered(
+            request_id=asked.request_id, service=self._service, refusal=refusal, answer=answer, sealed=sealed
+        )
+
+    @property
+    def _does(self) -> Mapping[str, Callable[[AsyncSession, OperationRequested], Awaitable[Answer]]]:
+        return {
+            "show": self._show,
+            "try": self._try,
+            "replay": self._begin,
+            "discard": self._begin,
+            "restore": self._begin,
+            "edit": self._edit,
+            "redirect": self._redirect,
+            "stop": self._stop,
+            "resume": self._stop,
+            "trace": self._trace,
+        }
+
+    async def _show(self, session: AsyncSession, asked: OperationRequested) -> Answer:
+        """Messages in full; personal data only for `reveal`, which is written down."""
+        is_masked = asked.operation != "reveal"
+        wanted = filter_of(asked)
+        found = await find(session, wanted, limit=SHOWN, with_stack=True, with_body=True)
+        if not is_masked and found:
+            await reveal(session, Filter(positions=tuple(each.position for each in found)), _asker(asked))
+        return {"messages": [await self._whole(session, each, is_masked=is_masked) for each in found]}
+
+    async def _whole(self, session: AsyncSession, message: FailedMessage, *, is_masked: bool) -> Answer:
+        subscription = self._retrier.subscriptions.get(message.subscription)
+        event = subscription.contract(message.type) if subscription else None
+
+        def said(body: bytes) -> str:
+            return (masked(body, event) if is_masked else body.decode("utf-8", "replace"))[:LONGEST]
+
+        edits = await session.execute(
+            select(correction.c.before).where(correction.c.position == message.position).order_by(correction.c.action)
+        )
+        headers = (message.properties or {}).get("headers") or {}
+        return {
+            **_plain({name: value for name, value in asdict(message).items() if name not in ("body", "properties")}),
+            "next": message.next_step,
+            "headers": {name: value for name, value in headers.items() if name.startswith("cloudEvents:")} if message.id else {},
+            "body": said(message.body or b""),
+            "before": [said(before) for (before,) in edits],
+            "past": [
+                _plain({"action_id": action.id, "verb": action.verb, "asked_by": action.asked_by, "why": action.why,
+                        "began_at": action.began_at, "outcome": part.outcome})
+                for action, part in await past_of(session, message.position)
+            ],
+        }  # fmt: skip
+
+    async def _try(self, session: AsyncSession, asked: OperationRequested) -> Answer:
+        found = await find(session, filter_of(asked), limit=SHOWN)
+        trials = []
+        for each in found:
+            trial = await attempt(self._retrier, each.position)
+            evidence = trial.verdict.evidence if trial.verdict else None
+            trials.append(
+                {
+                    "position": each.position,
+                    "result": trial.result,
+                    "is_well": trial.is_well,
+                    "published": dict(trial.published),
+                    "rows": {name: asdict(rows) for name, rows in trial.rows.items()},
+                    "stopped_before": trial.stopped_before,
+                    "reason": f"{evidence.error}: {evidence.reason}" if evidence else None,
+                    "fingerprint": evidence.fingerprint if evidence else None,
+                }
+            )
+        return {"trials": trials}
+
+    async def _begin(self, session: AsyncSession, asked: OperationRequested) -> Answer:
+        verb: Verb = asked.operation  # type: ignore[assignment]  # one of those that are verbs, by `_does`
+        wanted = filter_of(asked)
+        if verb == "restore" and asked.action_id is not None:
+            touched = await parts(session, asked.action_id, limit=100_000)
+            wanted = replace(wanted, positions=tuple(part.position for part in touched) or (0,))
+        pace = Pace(asked.canary, asked.few, asked.rate)
+        begun = await begin(session, verb, wanted, _asker(asked), pace=pace)
+        return {"action_id": str(begun.id), "total": begun.total}
+
+    async def _edit(self, session: AsyncSession, asked: OperationRequested) -> Answer:
+        action = await edit(session, self._retrier, _one(asked), lambda body: asked.body, _asker(asked))
+        return {"action_id": str(action.id), "total": 1}
+
+    async def _redirect(self, session: AsyncSession, asked: OperationRequested) -> Answer:
+        action = await redirect(session, self._retrier, _one(asked), asked.to or "", _asker(asked))
+        return {"action_id": str(action.id), "total": 1}
+
+    async def _stop(self, session: AsyncSession, asked: OperationRequested) -> Answer:
+        change = stop if asked.operation == "stop" else resume
+        done = asked.action_id is not None and await change(session, asked.action_id)
+        return {"done": done}
+
+    async def _trace(self, session: AsyncSession, asked: OperationRequested) -> Answer:
+        flow = {"flow": asked.wanted.flow}
+        return {
+            name: [_plain(dict(row)) for row in (await session.execute(text(query), flow)).mappings()]
+            for name, query in OF_FLOW.items()
+        }
+
+
+def filter_of(asked: OperationRequested) -> Filter:
+    """Which messages are meant."""
+    wanted = asked.wanted
+    names = ("subscription", "type", "key", "flow", "fingerprint", "text", "since", "until")
+    return Filter(
+        **{name: getattr(wanted, name) for name in names}, states=tuple(wanted.states), positions=tuple(wanted.positions)
+    )
+
+
+def _asker(asked: OperationRequested) -> Asker:
+    return Asker(asked.asked_by, asked.why)
+
+
+def _one(asked: OperationRequested) -> int:
+    return asked.wanted.positions[0] if asked.wanted.positions else 0
+
+
+def _sealed(asked: OperationRequested, answer: Answer) -> str:
+    """The answer, for the holder of the key's other half alone. Raises Unsealable."""
+    if asked.reply_key is None:
+        raise Unsealable(Unsealable.__doc__)
+    key = OKPKey.import_key(dict(asked.reply_key))
+    return jwe.encrypt_compact({"alg": "ECDH-ES", "enc": "A256GCM"}, json.dumps(answer).encode(), key)
+
+
+def _plain(values: Mapping[str, Any]) -> Answer:
+    """As JSON data."""
+    return {
+        name: value if value is None or isinstance(value, int | float | list | dict) else _text(value)
+        for name, value in values.items()
+    }
+
+
+def _text(value: object) -> str:
+    return value.isoformat() if hasattr(value, "isoformat") else str(value)

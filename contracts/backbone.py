@@ -1,0 +1,74 @@
+"""What the backbone says on behalf of every service: which messages failed, what is done about them, and what it
+answers to those who operate it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Literal
+from uuid import UUID
+
+from contracts.event import EVERY_SERVICE, Event, StateEvent
+
+FailedState = Literal["retrying", "waiting", "held", "dead"]
+
+
+class FailedMessageChanged(
+    StateEvent, name="failed_message.changed", version=1, key="failed_message_id", publisher=EVERY_SERVICE
+):
+    """A message that a subscription could not handle (yet), without its body; deleted when nothing of it is open any more.
+
+    `failed_message_id` is what people call it: `billing/17`.
+    """
+
+    failed_message_id: str
+    service: str
+    position: int
+    message_id: UUID | None
+    subscription: str
+    state: FailedState
+    type: str
+    type_version: int
+    aggregate: str
+    """The key of the event: the id of what it is about."""
+
+    flow: UUID | None
+    error: str
+    reason: str
+    fingerprint: str
+    attempts: int
+    due_at: datetime | None
+    waits_for: str | None
+    waits_key: str | None
+    first_failed_at: datetime
+    last_failed_at: datetime
+
+
+class FailureActionChanged(StateEvent, name="failure_action.changed", version=1, key="action_id", publisher=EVERY_SERVICE):
+    """Something that a person asked for about failed messages of a service, and how far it is."""
+
+    action_id: UUID
+    service: str
+    verb: str
+    state: Literal["running", "done", "halted", "stopped"]
+    asked_by: str
+    why: str
+    total: int
+    outcomes: dict[str, int]
+    """How many messages ended how; `left` are still to be done."""
+
+    began_at: datetime
+    ended_at: datetime | None
+
+
+class OperationAnswered(Event, name="operation.answered", version=1, key="request_id", publisher=EVERY_SERVICE):
+    """What a service says to `operation.requested`.
+
+    `refusal` says why it was not done. What may hold personal data is in `sealed` alone: a JSON Web Encryption for the key of
+    the request, which whoever asked keeps in memory.
+    """
+
+    request_id: UUID
+    service: str
+    refusal: str | None = None
+    answer: dict[str, Any] | None = None
+    sealed: str | None = None

@@ -1,0 +1,56 @@
+"""What operations publishes: what people there ask of a service."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Literal
+from uuid import UUID
+
+from pydantic import BaseModel
+
+from contracts.event import Event
+
+Operation = Literal["show", "reveal", "try", "replay", "discard", "restore", "edit", "redirect", "stop", "resume", "trace"]
+
+
+class Wanted(BaseModel):
+    """Which failed messages are meant; what is not given is not asked for."""
+
+    subscription: str | None = None
+    type: str | None = None
+    states: list[str] = []
+    key: str | None = None
+    flow: UUID | None = None
+    fingerprint: str | None = None
+    text: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    positions: list[int] = []
+
+
+class OperationRequested(Event, name="operation.requested", version=1, key="request_id"):
+    """Somebody asks a service to do something about its failed messages, or to say what it knows of a flow.
+
+    Every service hears it; the one that is meant answers with `operation.answered`, under the same request_id.
+    """
+
+    request_id: UUID
+    service: str
+    operation: Operation
+    asked_by: str
+    why: str
+    wanted: Wanted = Wanted()
+    canary: int = 1
+    few: int = 10
+    rate: float | None = None
+    action_id: UUID | None = None
+    """Of what is stopped or resumed, or whose discarded messages are restored."""
+
+    body: Any = None
+    """A corrected body; what is masked in it stays as it was."""
+
+    to: str | None = None
+    """The subscription that messages are given to."""
+
+    reply_key: dict[str, str] | None = None
+    """A public key (JSON Web Key, OKP X25519) to which an answer with personal data is sealed."""

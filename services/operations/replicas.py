@@ -1,0 +1,71 @@
+"""What operations knows of the platform's failed messages: never what they say."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import BigInteger, Index
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import Mapped, mapped_column
+
+from broker import Replica
+from contracts.backbone import FailedMessageChanged, FailedState, FailureActionChanged
+from services.operations.tables import Base
+
+
+class FailedMessageReference(Replica[FailedMessageChanged], Base):
+    """A failed message of any service; `id` is what people call it: `billing/17`."""
+
+    __tablename__ = "failed_message_reference"
+    __table_args__ = (
+        Index("failed_message_reference_group_idx", "service", "heard_by", "state", "fingerprint"),
+        Index(None, "first_failed_at", "id"),
+        Index(None, "fingerprint"),
+        Index(None, "flow"),
+        Index(None, "aggregate"),
+    )
+
+    service: Mapped[str]
+    position: Mapped[int] = mapped_column(BigInteger)
+    message_id: Mapped[UUID | None]
+    heard_by: Mapped[str] = mapped_column(comment="the subscription")
+    state: Mapped[FailedState]
+    type: Mapped[str]
+    type_version: Mapped[int]
+    aggregate: Mapped[str]
+    flow: Mapped[UUID | None]
+    error: Mapped[str]
+    reason: Mapped[str]
+    fingerprint: Mapped[str]
+    attempts: Mapped[int]
+    due_at: Mapped[datetime | None]
+    waits_for: Mapped[str | None]
+    waits_key: Mapped[str | None]
+    first_failed_at: Mapped[datetime]
+    last_failed_at: Mapped[datetime]
+
+    @classmethod
+    def kept(cls, event: FailedMessageChanged) -> dict[str, Any]:
+        """The event's fields; every replica has a `subscription` of its own."""
+        own = {column.name for column in cls.__table__.columns} & FailedMessageChanged.model_fields.keys() - {"deleted"}
+        kept = {name: getattr(event, name) for name in own - {"state_version"}}
+        return {**kept, "heard_by": event.subscription}
+
+
+class FailureActionReference(Replica[FailureActionChanged], Base):
+    """What somebody did about failed messages of a service, and how far it is."""
+
+    __tablename__ = "failure_action_reference"
+    __table_args__ = (Index(None, "began_at"),)
+
+    service: Mapped[str]
+    verb: Mapped[str]
+    state: Mapped[str]
+    asked_by: Mapped[str]
+    why: Mapped[str]
+    total: Mapped[int]
+    outcomes: Mapped[Any] = mapped_column(JSONB)
+    began_at: Mapped[datetime]
+    ended_at: Mapped[datetime | None]

@@ -1,0 +1,37 @@
+"""The tables that operations owns."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Index
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from broker import Tables
+from contracts.operations import Operation
+from services.operations.rules import RequestState
+
+
+class Base(Tables, DeclarativeBase):
+    """Every table of operations."""
+
+
+class OperationRequest(Base):
+    """What somebody asked a service for, and what it answered."""
+
+    __tablename__ = "operation_requests"
+    __table_args__ = (Index(None, "asked_at"),)
+
+    request_id: Mapped[UUID] = mapped_column(primary_key=True)
+    service: Mapped[str]
+    operation: Mapped[Operation]
+    asked_by: Mapped[str]
+    why: Mapped[str]
+    asked_at: Mapped[datetime]
+    state: Mapped[RequestState]
+    refusal: Mapped[str | None]
+    answer: Mapped[Any] = mapped_column(JSONB(none_as_null=True), nullable=True)
+    sealed: Mapped[str | None] = mapped_column(comment="for the key of whoever asked alone")

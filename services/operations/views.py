@@ -1,0 +1,127 @@
+"""What operations takes and shows."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any
+from uuid import UUID
+
+from pydantic import AwareDatetime, Field
+
+from broker import Asked, Shown
+from contracts.backbone import FailedState
+from contracts.operations import Operation, Wanted
+from services.operations.rules import RequestState
+
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_\-]{0,62}$")]
+Text = Annotated[str, Field(max_length=500)]
+
+
+def _dead() -> list[FailedState]:
+    return ["dead"]
+
+
+class Messages(Asked):
+    """Which failed messages of the service are meant: of its dead ones, those that are like this."""
+
+    subscription: Name | None = None
+    type: Text | None = None
+    states: Annotated[list[FailedState], Field(max_length=4)] = Field(default_factory=_dead)
+    key: Text | None = None
+    flow: UUID | None = None
+    fingerprint: Text | None = None
+    text: Text | None = None
+    since: AwareDatetime | None = None
+    until: AwareDatetime | None = None
+    positions: Annotated[list[Annotated[int, Field(ge=1, lt=2**62)]], Field(max_length=1000)] = Field(default_factory=list)
+
+    def wanted(self) -> Wanted:
+        """As services are told."""
+        states = [] if self.positions else self.states
+        return Wanted(**self.model_dump() | {"states": states})
+
+
+class NewRequest(Asked):
+    """What a service is asked for."""
+
+    service: Name
+    operation: Operation
+    why: Text = ""
+    messages: Messages = Messages()
+    canary: Annotated[int, Field(ge=1, le=1000)] = 1
+    few: Annotated[int, Field(ge=0, le=10_000)] = 10
+    rate: Annotated[float, Field(gt=0, le=100_000)] | None = None
+    action_id: UUID | None = None
+    body: Any = None
+    """A corrected body; what is masked in it stays as it was."""
+
+    to: Name | None = None
+    reply_key: Annotated[dict[str, str], Field(max_length=10)] | None = None
+    """Public key (JSON Web Key, OKP X25519) that personal data is sealed to."""
+
+
+class Request(Shown):
+    """What was asked, and the answer, as far as there is one."""
+
+    request_id: UUID
+    service: str
+    operation: Operation
+    state: RequestState
+    asked_at: datetime
+    refusal: str | None
+    answer: dict[str, Any] | None
+    sealed: str | None
+
+
+class FailedMessage(Shown):
+    """A failed message, without what it says."""
+
+    id: str
+    service: str
+    position: int
+    message_id: UUID | None
+    subscription: Annotated[str, Field(validation_alias="heard_by")]
+    state: FailedState
+    type: str
+    type_version: int
+    aggregate: str
+    flow: UUID | None
+    error: str
+    reason: str
+    fingerprint: str
+    attempts: int
+    due_at: datetime | None
+    waits_for: str | None
+    waits_key: str | None
+    first_failed_at: datetime
+    last_failed_at: datetime
+
+
+class Group(Shown):
+    """What failed for one reason in one subscription. `last_hour`: how many of them failed first within the last hour."""
+
+    service: str
+    subscription: str
+    state: FailedState
+    fingerprint: str
+    type: str
+    count: int
+    oldest: datetime
+    newest: datetime
+    last_hour: int
+    reason: str
+
+
+class FailureAction(Shown):
+    """What somebody did about failed messages of a service."""
+
+    id: UUID
+    service: str
+    verb: str
+    state: str
+    asked_by: str
+    why: str
+    total: int
+    outcomes: dict[str, int]
+    began_at: datetime
+    ended_at: datetime | None
