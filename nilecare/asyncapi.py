@@ -7,7 +7,9 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from broker import Service, Subscription
-from contracts.event import Event
+from broker._service import events_in
+from contracts import backbone
+from contracts.event import EVERY_SERVICE, Event
 
 DRAFT = "application/schema+json;version=draft-07"
 
@@ -24,6 +26,13 @@ def document(services: Sequence[Service]) -> dict[str, Any]:
             messages[message] = _message(event)
             channel = channels.setdefault(name, _channel(service, event))
             channel["messages"][message] = {"$ref": f"#/components/messages/{message}"}
+            operations[f"{service.name} sends {name}"] = _operation("send", service, name, event.__doc__)
+    for event in events_in(backbone):
+        name = event.contract.name
+        message = f"{name}.v{event.contract.version}"
+        messages[message] = _message(event)
+        channels[name] = _channel(None, event) | {"messages": {message: {"$ref": f"#/components/messages/{message}"}}}
+        for service in services:
             operations[f"{service.name} sends {name}"] = _operation("send", service, name, event.__doc__)
     for service in services:
         for subscription in service.subscriptions:
@@ -53,7 +62,9 @@ def _version() -> str:
         return "0"
 
 
-def _channel(service: Service, event: type[Event]) -> dict[str, Any]:
+def _channel(service: Service | None, event: type[Event]) -> dict[str, Any]:
+    """The channel of an event; without a service, that of one which every service publishes on an exchange of its own."""
+    exchange = {"name": service.name if service else "", "type": "topic", "durable": True, "autoDelete": False}
     return {
         "address": event.contract.name,
         "title": event.contract.name,
@@ -62,7 +73,7 @@ def _channel(service: Service, event: type[Event]) -> dict[str, Any]:
         "bindings": {
             "amqp": {
                 "is": "routingKey",
-                "exchange": {"name": service.name, "type": "topic", "durable": True, "autoDelete": False},
+                **({"exchange": exchange} if service else {}),
                 "bindingVersion": "0.3.0",
             }
         },
@@ -84,7 +95,9 @@ def _message(event: type[Event]) -> dict[str, Any]:
                 "cloudEvents:specversion": {"const": "1.0"},
                 "cloudEvents:id": {"type": "string", "format": "uuid"},
                 "cloudEvents:type": {"const": contract.name},
-                "cloudEvents:source": {"const": contract.publisher},
+                "cloudEvents:source": {"type": "string"}
+                if contract.publisher == EVERY_SERVICE
+                else {"const": contract.publisher},
                 "cloudEvents:subject": {"type": "string", "description": f"the event's {contract.key}"},
                 "cloudEvents:dataversion": {"const": str(contract.version)},
             },
@@ -92,6 +105,10 @@ def _message(event: type[Event]) -> dict[str, Any]:
         "payload": {"schemaFormat": DRAFT, "schema": event.model_json_schema()},
         "bindings": {"amqp": {"messageType": contract.name, "bindingVersion": "0.3.0"}},
     }
+
+
+def _source(publisher: str) -> dict[str, Any]:
+    return {"type": "string"} if publisher == EVERY_SERVICE else {"const": publisher}
 
 
 def _operation(action: str, service: Service, channel: str, description: str | None) -> dict[str, Any]:

@@ -11,13 +11,13 @@ import click
 from broker import Service
 from contracts.event import Event
 from nilecare.asyncapi import document
-from nilecare.platform import services
+from nilecare.platform import events, services
 from nilecare.schemas import Snapshot, breaking_changes, release, released
 
 
 def problems(platform: Sequence[Service], snapshots: Mapping[tuple[str, int], Snapshot]) -> Iterator[str]:
     """One understandable line for everything that stands against releasing the contracts as they are."""
-    current = {(event.contract.name, event.contract.version): event for service in platform for event in service.events}
+    current = {(event.contract.name, event.contract.version): event for event in events(platform)}
     latest: dict[str, int] = {}
     for name, version in current:
         latest[name] = max(version, latest.get(name, 0))
@@ -99,14 +99,13 @@ def release_command() -> None:
     platform, snapshots = services(), released()
     breaking = [
         f"{now.title}: {line}"
-        for service in platform
-        for event in service.events
+        for event in events(platform)
         if (before := snapshots.get(((now := Snapshot.of(event)).name, now.version)))
         for line in breaking_changes(before, now)
     ]
     if breaking:
         raise click.ClickException(f"{breaking[0]}; a released version cannot break: run `nilecare contracts check`")
-    for name in release(event for service in platform for event in service.events):
+    for name in release(events(platform)):
         click.echo(f"released {name}")
 
 

@@ -8,6 +8,8 @@ from pathlib import Path
 import click
 
 from broker import Service
+from broker._service import events_in
+from contracts import backbone
 from contracts.event import Event, StateEvent
 from nilecare.platform import services
 
@@ -24,10 +26,11 @@ An event that ends in `.changed` carries its aggregate's whole public state and 
 def event_map(platform: Sequence[Service]) -> str:
     """The page, in Markdown."""
     lines = [HEAD]
-    for service in platform:
-        if service.events:
-            lines += [f"## {service.name}", "", "| event | key | what it says | subscribers |", "|---|---|---|---|"]
-            lines += [_row(event, platform) for event in service.events]
+    published = {service.name: list(service.events) for service in platform} | {"every service": events_in(backbone)}
+    for publisher, events in published.items():
+        if events:
+            lines += [f"## {publisher}", "", "| event | key | what it says | subscribers |", "|---|---|---|---|"]
+            lines += [_row(event, platform) for event in events]
             lines.append("")
     return "\n".join(lines).rstrip() + "\n"
 

@@ -5,9 +5,13 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import pkgutil
+from collections.abc import Iterable
 
 import services as _services
 from broker import Service
+from broker._service import events_in
+from contracts import backbone
+from contracts.event import Event
 
 
 def services() -> list[Service]:
@@ -15,3 +19,8 @@ def services() -> list[Service]:
     names = sorted(module.name for module in pkgutil.iter_modules(_services.__path__) if module.ispkg)
     found = [name for name in names if importlib.util.find_spec(f"services.{name}.app")]
     return [importlib.import_module(f"services.{name}.app").service for name in found]
+
+
+def events(platform: Iterable[Service]) -> list[type[Event]]:
+    """What the services publish, each its own; then what every one of them does."""
+    return [*(event for service in platform for event in service.events), *events_in(backbone)]

@@ -12,7 +12,7 @@ from sqlalchemy import Table
 from broker import LifeCycle, Service
 from broker._http import PREFIX
 from broker._replicas import own_columns, state_event_of
-from contracts.event import StateEvent
+from contracts.event import EVERY_SERVICE, StateEvent
 from nilecare import declared
 from nilecare.declared import sentence
 from nilecare.platform import services
@@ -102,7 +102,8 @@ def _kept(service: Service) -> Iterable[tuple[str, ...]]:
     for replica in service.replicated:
         contract = state_event_of(replica).contract
         columns = ", ".join(own_columns(replica.__table__))
-        yield f"`{replica.__tablename__}`", f"`{contract.name}`", contract.publisher, sentence(replica.__doc__), columns
+        owner = "every service" if contract.publisher == EVERY_SERVICE else contract.publisher
+        yield f"`{replica.__tablename__}`", f"`{contract.name}`", owner, sentence(replica.__doc__), columns
 
 
 def _asked(service: Service) -> list[str]:

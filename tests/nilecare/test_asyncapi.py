@@ -8,7 +8,7 @@ from pathlib import Path
 from jsonschema import Draft7Validator
 
 from nilecare.asyncapi import document
-from nilecare.platform import services
+from nilecare.platform import events, services
 
 SCHEMA = Path(__file__).parent.parent / "data" / "asyncapi-3.0.0.json"
 
@@ -26,6 +26,6 @@ def test_every_event_and_subscription_is_in_it() -> None:
     """Nobody says or hears anything that the document does not have."""
     platform = services()
     described = document(platform)
-    assert set(described["channels"]) == {event.contract.name for service in platform for event in service.events}
+    assert set(described["channels"]) == {event.contract.name for event in events(platform)}
     received = {operation["x-queue"] for operation in described["operations"].values() if operation["action"] == "receive"}
     assert received == {service.queue(subscription) for service in platform for subscription in service.subscriptions}
