@@ -135,4 +135,7 @@ async def _locked(session: AsyncSession, table: Table, position: int) -> Row[Any
     if seen is None:
         return None
     await lock_keys(session, seen.subscription, [seen.key])
-    return (await session.execute(here)).one_or_none()
+    row = (await session.execute(here)).one_or_none()
+    if row is None:
+        await release(session, seen.subscription, [seen.key])
+    return row
