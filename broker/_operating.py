@@ -143,7 +143,7 @@ class OperationLoop(Loop):
         return {
             **_plain({name: value for name, value in asdict(message).items() if name not in ("body", "properties")}),
             "next": message.next_step,
-            "headers": {name: value for name, value in headers.items() if name.startswith("cloudEvents:")} if message.id else {},
+            "headers": {name: value for name, value in headers.items() if message.id and name.startswith("cloudEvents:")},
             "body": said(message.body or b""),
             "before": [said(before) for (before,) in edits],
             "past": [

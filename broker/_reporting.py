@@ -86,7 +86,13 @@ class Reporter(Loop):
         version = await session.scalar(VERSION)
         if found is not None:
             outcomes = {outcome or "left": count for outcome, count in found.outcomes.items()}
-            ours = {"action_id": found.id, "service": self._service, "outcomes": outcomes, "state_version": version}
+            ours = {
+                "action_id": found.id,
+                "service": self._service,
+                "outcomes": outcomes,
+                "state_version": version,
+                "deleted": False,
+            }
             return FailureActionChanged.of(found, **ours)
         if was is None:
             return None

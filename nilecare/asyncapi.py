@@ -7,9 +7,8 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from broker import Service, Subscription
-from broker._service import events_in
-from contracts import backbone
 from contracts.event import EVERY_SERVICE, Event
+from nilecare.platform import said_by_all
 
 DRAFT = "application/schema+json;version=draft-07"
 
@@ -27,7 +26,7 @@ def document(services: Sequence[Service]) -> dict[str, Any]:
             channel = channels.setdefault(name, _channel(service, event))
             channel["messages"][message] = {"$ref": f"#/components/messages/{message}"}
             operations[f"{service.name} sends {name}"] = _operation("send", service, name, event.__doc__)
-    for event in events_in(backbone):
+    for event in said_by_all(services):
         name = event.contract.name
         message = f"{name}.v{event.contract.version}"
         messages[message] = _message(event)
@@ -64,7 +63,7 @@ def _version() -> str:
 
 def _channel(service: Service | None, event: type[Event]) -> dict[str, Any]:
     """The channel of an event; without a service, that of one which every service publishes on an exchange of its own."""
-    exchange = {"name": service.name if service else "", "type": "topic", "durable": True, "autoDelete": False}
+    name = service.name if service else "the publisher's own"
     return {
         "address": event.contract.name,
         "title": event.contract.name,
@@ -73,7 +72,7 @@ def _channel(service: Service | None, event: type[Event]) -> dict[str, Any]:
         "bindings": {
             "amqp": {
                 "is": "routingKey",
-                **({"exchange": exchange} if service else {}),
+                "exchange": {"name": name, "type": "topic", "durable": True, "autoDelete": False},
                 "bindingVersion": "0.3.0",
             }
         },

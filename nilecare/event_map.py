@@ -8,10 +8,8 @@ from pathlib import Path
 import click
 
 from broker import Service
-from broker._service import events_in
-from contracts import backbone
 from contracts.event import Event, StateEvent
-from nilecare.platform import services
+from nilecare.platform import said_by_all, services
 
 FILE = Path(__file__).parent.parent / "docs" / "event-map.md"
 
@@ -26,7 +24,7 @@ An event that ends in `.changed` carries its aggregate's whole public state and 
 def event_map(platform: Sequence[Service]) -> str:
     """The page, in Markdown."""
     lines = [HEAD]
-    published = {service.name: list(service.events) for service in platform} | {"every service": events_in(backbone)}
+    published = {service.name: list(service.events) for service in platform} | {"every service": said_by_all(platform)}
     for publisher, events in published.items():
         if events:
             lines += [f"## {publisher}", "", "| event | key | what it says | subscribers |", "|---|---|---|---|"]

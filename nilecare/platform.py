@@ -23,4 +23,10 @@ def services() -> list[Service]:
 
 def events(platform: Iterable[Service]) -> list[type[Event]]:
     """What the services publish, each its own; then what every one of them does."""
-    return [*(event for service in platform for event in service.events), *events_in(backbone)]
+    platform = list(platform)
+    return [*(event for service in platform for event in service.events), *said_by_all(platform)]
+
+
+def said_by_all(platform: Iterable[Service]) -> list[type[Event]]:
+    """What the backbone says on behalf of every service, where people operate them."""
+    return events_in(backbone) if any(service.is_operated for service in platform) else []

@@ -1,0 +1,222 @@
+"""A service tells operations of its failed messages, and does what is asked there: itself, and nobody else."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from joserfc import jwe
+from joserfc.jwk import OKPKey
+from sqlalchemy import select, text, update
+
+from broker import Permanent
+from broker._actions import history
+from broker._operating import OperationLoop
+from broker._publishing import lock_number
+from broker._reporting import Reporter
+from broker._requests import subscription_to_requests
+from broker._tables import change, failed_message, operation, outbox
+from contracts.backbone import FailedMessageChanged, FailureActionChanged, OperationAnswered
+from contracts.event import Event
+from contracts.operations import OperationRequested, Wanted
+from tests.broker.failing import Desk, make_desk, raising
+
+
+@pytest.fixture
+async def desk(database: Callable[..., Awaitable[str]]) -> AsyncIterator[Desk]:
+    desk = await make_desk(await database())
+    yield desk
+    await desk.database.close()
+
+
+async def said(desk: Desk, event: type[Event]) -> list[Any]:
+    """What was published, in order."""
+    query = select(outbox.c.body).where(outbox.c.type == event.contract.name).order_by(outbox.c.position)
+    async with desk.database.transaction() as session:
+        return [event.read(body, 1) for body in await session.scalars(query)]
+
+
+async def told(desk: Desk, *, is_heard: bool = True) -> dict[str, FailedMessageChanged]:
+    """What operations knows of the desk's failed messages, once all has been told."""
+    reporter = Reporter(desk.database, "desk", is_heard=is_heard)
+    while await reporter.run_once():
+        pass
+    newest: dict[str, FailedMessageChanged] = {}
+    for event in await said(desk, FailedMessageChanged):
+        assert event.state_version > getattr(newest.get(event.failed_message_id), "state_version", 0)
+        newest[event.failed_message_id] = event
+    return {key: event for key, event in newest.items() if not event.deleted}
+
+
+async def test_operations_knows_what_is_there(desk: Desk) -> None:
+    """Failing, holding, going through, discarding and restoring: the states told are those that are, without any body."""
+    first = await desk.fail("a", 1, Permanent("never"))
+    await desk.hold("a", 2)
+    other = await desk.fail("b", 3, Permanent("never"))
+    known = await told(desk)
+    assert {key: event.state for key, event in known.items()} == {
+        f"desk/{row.position}": row.state for row in await desk.rows()
+    }
+    assert "number" not in known[f"desk/{first}"].model_dump_json()
+    await desk.retry(first)
+    discarded = await desk.act("discard", positions=(other,))
+    assert set(await told(desk)) == {f"desk/{row.position}" for row in await desk.rows()}
+    await desk.run()
+    assert await told(desk) == {}
+    await desk.act("restore", positions=(other,))
+    assert set(await told(desk)) == {f"desk/{other}"}
+    actions = {event.action_id: event for event in await said(desk, FailureActionChanged)}
+    assert actions[discarded.id].outcomes == {"discarded": 1}
+    assert await desk.count(change) == 0
+
+
+async def test_who_hears_for_the_first_time_is_told_all(desk: Desk) -> None:
+    """Where nobody hears, what changes is forgotten; whoever comes later learns of everything that is there then."""
+    await desk.fail("a", 1, Permanent("never"))
+    assert await told(desk, is_heard=False) == {}
+    assert (await desk.count(change), await desk.count(outbox)) == (0, 0)
+    await desk.fail("b", 2, Permanent("never"))
+    assert {event.aggregate for event in (await told(desk)).values()} == {"a", "b"}
+    count = await desk.count(outbox)
+    await told(desk)
+    assert await desk.count(outbox) == count
+
+
+async def test_only_one_copy_tells_at_a_time(desk: Desk) -> None:
+    """Two would tell states of one message in the wrong order."""
+    await desk.fail("a", 1, Permanent("never"))
+    async with desk.database.transaction() as session:
+        await session.execute(text("SELECT pg_advisory_xact_lock(:number)"), {"number": lock_number("reporter")})
+        assert not await Reporter(desk.database, "desk", is_heard=True).run_once()
+    assert await desk.count(outbox) == 0
+
+
+def requested(asked: str, **more: Any) -> OperationRequested:
+    wanted = Wanted(**{name: more.pop(name) for name in list(more) if name in Wanted.model_fields})
+    return OperationRequested(
+        request_id=uuid4(), service="desk", operation=asked, asked_by="amani", why="repaired", wanted=wanted, **more
+    )  # fmt: skip
+
+
+async def answer(desk: Desk, request: OperationRequested) -> OperationAnswered:
+    """What the desk answers, once it has heard the request, twice."""
+    subscription = subscription_to_requests("desk")
+    for _ in range(2):
+        async with desk.database.transaction() as session:
+            await subscription.handler(request, session)
+    woken: list[None] = []
+    loop = OperationLoop(desk.database, desk.retrier, lambda: woken.append(None))
+    assert await loop.run_once()
+    assert not await loop.run_once()
+    answered: OperationAnswered = (await said(desk, OperationAnswered))[-1]
+    assert answered.request_id == request.request_id
+    assert len(woken) == (answered.refusal is None)
+    return answered
+
+
+async def test_what_is_asked_of_another_is_left_alone(desk: Desk) -> None:
+    """Every service hears every request; the one that is meant answers."""
+    async with desk.database.transaction() as session:
+        await subscription_to_requests("desk").handler(requested("show").model_copy(update={"service": "lab"}), session)
+    assert await desk.count(operation) == 0
+
+
+async def test_a_message_is_shown_masked(desk: Desk) -> None:
+    """Its failure, headers and past; of its body what no contract marks as personal."""
+    position = await desk.fail("a", 1, Permanent("never"))
+    async with desk.database.transaction() as session:
+        await session.execute(update(failed_message).values(body=b'{"item":"a","number":1,"name":"Amina"}'))
+    answered = await answer(desk, requested("show", positions=[position]))
+    (message,) = (answered.answer or {})["messages"]
+    assert (message["reason"], message["fingerprint"], message["key"]) == ("never", "Permanent", "a")
+    assert json.loads(message["body"]) == {"item": "a", "number": 1, "name": "•••"}
+    assert "Amina" not in answered.model_dump_json()
+
+
+async def test_personal_data_is_sealed_and_who_saw_it_written_down(desk: Desk) -> None:
+    """For the key of whoever asked alone; without a key it stays here."""
+    position = await desk.fail("a", 1, Permanent("never"))
+    key = OKPKey.generate_key("X25519")
+    answered = await answer(desk, requested("reveal", positions=[position], reply_key=key.as_dict(private=False)))
+    assert answered.answer is None
+    assert '"number"' not in answered.model_dump_json()
+    (message,) = json.loads(jwe.decrypt_compact(answered.sealed or "", key).plaintext or b"")["messages"]
+    assert message["body"] == '{"item":"a","number":1}'
+    async with desk.database.transaction() as session:
+        (seen,) = await history(session, limit=10)
+    assert (seen.verb, seen.asked_by, seen.why) == ("reveal", "amani", "repaired")
+    refused = await answer(desk, requested("reveal", positions=[position]))
+    assert (refused.sealed, refused.refusal) == (None, "Personal data is shown to a key: ask with one.")
+    async with desk.database.transaction() as session:
+        assert len(await history(session, limit=10)) == 1
+
+
+async def test_trying_and_replaying(desk: Desk) -> None:
+    """A trial changes nothing; a replay begins, and says under which id."""
+    position = await desk.fail("a", 1, Permanent("never"))
+    tried = await answer(desk, requested("try", positions=[position]))
+    (trial,) = (tried.answer or {})["trials"]
+    assert (trial["result"], trial["rows"]["effect"]["inserted"]) == ("takes effect", 1)
+    assert await desk.effects("a") == []
+    begun = await answer(desk, requested("replay", states=["dead"], canary=3, few=4, rate=9.5))
+    action = await desk.look(UUID((begun.answer or {})["action_id"]))
+    assert (action.total, action.asked_by, action.pace.canary, action.pace.few, action.pace.rate) == (1, "amani", 3, 4, 9.5)
+    await desk.actions.run_once()
+    assert await desk.effects("a") == [1]
+
+
+async def test_discarding_restoring_editing_redirecting(desk: Desk) -> None:
+    """Each is the engine's own; what it refuses is answered in its words."""
+    position = await desk.fail("a", 1, Permanent("never"))
+    edited = await answer(desk, requested("edit", positions=[position], body={"item": "•••", "number": 5}))
+    assert edited.refusal is None
+    assert (await desk.rows())[0].body == b'{"item":"a","number":5}'
+    wrong = await answer(desk, requested("edit", positions=[position], body={"item": "a", "number": "many"}))
+    assert "number (int_parsing)" in (wrong.refusal or "")
+    assert "many" not in (wrong.refusal or "")
+    discarded = await answer(desk, requested("discard", positions=[position]))
+    await desk.actions.run_once()
+    assert await desk.rows() == []
+    action = UUID((discarded.answer or {})["action_id"])
+    await answer(desk, requested("restore", action_id=action))
+    await desk.actions.run_once()
+    assert len(await desk.rows()) == 1
+    refused = await answer(desk, requested("redirect", positions=[position], to="nowhere"))
+    assert refused.refusal is not None
+    assert (await answer(desk, requested("redirect", positions=[99], to="count"))).refusal is not None
+
+
+async def test_stopping_and_going_on(desk: Desk) -> None:
+    """A replay that runs is stopped, and goes on."""
+    await desk.fail("a", 1, Permanent("never"))
+    begun = await answer(desk, requested("replay"))
+    action = UUID((begun.answer or {})["action_id"])
+    for asked, state, done in (("stop", "stopped", True), ("stop", "stopped", False), ("resume", "running", True)):
+        answered = await answer(desk, requested(asked, action_id=action))
+        assert ((answered.answer or {})["done"], (await desk.look(action)).state) == (done, state)
+
+
+async def test_a_flow_is_told_without_what_messages_say(desk: Desk) -> None:
+    """Published, handled, failed, scheduled and called: names and times."""
+    position = await desk.fail("a", 1, Permanent("never"))
+    flow = (await desk.rows())[0].flow
+    answered = await answer(desk, requested("trace", flow=flow))
+    known = answered.answer or {}
+    assert [row["position"] for row in known["failed"]] == [position]
+    assert set(known) == {"published", "handled", "failed", "scheduled", "called"}
+    assert '"number"' not in answered.model_dump_json()
+    await desk.retry(position)
+    known = (await answer(desk, requested("trace", flow=flow))).answer or {}
+    assert ([row["subscription"] for row in known["handled"]], known["failed"]) == (["count"], [])
+
+
+async def test_what_nobody_foresaw_is_answered_too(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever asked does not wait for ever; nothing of it is told but where to look."""
+    monkeypatch.setattr("broker._operating.find", raising(KeyError("Amina")))
+    answered = await answer(desk, requested("show", positions=[1]))
+    assert answered.refusal is not None
+    assert "see the service's log" in answered.refusal
+    assert "Amina" not in answered.refusal

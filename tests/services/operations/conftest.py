@@ -1,0 +1,17 @@
+"""Operations at work, over a database of its own."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from services.operations.app import service
+from tests.scratch import Databases
+from tests.services.kit import Workplace
+
+
+@pytest.fixture
+async def operations(database: Databases) -> AsyncIterator[Workplace]:
+    async with Workplace.of(service, database) as workplace:
+        yield workplace

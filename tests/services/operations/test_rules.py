@@ -1,0 +1,60 @@
+"""Who may ask for what."""
+
+from __future__ import annotations
+
+from typing import get_args
+
+import pytest
+
+from contracts.operations import Operation
+from services.operations import rules
+from services.operations.errors import OneMessageAtATime, OnlyWhoAskedSeesTheAnswer, OperationNeedsAnotherRole, SayWhy
+
+OPERATIONS: tuple[Operation, ...] = get_args(Operation)
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_roles(operation: Operation) -> None:
+    """Viewers look and try, operators act too, and only privacy officers see personal data; nobody else does anything."""
+    may = {
+        role
+        for role in (rules.VIEWER, rules.OPERATOR, rules.PRIVACY_OFFICER, "clinician", "administrator")
+        if _passes(operation, role)
+    }
+    if operation in rules.LOOKING:
+        assert may == {rules.VIEWER, rules.OPERATOR, rules.PRIVACY_OFFICER}
+    else:
+        assert may == {rules.PRIVACY_OFFICER if operation == "reveal" else rules.OPERATOR}
+
+
+def _passes(operation: Operation, role: str) -> bool:
+    try:
+        rules.check_may(operation, [role])
+    except OperationNeedsAnotherRole:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("operation", sorted(set(OPERATIONS) - rules.LOOKING))
+def test_whoever_changes_something_says_why(operation: Operation) -> None:
+    """A blank is no reason."""
+    with pytest.raises(SayWhy):
+        rules.check_why(operation, " ")
+    rules.check_why(operation, "the price list is repaired")
+
+
+def test_one_message_at_a_time() -> None:
+    """What is about one message names exactly one."""
+    for operation in rules.OF_ONE:
+        for positions in ([], [1, 2]):
+            with pytest.raises(OneMessageAtATime):
+                rules.check_one(operation, positions)
+        rules.check_one(operation, [1])
+    rules.check_one("replay", [])
+
+
+def test_an_answer_is_for_whoever_asked() -> None:
+    """Nobody else reads it."""
+    rules.check_asker("amani", "amani")
+    with pytest.raises(OnlyWhoAskedSeesTheAnswer):
+        rules.check_asker("amani", "baraka")
