@@ -19,6 +19,7 @@ COMMON = {
     "lab /lab-tests": "the catalogue",
     "notification /templates": "the platform's texts",
     "notification /topics": "what can be told",
+    "operations /": "failed messages belong to the platform, and say nothing of what a facility has",
     "payment /unmatched-transfers": "what came to the platform's own account: for who manages every facility",
 }
 """What belongs to no facility: routes that begin so are the same for all; each with what they are about."""

@@ -149,7 +149,7 @@ def test_a_day_in_which_nothing_is_lost_or_told(tmp_path: Path) -> None:
     assert outcome["killed"] == ["rabbitmq", "billing", "auth"]
     assert outcome["money_balanced"] is True
     assert all(replica["in_step"] and replica["rows"] for replica in outcome["replicas"].values())
-    assert len({name.partition(".")[0] for name in outcome["replicas"]}) == 8
+    assert len({name.partition(".")[0] for name in outcome["replicas"]}) == 9
     assert outcome["latency_ms"]["p99"] > outcome["latency_undisturbed_ms"]["p50"] > 0
     assert outcome["refused_after_ms"] <= 1000
     assert outcome["mails_by_subject"]["A result is ready"] > 0
