@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from contracts.auth import AuthVerificationRequested, RoleAssigned, SessionRevoked, UserErased
-from contracts.billing import InvoicePaid, InvoiceReopened
+from contracts.billing import CreditCreated, InvoicePaid, InvoicePartiallyPaid, InvoiceReopened
 from contracts.clinical import EncounterDischarged, PatientMerged
 from contracts.facility import WardFull
 from contracts.lab import LabResultCriticalOverdue
@@ -111,17 +111,25 @@ async def test_a_corrected_result_is_told_to_the_patient_too(desk: Desk) -> None
 
 
 async def test_what_becomes_of_a_bill_is_told(desk: Desk) -> None:
-    """Opened again, its instalments at an end: a mail each, again when it happens again."""
-    of = {"patient_id": PATIENT, "facility_id": FACILITY, "invoice_id": uuid4()}
-    ten = Money.of("10.00")
-    reopened = InvoiceReopened(**of, payment_id=uuid4(), balance=ten, reason="refund")
-    defaulted = InstallmentPlanDefaulted(**of, plan_id=uuid4(), open_amount=ten, defaulted_at=NOON)
-    await desk.hears(numbered(of["invoice_id"]), reopened, reopened, defaulted, defaulted)
+    """Paid in part, opened again, paid too much, its instalments at an end: a mail each, again when it happens again."""
+    invoice_id, of = uuid4(), {"patient_id": PATIENT, "facility_id": FACILITY}
+    of_invoice = of | {"invoice_id": invoice_id}
+    ten, thirty = Money.of("10.00"), Money.of("30.00")
+    paid = InvoicePartiallyPaid(**of_invoice, amount=ten, balance=thirty)
+    reopened = InvoiceReopened(**of_invoice, payment_id=uuid4(), balance=ten, reason="refund")
+    await desk.hears(numbered(invoice_id), paid, paid, reopened, reopened)
+    await desk.hears(InstallmentPlanDefaulted(**of_invoice, plan_id=uuid4(), open_amount=thirty, defaulted_at=NOON))
+    await desk.hears(CreditCreated(**of_invoice, credit_id=uuid4(), payment_id=uuid4(), amount=ten))
+    await desk.hears(CreditCreated(**of, invoice_id=None, credit_id=uuid4(), payment_id=uuid4(), amount=ten))
     told = sorted((mail.subject, "10.00 USD" in mail.body) for mail in desk.mails.mails_to(PATIENT_MAIL))
     assert told == [
+        ("A payment on invoice 2026-000009", True),
+        ("A payment on invoice 2026-000009", True),
         ("Invoice 2026-000009 is open again", True),
         ("Invoice 2026-000009 is open again", True),
-        ("The instalments of invoice 2026-000009 have ended", True),
+        ("The instalments of invoice 2026-000009 have ended", False),
+        ("You have a credit at Nile Hospital", True),
+        ("You have a credit at Nile Hospital", True),
     ]
 
 
@@ -131,12 +139,14 @@ async def test_a_text_says_of_a_bill_neither_whose_nor_how_much(desk: Desk) -> N
     amount = Money.of("12.34")
     await desk.hears(patient(version=2, email=None), numbered(of["invoice_id"]))
     await desk.hears(
+        InvoicePartiallyPaid(**of, amount=amount, balance=amount),
         InvoiceReopened(**of, payment_id=uuid4(), balance=amount, reason="dispute_lost"),
+        CreditCreated(**of, credit_id=uuid4(), payment_id=uuid4(), amount=amount),
         InstallmentPlanDefaulted(**of, plan_id=uuid4(), open_amount=amount, defaulted_at=NOON),
         corrected(result()),
     )
     texts = [message.text for message in desk.messages.messages_to(PATIENT_PHONE)]
-    assert len(texts) == 3
+    assert len(texts) == 5
     assert not any(word in text for text in texts for word in (NAME, "12.34", "Potassium"))
 
 
@@ -191,7 +201,10 @@ async def test_history_is_not_told(desk: Desk) -> None:
     of_patient = {"patient_id": PATIENT, "facility_id": FACILITY, "encounter_id": uuid4()}
     paid = InvoicePaid(**of_patient, invoice_id=uuid4(), amount=Money.of("40.00"), paid_at=long_ago)
     gone = EncounterDischarged(**of_patient, discharged_at=long_ago)
-    await desk.hears(issued(at=long_ago), paid, gone, result(at=long_ago), result(at=long_ago, is_critical=True))
+    of = {"patient_id": PATIENT, "facility_id": FACILITY, "invoice_id": uuid4()}
+    part = InvoicePartiallyPaid(**of, amount=Money.of("1.00"), balance=Money.of("39.00"), paid_at=long_ago)
+    rest = CreditCreated(**of, credit_id=uuid4(), payment_id=uuid4(), amount=Money.of("1.00"), created_at=long_ago)
+    await desk.hears(part, rest, issued(at=long_ago), paid, gone, result(at=long_ago), result(at=long_ago, is_critical=True))
     assert await desk.states() == []
 
 
