@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from contracts.auth import AuthVerificationRequested, RoleAssigned, SessionRevoked, UserErased
+from contracts.auth import AuthVerificationRequested, Grant, RoleAssigned, SessionRevoked, UserErased
 from contracts.billing import CreditCreated, InvoicePaid, InvoicePartiallyPaid, InvoiceReopened
 from contracts.clinical import EncounterDischarged, PatientMerged
 from contracts.facility import WardFull
@@ -345,16 +345,23 @@ async def test_who_has_left_a_facility_hears_no_more(desk: Desk) -> None:
     assert await desk.states("ward.full", of=gone) == []
 
 
-async def test_who_leaves_while_it_waits_is_not_told(desk: Desk) -> None:
-    """What was put off until the morning is not sent to who has no role there by then."""
+@pytest.mark.parametrize(
+    ("left", "end"),
+    [(0, ("suppressed", "not_at_facility")), (1, ("delivered", None)), (2, ("delivered", None))],
+    ids=["no role", "another role there", "both roles"],
+)
+async def test_who_leaves_while_it_waits_is_not_told(desk: Desk, left: int, end: tuple[str, str | None]) -> None:
+    """What was put off until the morning is sent to who still has any role there by then, and to nobody else."""
+    grants = tuple(Grant(role=role, facility_id=FACILITY) for role in ("nurse", "clinician"))
+    await desk.hears(user(version=2, grants=grants))
     await desk.at(NOON + timedelta(hours=9))
     async with desk.work.client(at=None, subject=str(CLINICIAN)) as clinician:
         await clinician.put("/me/contact-hours", json={"quiet_from": "22:00:00", "quiet_until": "07:00:00"})
     await desk.hears(result())
     assert await desk.states("result.reported") == [("queued", None)]
-    await desk.hears(user(version=2, grants=()))
+    await desk.hears(user(version=3, grants=grants[:left]))
     await desk.later(hours=9)
-    assert await desk.states("result.reported") == [("suppressed", "not_at_facility")]
+    assert await desk.states("result.reported") == [end]
 
 
 async def test_a_merged_patients_replica_is_all_that_is_needed(desk: Desk) -> None:
