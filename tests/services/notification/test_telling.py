@@ -29,6 +29,7 @@ from tests.services.notification.given import (
     PATIENT_MAIL,
     PATIENT_PHONE,
     corrected,
+    facility,
     issued,
     numbered,
     patient,
@@ -265,6 +266,21 @@ async def test_what_is_not_known_yet_is_waited_for(desk: Desk) -> None:
     await desk.work.arrive(issued(patient_id=stranger))
     await desk.work.arrive(verification(newcomer))
     assert await desk.work.kept() == [("waiting", str(each)) for each in (elsewhere, stranger, newcomer)]
+
+
+async def test_a_code_waits_for_nothing_else_of_its_account(desk: Desk) -> None:
+    """Who was given a role at a facility that is not known yet signs in all the same, and hears of the role later."""
+    elsewhere = uuid4()
+    given = RoleAssigned(user_id=CLINICIAN, role="lab_manager", facility_id=elsewhere, assigned_by=uuid4())
+    await desk.work.arrive(given)
+    await desk.work.arrive(verification())
+    await desk.settle()
+    assert CODE in desk.mail(CLINICIAN_MAIL).body
+    assert await desk.work.kept() == [("waiting", str(elsewhere))]
+    await desk.work.arrive(facility(elsewhere))
+    await desk.work.retry()
+    await desk.settle()
+    assert len(desk.mails.mails_to(CLINICIAN_MAIL)) == 2
 
 
 async def test_a_code_is_sent_at_once_and_forgotten(desk: Desk) -> None:
