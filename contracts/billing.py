@@ -36,6 +36,8 @@ class InvoicePartiallyPaid(Event, name="invoice.partially_paid", version=1, key=
     facility_id: UUID
     amount: Money
     balance: Money
+    paid_at: datetime | None = None
+    """Long ago for a payment that was taken over from another system; null where it was said by who did not tell."""
 
 
 class InvoicePaid(Event, name="invoice.paid", version=1, key="invoice_id"):
@@ -112,6 +114,8 @@ class CreditCreated(Event, name="credit.created", version=1, key="credit_id"):
     invoice_id: UUID | None
     payment_id: UUID
     amount: Money
+    created_at: datetime | None = None
+    """Since when it settles nothing: long ago for a payment that was taken over; null where it was said by who did not tell."""
 
 
 class InvoiceReopened(Event, name="invoice.reopened", version=1, key="invoice_id"):

@@ -10,6 +10,7 @@ from typing import Any
 import aiormq
 import click
 from aiormq.abc import AbstractChannel
+from aiormq.exceptions import PublishError
 from pamqp.commands import Basic
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -132,9 +133,10 @@ async def _to_queue(
             delivery_mode=2,
             headers={LINE: line.as_text},
         )
-        confirmed = await channel.basic_publish(line.content, routing_key=queue, properties=properties, mandatory=True)
-        if not isinstance(confirmed, Basic.Ack):
-            raise Refused(f"there is no queue {queue}: declare it first")
+        try:
+            await channel.basic_publish(line.content, routing_key=queue, properties=properties, mandatory=True)
+        except PublishError as returned:
+            raise Refused(f"there is no queue {queue}, or it takes nothing: declare it first") from returned
         written.append(position)
     await note(session, action.id, dict.fromkeys(written, ("exported", queue)))
     return len(written)

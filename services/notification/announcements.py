@@ -10,9 +10,11 @@ from uuid import UUID
 from contracts.auth import AuthUserLocked, AuthVerificationRequested, RoleAssigned, SessionRevoked, UserSuspended
 from contracts.billing import (
     BillingAccountSentToCollections,
+    CreditCreated,
     InvoiceIssued,
     InvoiceOverdue,
     InvoicePaid,
+    InvoicePartiallyPaid,
     InvoiceReopened,
     InvoiceVoided,
 )
@@ -277,11 +279,27 @@ ANNOUNCEMENTS = (
         at="paid_at",
     ),
     Announcement(
+        event=InvoicePartiallyPaid,
+        topic="invoice.partially_paid",
+        to=(PATIENT,),
+        says=INVOICE | {"amount": "amount", "balance": "balance"},
+        once_per=(),
+        at="paid_at",
+    ),
+    Announcement(
         event=InvoiceReopened,
         topic="invoice.reopened",
         to=(PATIENT,),
         says=INVOICE | {"balance": "balance"},
         once_per=(),
+    ),
+    Announcement(
+        event=CreditCreated,
+        topic="credit.created",
+        to=(PATIENT,),
+        says=INVOICE | {"amount": "amount"},
+        once_per=("credit_id",),
+        at="created_at",
     ),
     Announcement(event=InvoiceVoided, topic="invoice.voided", to=(PATIENT,), says=INVOICE, once_per=("invoice_id",)),
     Announcement(

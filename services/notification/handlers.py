@@ -13,9 +13,9 @@ from services.notification.announcements import AT_ONCE, IN_TURN
 from services.notification.outside import Answer, Mail, ShortMessage, send_mail, send_short_message
 
 
-@on(*AT_ONCE)
+@on(*AT_ONCE, on_failure="pass")
 async def tell_at_once(event: Event, session: AsyncSession, envelope: Envelope) -> None:
-    """What cannot wait has a queue of its own, where it stands behind nothing else."""
+    """What cannot wait has a queue of its own, where it stands behind nothing else, not even of the same account or result."""
     await commands.announce(session, event, envelope.time, at_once=True)
 
 

@@ -33,6 +33,12 @@ class PatientReference(Replica[PatientChanged], Base):
     locale: Mapped[str | None]
 
     @classmethod
+    async def is_at(cls, session: AsyncSession, patient_id: UUID, facility_id: UUID) -> bool:
+        """Whether a patient is one of a facility's; nobody who is not known here is."""
+        patient = await cls.find(session, patient_id)
+        return patient is not None and patient.facility_id == facility_id
+
+    @classmethod
     async def identities(cls, session: AsyncSession, patient_id: UUID) -> tuple[UUID, ...]:
         """The patient and, over several merges too, whoever was merged into them."""
         merged = select(cls.id).where(cls.merged_into == patient_id).cte(recursive=True)

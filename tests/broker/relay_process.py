@@ -1,22 +1,15 @@
-"""A relay in a process of its own, to be killed: `python -m tests.broker.relay_process DATABASE_URL AMQP_URL`."""
+"""A relay to be run in a process of its own, and killed."""
 
 from __future__ import annotations
 
 import asyncio
-import sys
+from collections.abc import Mapping
 
 from broker._relay import Relay
 from broker._settings import Settings
 
-SUBSCRIBED = {"parcel.moved": frozenset({"shop.follow"})}
 
-
-async def main(database_url: str, amqp_url: str) -> None:
+async def main(settings: Settings, subscribed: Mapping[str, frozenset[str]]) -> None:
     """Relays until it is killed."""
-    settings = Settings(database_url=database_url, amqp_url=amqp_url, relay_batch=50)
-    await Relay("post", settings, subscribed=SUBSCRIBED).start()
+    await Relay("post", settings, subscribed=subscribed).start()
     await asyncio.Event().wait()
-
-
-if __name__ == "__main__":
-    asyncio.run(main(*sys.argv[1:]))

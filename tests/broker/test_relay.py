@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
-import signal
-import sys
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from functools import partial
@@ -17,7 +15,7 @@ from uuid import UUID, uuid4
 import aiormq
 import asyncpg
 import pytest
-from aiormq.abc import AbstractChannel
+from aiormq.abc import AbstractChannel, DeliveredMessage
 
 from broker._database import Database, engine_for
 from broker._publishing import publish
@@ -26,6 +24,8 @@ from broker._settings import Settings
 from broker._wakeup import Notifier
 from contracts.event import Event
 from nilecare.stack import Servers
+from tests import forked
+from tests.broker import relay_process
 from tests.proxy import Proxy
 from tests.waiting import until
 
@@ -91,10 +91,16 @@ class Office:
 
     async def arrived(self) -> list[Moved]:
         """Everything in the queue, in its order."""
-        moved = []
-        while (got := await self.channel.basic_get("shop.follow", no_ack=True)).delivery.name == "Basic.GetOk":
-            moved.append(Moved.read(got.body, 1))
-        return moved
+        bodies: asyncio.Queue[bytes] = asyncio.Queue()
+
+        async def take(message: DeliveredMessage) -> None:
+            bodies.put_nowait(message.body)
+
+        count = await self.depth()
+        consuming = await self.channel.basic_consume("shop.follow", take, no_ack=True)
+        arrived = [Moved.read(await bodies.get(), 1) for _ in range(count)]
+        await self.channel.basic_cancel(str(consuming.consumer_tag))
+        return arrived
 
     async def close(self) -> None:
         await self._stack.aclose()
@@ -310,26 +316,21 @@ async def test_a_cut_connection_loses_and_reorders_nothing(office: Office, kills
 
 async def test_a_killed_relay_loses_and_reorders_nothing(office: Office, kills: Callable[[int], int]) -> None:
     """Killed again and again in mid-batch, each next process starts from the oldest row that is left."""
-    rounds = kills(20)
-    for _ in range(rounds):
-        moves = parcels(40, 20)
-        for transaction in moves:
+    moves: list[list[Moved]] = []
+    for _ in range(kills(20)):
+        before = await office.depth()
+        more = parcels(40, 5)
+        for transaction in more:
             await office.publish(*transaction)
-        process = await relay_process(office)
-        await until(lambda: grown(office, 0))
-        process.send_signal(signal.SIGKILL)
-        await process.wait()
-        relay = office.relay()
-        await relay.start()
-        await until(office.is_empty)
-        await relay.stop()
-        assert effects(await office.arrived()) == in_order(moves)
+        moves += more
+        process = forked.start(relay_process.main, office.settings, SUBSCRIBED)
+        await until(partial(grown, office, before))
+        process.kill()
+        await asyncio.to_thread(process.join)
+    await office.relay().start()
+    await until(office.is_empty)
+    assert effects(await office.arrived()) == in_order(moves)
 
 
 async def grown(office: Office, before: int) -> bool:
     return await office.depth() > before
-
-
-async def relay_process(office: Office) -> asyncio.subprocess.Process:
-    arguments = ["-m", "tests.broker.relay_process", office.settings.database_url, office.settings.amqp_url]
-    return await asyncio.create_subprocess_exec(sys.executable, *arguments)

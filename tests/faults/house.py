@@ -98,10 +98,10 @@ class House:
             pruned = await prune(management, self.topology(release), self.amqp_url)
         return [str(item) for item in pruned.removed if item.kind != "binding"]
 
-    def start(self, service: str, release: Release | None = None) -> ForkServerProcess:
-        """One more copy of a service."""
+    def start(self, service: str, release: Release | None = None, *, haste: float = 1.0) -> ForkServerProcess:
+        """One more copy of a service; see Copy."""
         log = self._logs / f"{service}.log"
-        copy = Copy(service=service, release=release or Release(), settings=self.settings[service], log=log)
+        copy = Copy(service=service, release=release or Release(), settings=self.settings[service], log=log, haste=haste)
         self._processes.append(start(copy))
         return self._processes[-1]
 

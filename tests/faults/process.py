@@ -1,23 +1,16 @@
-"""A copy of one service in a process of its own, to be stopped and killed: `start(Copy(…))`.
-
-Processes are forked from one that has imported everything, so that a killed one is replaced in a tenth of a second. Each ends
-with the test's own process, however that ends.
-"""
+"""A copy of one service in a process of its own, to be stopped and killed: `start(Copy(…))`."""
 
 from __future__ import annotations
 
-import asyncio
-import multiprocessing
 import os
 import random
 from dataclasses import dataclass
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
-import uvloop
 from sqlalchemy import select
 
-from broker import Settings
+from broker import Settings, _runtime
 from broker._context import Cause, caused_by, uuid7
 from broker._database import Database
 from broker._logs import configure_logs
@@ -25,6 +18,7 @@ from broker._loop import Loop
 from broker._publishing import publish
 from broker._runtime import Runtime
 from broker._service import check_platform
+from tests import forked
 from tests.faults.services import NOTES, Folder, Orders, Release
 
 WRITERS = 2
@@ -33,25 +27,24 @@ WRITERS = 2
 AT_ONCE = 2
 """Folders that a writer touches in one transaction."""
 
-_processes = multiprocessing.get_context("forkserver")
-_processes.set_forkserver_preload([__name__])
-
 
 @dataclass(frozen=True, kw_only=True)
 class Copy:
-    """Which service to run, in which release. log: the file for all it says."""
+    """Which service to run, in which release. log: the file for all it says.
+
+    haste: how many times sooner than in production it breaks off what does not end when it is asked to.
+    """
 
     service: str
     release: Release
     settings: Settings
     log: Path
+    haste: float
 
 
 def start(copy: Copy) -> ForkServerProcess:
     """A process that runs the copy until it is asked to end."""
-    process = _processes.Process(target=_main, args=(copy,), daemon=True)
-    process.start()
-    return process
+    return forked.start(_main, copy)
 
 
 class Writer(Loop):
@@ -75,18 +68,13 @@ class Writer(Loop):
         return False
 
 
-def _main(copy: Copy) -> None:
+async def _main(copy: Copy) -> None:
     with copy.log.open("a") as log:
         for stream in (1, 2):
             os.dup2(log.fileno(), stream)
     configure_logs()
-    uvloop.run(_run(copy))
-
-
-async def _run(copy: Copy) -> None:
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-    asyncio.get_running_loop().add_reader(parent.sentinel, os._exit, 1)
+    for part in ("WORK", "LOOPS", "RELAY", "DATABASE"):
+        setattr(_runtime, part, getattr(_runtime, part) / copy.haste)
     services = copy.release.services()
     runtime = Runtime(services[copy.service], copy.settings, subscribed=check_platform(services.values()))
     names = [f"writer {number}" for number in range(WRITERS)] if copy.service == "desk" else []

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
+import aiormq
 import pytest
 from click.testing import CliRunner, Result
 from sqlalchemy import delete, update
@@ -223,6 +224,31 @@ async def test_out_and_in_again(desk: Desk, tmp_path: Path) -> None:
     file.write_text(file.read_text() + "Amina\n")
     refused = await run("import", str(file), "--why", "again")
     assert (refused.exit_code, "line 2" in refused.output, "Amina" in refused.output) == (2, True, False)
+
+
+async def test_through_a_queue_and_back(desk: Desk, vhost: Callable[[], Awaitable[str]]) -> None:
+    """Exported into a queue of RabbitMQ, a message is whole when it comes back; the queue is empty then."""
+    amqp = await vhost()
+    await desk.fail("a", 1, Permanent("never"))
+    before = (await desk.rows())[0]
+    to_queue = ("export", "--to-queue", "for-the-vendor", "--amqp", amqp, "--why", "the vendor looks at it")
+    refused = await run(*to_queue)
+    assert (refused.exit_code, "there is no queue for-the-vendor" in refused.output) == (2, True), refused.output
+    connection = await aiormq.connect(amqp)
+    channel = await connection.channel()
+    await channel.queue_declare("for-the-vendor")
+    assert (await run(*to_queue)).exit_code == 0
+    async with desk.database.transaction() as session:
+        await session.execute(delete(failed_message))
+    from_queue = ("import", "--from-queue", "for-the-vendor", "--amqp", amqp, "--why", "back")
+    assert (await json_of(*from_queue))["imported"] == 1
+    after = (await desk.rows())[0]
+    assert after._asdict() | {"position": 0} == before._asdict() | {"position": 0}
+    assert (await channel.queue_declare("for-the-vendor", passive=True)).message_count == 0
+    await channel.basic_publish(b"Amina", routing_key="for-the-vendor")
+    refused = await run(*from_queue)
+    assert (refused.exit_code, "was not exported" in refused.output, "Amina" in refused.output) == (2, True, False)
+    await connection.close()
 
 
 @pytest.mark.parametrize(

@@ -170,7 +170,7 @@ def _free(session: AsyncSession, invoice: Invoice, allocation: InvoicePaymentAll
     invoice.release(allocation.line_id, part)
     session.add(allocation.reversal(part, source.event_id))
     of_invoice = {"facility_id": invoice.facility_id, "invoice_id": invoice.invoice_id, "recorded_for": invoice.recorded_for}
-    keep_as_credit(session, Credit.of(source, patient_id, amount=part, **of_invoice))
+    keep_as_credit(session, Credit.of(source, patient_id, amount=part, **of_invoice), at=source.at)
 
 
 def check_currency(invoice: Invoice, amount: Money) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from uuid import UUID, uuid4
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -49,7 +50,7 @@ async def allocate_payment(session: AsyncSession, payment: PaymentSucceeded, sou
         account = await account_of(session, payment.patient_id)
         whose = {"patient_id": account.patient_id, "recorded_for": payment.patient_id}
         credit = Credit.of(receipt.source, **whose, facility_id=payment.facility_id, invoice_id=payment.invoice_id, amount=left)
-        keep_as_credit(session, credit)
+        keep_as_credit(session, credit, at=receipt.source.at)
 
 
 async def apply_credit(session: AsyncSession, credit_id: UUID, invoice_id: UUID, amount: Money | None, *, by: str) -> Invoice:
@@ -78,10 +79,10 @@ async def conclude(session: AsyncSession, invoice: Invoice) -> None:
     publish(session, InvoicePaid.of(invoice, amount=invoice.allocated))
 
 
-def keep_as_credit(session: AsyncSession, credit: Credit) -> None:
-    """Makes what settles nothing the patient's credit."""
+def keep_as_credit(session: AsyncSession, credit: Credit, *, at: datetime) -> None:
+    """Makes what settles nothing, since `at`, the patient's credit."""
     session.add(credit)
-    publish(session, CreditCreated.of(credit, amount=credit.left))
+    publish(session, CreditCreated.of(credit, amount=credit.left, created_at=at))
 
 
 async def _invoices_for(session: AsyncSession, payment: PaymentSucceeded) -> list[Invoice]:
@@ -107,7 +108,7 @@ async def _settle(session: AsyncSession, invoice: Invoice, source: Source, amoun
         invoice.paid_at = source.at
         await conclude(session, invoice)
     elif settled:
-        publish(session, InvoicePartiallyPaid.of(invoice, amount=settled))
+        publish(session, InvoicePartiallyPaid.of(invoice, amount=settled, paid_at=source.at))
     return settled
 
 

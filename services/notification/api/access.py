@@ -7,11 +7,12 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from broker import NotFound, Principal, allow
+from broker import NotFound, Principal, allow, allow_everywhere
 from services.notification.replicas import PatientReference
 
 Anybody = Annotated[Principal, allow()]
 Manager = Annotated[Principal, allow("notification_manager")]
+Editor = Annotated[Principal, allow_everywhere("notification_manager")]
 PatientDesk = Annotated[Principal, allow("registrar", "nurse", "clinician", "notification_manager")]
 
 

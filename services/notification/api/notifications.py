@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from broker import Idempotent, NotFound, Page, PageRequest, Principal, Reading, Router, Transaction
 from services.notification import commands, tables, views
-from services.notification.api.access import Manager, check_patient
+from services.notification.api.access import Manager
 from services.notification.replicas import FacilityReference, PatientReference, UserReference
 from services.notification.rules import NotificationStatus
 from services.notification.topics import TOPICS
@@ -29,11 +29,10 @@ async def list_topics(who: Manager) -> Page[views.Topic]:
 
 @router.post("/notifications", status_code=201)
 async def send(asked: views.NewNotification, who: Manager, session: Transaction, key: Idempotent) -> views.Notification:
-    """Tells somebody of something by hand."""
+    """Tells somebody who belongs to a facility of something there, by hand."""
     await FacilityReference.require(session, who.at(asked.facility_id))
-    if asked.recipient_kind == "patient":
-        await check_patient(session, who, asked.recipient_id)
-    elif not await UserReference.is_at(session, asked.recipient_id, asked.facility_id):
+    recipients = PatientReference if asked.recipient_kind == "patient" else UserReference
+    if not await recipients.is_at(session, asked.recipient_id, asked.facility_id):
         raise NotFound
     return views.Notification.model_validate(await commands.send(session, **dict(asked)))
 

@@ -8,16 +8,16 @@ from sqlalchemy import select
 
 from broker import Idempotent, Page, PageRequest, Reading, Router, Transaction
 from services.notification import commands, tables, views
-from services.notification.api.access import Manager
+from services.notification.api.access import Editor, Manager
 
 router = Router()
 
 
 @router.post("/templates", status_code=201)
 async def register_template(
-    asked: views.NewTemplateVersion, who: Manager, session: Transaction, key: Idempotent
+    asked: views.NewTemplateVersion, who: Editor, session: Transaction, key: Idempotent
 ) -> views.TemplateVersion:
-    """Registers a version of a template, which is used from now on."""
+    """Registers a version of a template, which is used from now on, at every facility."""
     template, version = await commands.register_template(session, **dict(asked), registered_by=who.subject)
     return _shown(version, template)
 

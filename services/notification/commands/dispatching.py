@@ -50,7 +50,7 @@ async def dispatch(session: AsyncSession, notification: Notification) -> None:
     person = await Person.of(session, notification.recipient_kind, notification.recipient_id)
     if person is None:
         await suppress(session, notification, "recipient_unknown")
-    elif (reason := _why_not_told(notification, person)) is not None:
+    elif (reason := _why_not_told(notification, person) or await _take_out(session, notification, person)) is not None:
         await suppress(session, notification, reason)
     else:
         await _choose_channel(session, notification, person)
@@ -120,6 +120,27 @@ def _why_not_told(notification: Notification, person: Person) -> SuppressionReas
     if not rules.is_open_to(TOPICS[notification.topic], status=person.status):
         return "recipient_inactive"
     return None if rules.is_of_concern(notification.facility_id, person.facilities) else "not_at_facility"
+
+
+async def _take_out(session: AsyncSession, notification: Notification, person: Person) -> SuppressionReason | None:
+    """Takes out of a digest what its recipient is not told any more: they may have left since it was put together.
+
+    Gives why, where nothing is left in it.
+    """
+    _, *carried = await with_carried(session, notification)
+    left, why = [], None
+    for each in carried:
+        reason = _why_not_told(each, person)
+        if reason is None:
+            left.append(each)
+        else:
+            each.digest_id, why = None, reason
+            await suppress(session, each, reason)
+    if not left:
+        return why
+    in_turn = sorted(left, key=lambda each: (each.queued_at, each.notification_id))
+    notification.variables = {"items": [each.subject for each in in_turn]}
+    return None
 
 
 async def _standings(

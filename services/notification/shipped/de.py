@@ -71,6 +71,12 @@ MESSAGES = {
         "Ihre Rechnung {{ invoice_number }} von {{ facility }} ist bezahlt: {{ amount }} am {{ time }}. Vielen Dank.",
         "{{ facility }}: Rechnung {{ invoice_number }} ist bezahlt. Vielen Dank.",
     ),
+    "invoice.partially_paid": Message(
+        "Eine Zahlung auf Rechnung {{ invoice_number }}",
+        "auf Ihre Rechnung {{ invoice_number }} von {{ facility }} wurden {{ amount }} gezahlt; {{ balance }} sind offen. "
+        "Vielen Dank.",
+        "{{ facility }}: Eine Zahlung auf Rechnung {{ invoice_number }} ist eingegangen. Vielen Dank.",
+    ),
     "invoice.reopened": Message(
         "Rechnung {{ invoice_number }} ist wieder offen",
         "was Ihre Rechnung {{ invoice_number }} von {{ facility }} bezahlt hatte, ging zurück: "
@@ -82,6 +88,13 @@ MESSAGES = {
         "Rechnung {{ invoice_number }} gilt nicht mehr",
         "Ihre Rechnung {{ invoice_number }} von {{ facility }} wurde zurückgezogen. Sie schulden darauf nichts.",
         "{{ facility }}: Rechnung {{ invoice_number }} wurde zurückgezogen. Sie schulden darauf nichts.",
+    ),
+    "credit.created": Message(
+        "Ihr Guthaben bei {{ facility }}",
+        "Sie haben ein Guthaben von {{ amount }} bei {{ facility }}"
+        "{% if invoice_number is defined %} aus dem, was auf Rechnung {{ invoice_number }} gezahlt wurde{% endif %}. "
+        "Wir rechnen es auf eine andere Rechnung an oder zahlen es zurück, wie Sie möchten.",
+        "{{ facility }}: Sie haben ein Guthaben bei uns. Melden Sie sich an, um es zu sehen.",
     ),
     "payment.failed": Message(
         "Ihre Zahlung ist gescheitert",

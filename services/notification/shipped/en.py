@@ -70,6 +70,11 @@ MESSAGES = {
         "your invoice {{ invoice_number }} of {{ facility }} is paid: {{ amount }} on {{ time }}. Thank you.",
         "{{ facility }}: invoice {{ invoice_number }} is paid. Thank you.",
     ),
+    "invoice.partially_paid": Message(
+        "A payment on invoice {{ invoice_number }}",
+        "{{ amount }} were paid on your invoice {{ invoice_number }} of {{ facility }}; {{ balance }} are open. Thank you.",
+        "{{ facility }}: a payment on invoice {{ invoice_number }} has arrived. Thank you.",
+    ),
     "invoice.reopened": Message(
         "Invoice {{ invoice_number }} is open again",
         "what had paid your invoice {{ invoice_number }} of {{ facility }} went back, so that {{ balance }} are open again. "
@@ -80,6 +85,13 @@ MESSAGES = {
         "Invoice {{ invoice_number }} does not count",
         "your invoice {{ invoice_number }} of {{ facility }} was withdrawn. You owe nothing on it.",
         "{{ facility }}: invoice {{ invoice_number }} was withdrawn. You owe nothing on it.",
+    ),
+    "credit.created": Message(
+        "You have a credit at {{ facility }}",
+        "you have a credit of {{ amount }} at {{ facility }}"
+        "{% if invoice_number is defined %}, from what was paid on invoice {{ invoice_number }}{% endif %}. "
+        "Ask us to count it on another invoice, or to pay it back.",
+        "{{ facility }}: you have a credit with us. Sign in to see it.",
     ),
     "payment.failed": Message(
         "Your payment did not go through",

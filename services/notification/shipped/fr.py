@@ -70,6 +70,12 @@ MESSAGES = {
         "votre facture {{ invoice_number }} de {{ facility }} est payée : {{ amount }} le {{ time }}. Merci.",
         "{{ facility }} : la facture {{ invoice_number }} est payée. Merci.",
     ),
+    "invoice.partially_paid": Message(
+        "Un paiement pour la facture {{ invoice_number }}",
+        "{{ amount }} ont été payés sur votre facture {{ invoice_number }} de {{ facility }} ; {{ balance }} restent ouverts. "
+        "Merci.",
+        "{{ facility }} : un paiement pour la facture {{ invoice_number }} est arrivé. Merci.",
+    ),
     "invoice.reopened": Message(
         "La facture {{ invoice_number }} est de nouveau ouverte",
         "ce qui avait payé votre facture {{ invoice_number }} de {{ facility }} est reparti : "
@@ -81,6 +87,13 @@ MESSAGES = {
         "La facture {{ invoice_number }} est annulée",
         "votre facture {{ invoice_number }} de {{ facility }} a été retirée. Vous ne devez rien à ce titre.",
         "{{ facility }} : la facture {{ invoice_number }} a été retirée. Vous ne devez rien à ce titre.",
+    ),
+    "credit.created": Message(
+        "Vous avez un avoir à {{ facility }}",
+        "vous avez un avoir de {{ amount }} à {{ facility }}"
+        "{% if invoice_number is defined %}, sur ce qui a été payé pour la facture {{ invoice_number }}{% endif %}. "
+        "Demandez-nous de le compter sur une autre facture, ou de vous le rendre.",
+        "{{ facility }} : vous avez un avoir chez nous. Connectez-vous pour le voir.",
     ),
     "payment.failed": Message(
         "Votre paiement n'a pas abouti",

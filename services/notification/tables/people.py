@@ -44,7 +44,8 @@ class ContactHours(Base):
 class Address(Base):
     """Where a person was reached, or is no longer. Mail and phone come from their owners.
 
-    A device is registered here, and is that of whoever registered it last.
+    A device is registered here, and is that of whoever registered it last. The database takes it from its former user, also
+    where code of an earlier release registers it.
     """
 
     __tablename__ = "addresses"

@@ -39,6 +39,7 @@ from services.billing.tables import (
     WriteOffRequest,
 )
 from tests.services.billing.given import (
+    NOON,
     OTHER_PATIENT,
     decisions,
     disputed,
@@ -134,7 +135,9 @@ async def test_a_credit_note_takes_back_what_was_paid(billing: Workplace) -> Non
     after = await invoice_of(billing, invoice.invoice_id)
     assert (note.number, after.status, after.balance) == ("CRN-000001", "paid", usd("0.00"))
     assert (after.adjusted, after.allocated) == (usd("15.00"), usd("15.00"))
-    assert sum(event.amount.amount for event in await billing.published(CreditCreated)) == Decimal("10.00")
+    credited = await billing.published(CreditCreated)
+    assert sum(event.amount.amount for event in credited) == Decimal("10.00")
+    assert {event.created_at is not None and event.created_at > NOON for event in credited} == {True}
     assert await decisions(billing) == [("credit_note_issued", "manager", Decimal("15.00"))]
 
 

@@ -59,6 +59,7 @@ async def test_a_part_settles_the_lines_by_priority(billing: Workplace) -> None:
     assert [line.balance for line in partly.lines] == [usd("0.00"), usd("3.00")]
     [event] = await billing.published(InvoicePartiallyPaid)
     assert (event.amount, event.balance, partly.status) == (usd("12.00"), usd("3.00"), "partially_paid")
+    assert event.paid_at == NOON
 
 
 async def test_what_is_paid_too_much_is_credit(billing: Workplace) -> None:
@@ -74,6 +75,7 @@ async def test_what_is_paid_too_much_is_credit(billing: Workplace) -> None:
         payment.payment_id,
         PATIENT,
     )
+    assert event.created_at == payment.succeeded_at
     assert (await invoice_of(billing, other.invoice_id)).balance == usd("50.00")
 
 

@@ -27,7 +27,7 @@ from services.notification.errors import (
 )
 from tests.services.kit import migrations_of
 from tests.services.notification.conftest import Desk
-from tests.services.notification.given import CLINICIAN, FACILITY, PATIENT, PATIENT_MAIL, issued, result, user
+from tests.services.notification.given import CLINICIAN, FACILITY, PATIENT, PATIENT_MAIL, facility, issued, result, user
 
 TOLD = {"recipient_kind": "patient", "recipient_id": str(PATIENT), "facility_id": str(FACILITY)}
 
@@ -130,6 +130,16 @@ async def test_only_who_belongs_to_a_facility_is_told_by_hand(desk: Desk) -> Non
         ]
     assert sent == [201, 201, 404, 404]
     assert {row.recipient_id for row in await desk.rows("SELECT recipient_id FROM notifications")} == {CLINICIAN, everywhere}
+
+
+async def test_a_patient_is_told_by_hand_at_their_own_facility(desk: Desk) -> None:
+    """Not in the name of another one, also by who manages both: they would hear of a result that they do not have there."""
+    elsewhere = uuid4()
+    await desk.hears(facility(elsewhere))
+    said = TOLD | {"topic": "result.ready", "facility_id": str(elsewhere)}
+    async with desk.work.client("notification_manager", at=None) as manager:
+        refused = await manager.post("/notifications", json=said)
+    assert (refused.status_code, await desk.states()) == (404, [])
 
 
 def test_every_role_is_one_that_auth_grants() -> None:

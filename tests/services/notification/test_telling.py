@@ -7,8 +7,8 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from contracts.auth import AuthVerificationRequested, RoleAssigned, SessionRevoked, UserErased
-from contracts.billing import InvoicePaid, InvoiceReopened
+from contracts.auth import AuthVerificationRequested, Grant, RoleAssigned, SessionRevoked, UserErased
+from contracts.billing import CreditCreated, InvoicePaid, InvoicePartiallyPaid, InvoiceReopened
 from contracts.clinical import EncounterDischarged, PatientMerged
 from contracts.facility import WardFull
 from contracts.lab import LabResultCriticalOverdue
@@ -29,6 +29,7 @@ from tests.services.notification.given import (
     PATIENT_MAIL,
     PATIENT_PHONE,
     corrected,
+    facility,
     issued,
     numbered,
     patient,
@@ -111,17 +112,25 @@ async def test_a_corrected_result_is_told_to_the_patient_too(desk: Desk) -> None
 
 
 async def test_what_becomes_of_a_bill_is_told(desk: Desk) -> None:
-    """Opened again, its instalments at an end: a mail each, again when it happens again."""
-    of = {"patient_id": PATIENT, "facility_id": FACILITY, "invoice_id": uuid4()}
-    ten = Money.of("10.00")
-    reopened = InvoiceReopened(**of, payment_id=uuid4(), balance=ten, reason="refund")
-    defaulted = InstallmentPlanDefaulted(**of, plan_id=uuid4(), open_amount=ten, defaulted_at=NOON)
-    await desk.hears(numbered(of["invoice_id"]), reopened, reopened, defaulted, defaulted)
+    """Paid in part, opened again, paid too much, its instalments at an end: a mail each, again when it happens again."""
+    invoice_id, of = uuid4(), {"patient_id": PATIENT, "facility_id": FACILITY}
+    of_invoice = of | {"invoice_id": invoice_id}
+    ten, thirty = Money.of("10.00"), Money.of("30.00")
+    paid = InvoicePartiallyPaid(**of_invoice, amount=ten, balance=thirty)
+    reopened = InvoiceReopened(**of_invoice, payment_id=uuid4(), balance=ten, reason="refund")
+    await desk.hears(numbered(invoice_id), paid, paid, reopened, reopened)
+    await desk.hears(InstallmentPlanDefaulted(**of_invoice, plan_id=uuid4(), open_amount=thirty, defaulted_at=NOON))
+    await desk.hears(CreditCreated(**of_invoice, credit_id=uuid4(), payment_id=uuid4(), amount=ten))
+    await desk.hears(CreditCreated(**of, invoice_id=None, credit_id=uuid4(), payment_id=uuid4(), amount=ten))
     told = sorted((mail.subject, "10.00 USD" in mail.body) for mail in desk.mails.mails_to(PATIENT_MAIL))
     assert told == [
+        ("A payment on invoice 2026-000009", True),
+        ("A payment on invoice 2026-000009", True),
         ("Invoice 2026-000009 is open again", True),
         ("Invoice 2026-000009 is open again", True),
-        ("The instalments of invoice 2026-000009 have ended", True),
+        ("The instalments of invoice 2026-000009 have ended", False),
+        ("You have a credit at Nile Hospital", True),
+        ("You have a credit at Nile Hospital", True),
     ]
 
 
@@ -131,12 +140,14 @@ async def test_a_text_says_of_a_bill_neither_whose_nor_how_much(desk: Desk) -> N
     amount = Money.of("12.34")
     await desk.hears(patient(version=2, email=None), numbered(of["invoice_id"]))
     await desk.hears(
+        InvoicePartiallyPaid(**of, amount=amount, balance=amount),
         InvoiceReopened(**of, payment_id=uuid4(), balance=amount, reason="dispute_lost"),
+        CreditCreated(**of, credit_id=uuid4(), payment_id=uuid4(), amount=amount),
         InstallmentPlanDefaulted(**of, plan_id=uuid4(), open_amount=amount, defaulted_at=NOON),
         corrected(result()),
     )
     texts = [message.text for message in desk.messages.messages_to(PATIENT_PHONE)]
-    assert len(texts) == 3
+    assert len(texts) == 5
     assert not any(word in text for text in texts for word in (NAME, "12.34", "Potassium"))
 
 
@@ -191,7 +202,10 @@ async def test_history_is_not_told(desk: Desk) -> None:
     of_patient = {"patient_id": PATIENT, "facility_id": FACILITY, "encounter_id": uuid4()}
     paid = InvoicePaid(**of_patient, invoice_id=uuid4(), amount=Money.of("40.00"), paid_at=long_ago)
     gone = EncounterDischarged(**of_patient, discharged_at=long_ago)
-    await desk.hears(issued(at=long_ago), paid, gone, result(at=long_ago), result(at=long_ago, is_critical=True))
+    of = {"patient_id": PATIENT, "facility_id": FACILITY, "invoice_id": uuid4()}
+    part = InvoicePartiallyPaid(**of, amount=Money.of("1.00"), balance=Money.of("39.00"), paid_at=long_ago)
+    rest = CreditCreated(**of, credit_id=uuid4(), payment_id=uuid4(), amount=Money.of("1.00"), created_at=long_ago)
+    await desk.hears(part, rest, issued(at=long_ago), paid, gone, result(at=long_ago), result(at=long_ago, is_critical=True))
     assert await desk.states() == []
 
 
@@ -252,6 +266,21 @@ async def test_what_is_not_known_yet_is_waited_for(desk: Desk) -> None:
     await desk.work.arrive(issued(patient_id=stranger))
     await desk.work.arrive(verification(newcomer))
     assert await desk.work.kept() == [("waiting", str(each)) for each in (elsewhere, stranger, newcomer)]
+
+
+async def test_a_code_waits_for_nothing_else_of_its_account(desk: Desk) -> None:
+    """Who was given a role at a facility that is not known yet signs in all the same, and hears of the role later."""
+    elsewhere = uuid4()
+    given = RoleAssigned(user_id=CLINICIAN, role="lab_manager", facility_id=elsewhere, assigned_by=uuid4())
+    await desk.work.arrive(given)
+    await desk.work.arrive(verification())
+    await desk.settle()
+    assert CODE in desk.mail(CLINICIAN_MAIL).body
+    assert await desk.work.kept() == [("waiting", str(elsewhere))]
+    await desk.work.arrive(facility(elsewhere))
+    await desk.work.retry()
+    await desk.settle()
+    assert len(desk.mails.mails_to(CLINICIAN_MAIL)) == 2
 
 
 async def test_a_code_is_sent_at_once_and_forgotten(desk: Desk) -> None:
@@ -332,16 +361,23 @@ async def test_who_has_left_a_facility_hears_no_more(desk: Desk) -> None:
     assert await desk.states("ward.full", of=gone) == []
 
 
-async def test_who_leaves_while_it_waits_is_not_told(desk: Desk) -> None:
-    """What was put off until the morning is not sent to who has no role there by then."""
+@pytest.mark.parametrize(
+    ("left", "end"),
+    [(0, ("suppressed", "not_at_facility")), (1, ("delivered", None)), (2, ("delivered", None))],
+    ids=["no role", "another role there", "both roles"],
+)
+async def test_who_leaves_while_it_waits_is_not_told(desk: Desk, left: int, end: tuple[str, str | None]) -> None:
+    """What was put off until the morning is sent to who still has any role there by then, and to nobody else."""
+    grants = tuple(Grant(role=role, facility_id=FACILITY) for role in ("nurse", "clinician"))
+    await desk.hears(user(version=2, grants=grants))
     await desk.at(NOON + timedelta(hours=9))
     async with desk.work.client(at=None, subject=str(CLINICIAN)) as clinician:
         await clinician.put("/me/contact-hours", json={"quiet_from": "22:00:00", "quiet_until": "07:00:00"})
     await desk.hears(result())
     assert await desk.states("result.reported") == [("queued", None)]
-    await desk.hears(user(version=2, grants=()))
+    await desk.hears(user(version=3, grants=grants[:left]))
     await desk.later(hours=9)
-    assert await desk.states("result.reported") == [("suppressed", "not_at_facility")]
+    assert await desk.states("result.reported") == [end]
 
 
 async def test_a_merged_patients_replica_is_all_that_is_needed(desk: Desk) -> None:

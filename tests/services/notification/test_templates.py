@@ -24,6 +24,7 @@ from services.notification.rendering import LONGEST_SHORT_MESSAGE, Content, chec
 from services.notification.shipped import LANGUAGES, SHIPPED
 from services.notification.topics import FORMS, SAFE_IN_SHORT_MESSAGES, SAMPLES, SHORT_CHANNELS, TOPICS
 from tests.services.notification.conftest import Desk
+from tests.services.notification.given import FACILITY
 
 UTC, KHARTOUM = ZoneInfo("UTC"), ZoneInfo("Africa/Khartoum")
 INVOICE = TOPICS["invoice.issued"]
@@ -195,3 +196,13 @@ async def test_the_nearest_locale_is_used(desk: Desk) -> None:
         "ar": ("Invoice {{ invoice_number }} of {{ facility }}", 0),
         None: ("Invoice {{ invoice_number }} of {{ facility }}", 0),
     }
+
+
+async def test_templates_are_for_who_manages_every_facility(desk: Desk) -> None:
+    """They are the same everywhere: the manager of one facility reads them, and changes none."""
+    said = {"topic": "invoice.issued", "channel": "email", "locale": "en", "subject": "Pay here", "body": "{{ name }}"}
+    async with desk.work.client("notification_manager", at=FACILITY) as manager:
+        refused = await manager.post("/templates", json=said)
+        listed = (await manager.get("/templates")).json()["items"]
+    assert (refused.status_code, refused.json()["type"]) == (403, "urn:nilecare:rule:RoleMustCountEverywhere")
+    assert listed == []

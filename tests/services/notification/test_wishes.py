@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from broker import clock
+from contracts.auth import Grant
 from contracts.clinical import EncounterDischarged
 from contracts.facility import WardFull
 from contracts.notification import NotificationDelivered, NotificationSent, NotificationSuppressed, PreferenceChanged
@@ -254,6 +255,26 @@ async def test_a_digest_is_for_who_is_there_when_it_is_sent(desk: Desk, then: di
     assert await desk.states("result.reported") == [("suppressed", reason)]
     assert await desk.states("digest") == []
     assert [each.reason for each in await desk.work.published(NotificationSuppressed)] == [reason]
+
+
+@pytest.mark.parametrize("roles_left", [0, 1])
+async def test_a_digest_that_is_tried_again_says_nothing_of_where_somebody_has_left(desk: Desk, roles_left: int) -> None:
+    """What it carries of a facility at which they have no role any more is taken out, and without anything left, it ends."""
+    elsewhere, busy = uuid4(), "busy@example.org"
+    grants = tuple(Grant(role="clinician", facility_id=each) for each in (FACILITY, elsewhere))
+    await desk.hears(facility(elsewhere), user_changed(version=2, grants=grants, email=busy))
+    await wishes(desk, "contact-hours", {"digest_at": "18:00:00"}, user=CLINICIAN)
+    await desk.hears(result(), result().model_copy(update={"facility_id": elsewhere}))
+    await desk.later(hours=5)
+    assert await desk.states("digest") == [("retry", "450")]
+    await desk.hears(user_changed(version=3, grants=grants[:roles_left], email=busy))
+    for _ in range(2):
+        await desk.later(hours=1)
+    gone = ("suppressed", "not_at_facility")
+    told = [("delivered", None)] * roles_left
+    assert sorted(await desk.states("result.reported", of=CLINICIAN)) == [*told, *[gone] * (2 - roles_left)]
+    assert await desk.states("digest") == ([("delivered", "450")] if roles_left else [gone])
+    assert [mail.subject for mail in desk.mails.mails_to(busy)] == ["1 messages for you"] * roles_left
 
 
 async def test_what_is_being_tried_again_waits_for_no_digest(desk: Desk) -> None:
