@@ -28,7 +28,11 @@ UNDER_WAY = text(
             WHERE (flow = :flow OR :every) AND state IN ('pending', 'sending', 'unknown', 'received') AND due_at < 'infinity'
            ) AS "called outside",
            (SELECT count(*) FROM backbone.failed_message WHERE (flow = :flow OR :every) AND state = 'retrying'
-           ) AS "being retried"
+           ) AS "being retried",
+           (SELECT count(*) FROM backbone.action WHERE :every AND state = 'running') AS "being carried out",
+           (SELECT count(*) FROM backbone.operation WHERE :every) AS "to be answered",
+           (SELECT count(*) FROM backbone.change WHERE :every AND (SELECT is_whole FROM backbone.reporting)
+           ) AS "to be reported"
     """
 )
 PUBLISHED = text(
