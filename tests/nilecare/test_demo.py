@@ -180,7 +180,7 @@ def test_discretion_finds_what_is_told() -> None:
 def test_interrupted_demo_leaves_nothing(moment: str) -> None:
     """Ctrl-C ends servers and services, also one that is just starting, with status 130 and no traceback."""
     before = running()
-    process = demo("--patients", "12")
+    process = demo("--patients", "5")
     assert process.stdout is not None
     for line in process.stdout:
         if moment in line:

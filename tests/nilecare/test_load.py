@@ -16,8 +16,9 @@ import pytest
 from sqlalchemy import text
 
 from nilecare.addresses import Platform, vhost_of
-from nilecare.load import databases_of, load
+from nilecare.load import databases_of, load, running
 from nilecare.platform import services
+from nilecare.provision import provision
 from nilecare.stack import Servers
 from nilecare.synthea.generate import Generator
 from nilecare.synthea.read import FolderUnusable
@@ -33,10 +34,11 @@ def _data() -> Path:
     return (Path(given) if given else beside) / "synthea_csv" / "ohdsi_small"
 
 
-@pytest.fixture
-async def platform(servers: Servers, vhost: VirtualHosts) -> AsyncIterator[Platform]:
-    """A platform of its own on the shared servers."""
-    amqp_url = await vhost()
+@pytest.fixture(scope="module")
+async def platform(servers: Servers) -> AsyncIterator[Platform]:
+    """A platform for all loads, each of which is of facilities and patients of its own."""
+    hosts = VirtualHosts(servers)
+    amqp_url = await hosts()
     made = Platform(
         postgres_url=servers.postgres_url,
         amqp_url=amqp_url,
@@ -46,6 +48,7 @@ async def platform(servers: Servers, vhost: VirtualHosts) -> AsyncIterator[Platf
     )
     yield made
     await drop_platform(made, services())
+    await hosts.drop()
 
 
 def open_per_claim(folder: Path) -> dict[str, Decimal]:
@@ -115,8 +118,10 @@ async def test_two_facilities_call_their_claims_the_same(platform: Platform, tmp
             lambda found: found[0] if found[0] in same else others.setdefault(found[0], str(uuid4())), path.read_text()
         )
         (there / path.name).write_text(copied)
-    first = await load(here, platform, run_services=True, quiet=True)
-    second = await load(there, platform, run_services=True, quiet=True)
+    await provision(platform, services())
+    async with running(platform, services()):
+        first = await load(here, platform, run_services=False, quiet=True)
+        second = await load(there, platform, run_services=False, quiet=True)
     assert (second.taken, second.taken_before) == (first.taken, {})
     for folder in (here, there):
         assert await open_in_billing(platform, folder) == open_per_claim(folder)

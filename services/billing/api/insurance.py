@@ -42,7 +42,7 @@ async def end_policy(policy_id: UUID, asked: views.EndOfPolicy, who: Clerk, sess
 async def draft_claim(asked: views.NewClaim, who: Clerk, session: Transaction, key: Idempotent) -> views.Claim:
     """Drafts what a payer is asked for an invoice."""
     await seen(session, tables.Invoice, asked.invoice_id, who)
-    return views.Claim.model_validate(await commands.draft_claim(session, **dict(asked)))
+    return views.Claim.model_validate(await commands.draft_claim(session, **dict(asked), by=who.subject))
 
 
 @router.get("/claims")
@@ -73,14 +73,15 @@ async def show_claim(claim_id: UUID, who: Reader, session: Reading) -> views.Cla
 async def complete_claim(claim_id: UUID, asked: views.Completion, who: Clerk, session: Transaction) -> views.Claim:
     """Nothing is missing any more."""
     await seen(session, tables.InsuranceClaim, claim_id, who)
-    return views.Claim.model_validate(await commands.complete_claim(session, claim_id, asked.diagnosis_codes))
+    claim = await commands.complete_claim(session, claim_id, asked.diagnosis_codes, by=who.subject)
+    return views.Claim.model_validate(claim)
 
 
 @router.post("/claims/{claim_id}/submit")
 async def submit_claim(claim_id: UUID, who: Clerk, session: Transaction) -> views.Claim:
     """Asks the payer."""
     await seen(session, tables.InsuranceClaim, claim_id, who)
-    return views.Claim.model_validate(await commands.submit_claim(session, claim_id))
+    return views.Claim.model_validate(await commands.submit_claim(session, claim_id, by=who.subject))
 
 
 @router.post("/claims/{claim_id}/accept")

@@ -1,6 +1,6 @@
 """Patients' accounts, and the order in which all of billing locks what is theirs.
 
-    receipt → accounts → encounter → credits → invoices → charges, claims → case of collections
+    prices → receipt → accounts → encounter → credits → invoices → charges, claims → case of collections
 
 A merge locks the account alone and then touches everything after it. So whoever changes two things of a patient, one after
 the other, first holds the account: then merges wait for them or they for the merge, and never both for each other.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from typing import NamedTuple
 from uuid import UUID, uuid4
@@ -55,6 +55,7 @@ async def set_price(
     Raises PriceEndsBeforeItBegins, FacilityPricesInOneCurrency.
     """
     rules.check_period(effective_from, effective_to)
+    await ChargeMasterPrice.frozen(session, facility_id, alone=True)
     await _check_currency(session, facility_id, price.currency)
     says = {"amount": price.amount, "currency": price.currency, "effective_to": effective_to}
     begins = {"facility_id": facility_id, "code": code, "effective_from": effective_from}
@@ -122,9 +123,9 @@ async def _capture(
     order_id: UUID | None = None,
     procedure_id: UUID | None = None,
 ) -> None:
+    prices = await _prices(session, visit, {service.code for service in services})
     account = await account_of(session, visit.patient_id)
     encounter = await EncounterBill.locked(session, visit.encounter_id) if visit.encounter_id else None
-    prices = await _prices(session, visit.facility_id, {service.code for service in services})
     charges = []
     for position, service in enumerate(services):
         charge = Charge(
@@ -141,16 +142,25 @@ async def _capture(
             service_date=visit.on,
             status="unpriced",
         )
-        charge.price_at(rules.price_on(visit.on, [price for price in prices if price.code == service.code]))
+        charge.price_at(prices[service.code])
         charges.append(charge)
     session.add_all(charges)
     if encounter is not None:
         await _follow(session, encounter, charges, account.patient_id, visit.facility_id)
 
 
-async def _prices(session: AsyncSession, facility_id: UUID, codes: Iterable[str]) -> Sequence[ChargeMasterPrice]:
-    of_codes = [ChargeMasterPrice.facility_id == facility_id, ChargeMasterPrice.code.in_(codes)]
-    return (await session.scalars(select(ChargeMasterPrice).where(*of_codes))).all()
+async def _prices(session: AsyncSession, visit: Visit, codes: set[str]) -> Mapping[str, Money | None]:
+    """What each service costs at the visit. Where something has no price, none is set until that can be seen to wait for it."""
+    prices = await _prices_now(session, visit, codes)
+    if None in prices.values():
+        await ChargeMasterPrice.frozen(session, visit.facility_id)
+        prices = await _prices_now(session, visit, codes)
+    return prices
+
+
+async def _prices_now(session: AsyncSession, visit: Visit, codes: set[str]) -> Mapping[str, Money | None]:
+    known = await ChargeMasterPrice.of_codes(session, visit.facility_id, codes)
+    return {code: rules.price_on(visit.on, [price for price in known if price.code == code]) for code in codes}
 
 
 async def _price_what_waited(session: AsyncSession, facility_id: UUID, code: str) -> None:
@@ -158,7 +168,7 @@ async def _price_what_waited(session: AsyncSession, facility_id: UUID, code: str
     await BillingAccount.all_held(session, await session.scalars(select(Charge.recorded_for).where(*waiting)))
     in_order = select(Charge).where(*waiting).order_by(Charge.charge_id)
     charges = (await session.scalars(in_order.with_for_update())).all()
-    prices = await _prices(session, facility_id, {code})
+    prices = await ChargeMasterPrice.of_codes(session, facility_id, {code})
     for charge in charges:
         charge.price_at(rules.price_on(charge.service_date, prices))
     opened = [charge for charge in charges if charge.status == "open"]

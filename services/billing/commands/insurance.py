@@ -67,7 +67,7 @@ async def end_policy(session: AsyncSession, policy_id: UUID, on: date) -> Insura
 
 
 async def draft_claim(
-    session: AsyncSession, invoice_id: UUID, policy_id: UUID, *, diagnosis_codes: Sequence[str] = ()
+    session: AsyncSession, invoice_id: UUID, policy_id: UUID, *, diagnosis_codes: Sequence[str] = (), by: str
 ) -> InsuranceClaim:
     """Drafts what a payer is asked for: the invoice's lines; of a secondary payer, what the primary one left to the patient.
 
@@ -98,20 +98,23 @@ async def draft_claim(
         currency=invoice.currency,
         lines=[_line(line, amount) for line, amount in asked],
     )
-    session.add(claim)
+    session.add_all([claim, BillingAuditEntry.on_claim(claim, "claim_drafted", by)])
     return claim
 
 
-async def complete_claim(session: AsyncSession, claim_id: UUID, diagnosis_codes: Sequence[str] | None = None) -> InsuranceClaim:
+async def complete_claim(
+    session: AsyncSession, claim_id: UUID, diagnosis_codes: Sequence[str] | None = None, *, by: str
+) -> InsuranceClaim:
     """Nothing is missing any more: it is ready to be submitted. Raises ClaimNeedsADiagnosis, ClaimCannotBecome, NotFound."""
     claim = await InsuranceClaim.locked(session, claim_id)
     claim.move("ready")
     claim.diagnosis_codes = list(diagnosis_codes) if diagnosis_codes is not None else claim.diagnosis_codes
     rules.check_complete(claim.diagnosis_codes)
+    session.add(BillingAuditEntry.on_claim(claim, "claim_completed", by))
     return claim
 
 
-async def submit_claim(session: AsyncSession, claim_id: UUID) -> InsuranceClaim:
+async def submit_claim(session: AsyncSession, claim_id: UUID, *, by: str) -> InsuranceClaim:
     """Asks the payer. Raises SecondaryClaimFollowsThePrimary, ClaimCannotBecome, NotFound."""
     claim = await InsuranceClaim.locked(session, claim_id)
     policy = await InsurancePolicy.seen(session, claim.policy_id)
@@ -119,6 +122,7 @@ async def submit_claim(session: AsyncSession, claim_id: UUID) -> InsuranceClaim:
     rules.check_order(claim.coverage_order, primary.status if primary else None)
     claim.move("submitted")
     claim.submitted_at = clock.now()
+    session.add(BillingAuditEntry.on_claim(claim, "claim_submitted", by))
     publish(session, BillingClaimSubmitted.of(claim, payer=policy.payer, policy_number=policy.policy_number))
     return claim
 

@@ -30,6 +30,9 @@ Action = Literal[
     "credit_note_issued",
     "credit_applied",
     "coupon_redeemed",
+    "claim_drafted",
+    "claim_completed",
+    "claim_submitted",
     "claim_accepted",
     "claim_rejected",
     "claim_denied",
@@ -62,7 +65,7 @@ class BillingAuditEntry(Base):
 
     @classmethod
     def on_claim(cls, claim: InsuranceClaim, action: Action, by: str) -> Self:
-        """What a payer decided on a claim, as a person took it down, or that a person does not leave it at that."""
+        """What a person asks a payer for, or what the payer decided, as a person took it down."""
         return cls.of(action, by, claim.total, claim.facility_id, claim.patient_id, claim.invoice_id)
 
     @classmethod

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import date
 from decimal import Decimal
 from typing import Self, cast
 from uuid import UUID, uuid4
 
-from sqlalchemy import CheckConstraint, Index, UniqueConstraint, select
+from sqlalchemy import CheckConstraint, Index, UniqueConstraint, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -16,6 +16,9 @@ from contracts.money import Money
 from services.billing import rules
 from services.billing.rules import ChargeStatus
 from services.billing.tables.base import Base, FollowsMerges
+
+HELD = text("SELECT pg_advisory_xact_lock_shared(hashtextextended('charge master ' || :facility, 0))")
+HELD_ALONE = text("SELECT pg_advisory_xact_lock(hashtextextended('charge master ' || :facility, 0))")
 
 
 class ChargeMasterPrice(Base):
@@ -36,6 +39,20 @@ class ChargeMasterPrice(Base):
     def price(self) -> Money:
         """For one unit."""
         return Money(amount=self.amount, currency=self.currency)
+
+    @classmethod
+    async def frozen(cls, session: AsyncSession, facility_id: UUID, *, alone: bool = False) -> None:
+        """Keeps a facility's prices as they are until the transaction ends: a price that is missing has no row to lock.
+
+        `alone` is for who sets one: it waits for everybody who found one missing, and they for it.
+        """
+        await session.execute(HELD_ALONE if alone else HELD, {"facility": str(facility_id)})
+
+    @classmethod
+    async def of_codes(cls, session: AsyncSession, facility_id: UUID, codes: Collection[str]) -> Sequence[Self]:
+        """What these services cost at a facility, on whatever day."""
+        query = select(cls).where(cls.facility_id == facility_id, cls.code.in_(codes))
+        return (await session.scalars(query.execution_options(populate_existing=True))).all()
 
 
 class Charge(FollowsMerges, Base):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, date, datetime
 from uuid import UUID, uuid4
 
@@ -32,6 +33,8 @@ from tests.services.billing.given import (
     usd,
 )
 from tests.services.kit import Workplace
+
+NEW_YEAR = date(2026, 1, 1)
 
 
 async def charges(billing: Workplace) -> list[Charge]:
@@ -165,6 +168,37 @@ async def test_a_facility_prices_in_one_currency(billing: Workplace) -> None:
     with pytest.raises(FacilityPricesInOneCurrency):
         async with billing.transaction() as session:
             await commands.set_price(session, facility_id=FACILITY, **euros)  # type: ignore[arg-type]
+
+
+async def test_a_charge_that_comes_while_its_price_is_set_has_it(billing: Workplace) -> None:
+    """It waits for the price, which did not see it, and is invoiced with it."""
+    await billing.deliver(discharged())
+    async with asyncio.TaskGroup() as group, billing.transaction() as session:
+        await commands.set_price(session, facility_id=FACILITY, code=GLUCOSE, price=usd("12.50"), effective_from=NEW_YEAR)
+        group.create_task(billing.deliver(completed(GLUCOSE, encounter_id=ENCOUNTER)))
+        await billing.somebody_waits()
+    assert [invoice.total for invoice in await invoices(billing)] == [usd("12.50")]
+
+
+async def test_a_price_that_is_set_while_a_charge_comes_opens_it(billing: Workplace) -> None:
+    """It waits for the charge, which did not see it, and the charge is invoiced with it."""
+    await billing.deliver(discharged())
+    async with asyncio.TaskGroup() as group, billing.transaction() as session:
+        await commands.capture_charges(session, completed(GLUCOSE, encounter_id=ENCOUNTER), uuid4())
+        group.create_task(priced(billing, GLUCOSE, "12.50"))
+        await billing.somebody_waits()
+    assert [invoice.total for invoice in await invoices(billing)] == [usd("12.50")]
+
+
+async def test_two_currencies_are_not_set_at_once_either(billing: Workplace) -> None:
+    """The second waits for the first, and is refused."""
+    euros = Money.of("8.00", "EUR")
+    async with billing.transaction() as session:
+        await commands.set_price(session, facility_id=FACILITY, code=GLUCOSE, price=euros, effective_from=NEW_YEAR)
+        second = asyncio.ensure_future(priced(billing, SODIUM, "8.00"))
+        await billing.somebody_waits()
+    with pytest.raises(FacilityPricesInOneCurrency):
+        await second
 
 
 async def test_a_procedure_is_charged(billing: Workplace) -> None:

@@ -149,7 +149,7 @@ async def covered(billing: Workplace, **days: date) -> InsurancePolicy:
 async def is_covered(billing: Workplace, invoice: Invoice, policy: InsurancePolicy) -> bool:
     try:
         async with billing.transaction() as session:
-            await commands.draft_claim(session, invoice.invoice_id, policy.policy_id)
+            await commands.draft_claim(session, invoice.invoice_id, policy.policy_id, by="clerk")
     except PolicyIsNotInForce:
         return False
     return True

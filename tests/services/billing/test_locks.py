@@ -68,9 +68,9 @@ class Desk:
         async with self.billing.transaction() as session:
             policy = await commands.add_policy(session, **covers)
             asked = {"diagnosis_codes": ["E11.9"]}
-            self.claim = await commands.draft_claim(session, self.claimed.invoice_id, policy.policy_id, **asked)
-            await commands.complete_claim(session, self.claim.claim_id)
-            await commands.submit_claim(session, self.claim.claim_id)
+            self.claim = await commands.draft_claim(session, self.claimed.invoice_id, policy.policy_id, **asked, by="clerk")
+            await commands.complete_claim(session, self.claim.claim_id, by="clerk")
+            await commands.submit_claim(session, self.claim.claim_id, by="clerk")
             await commands.accept_claim(session, self.claim.claim_id, by="clerk")
 
     async def asks(self, command: Callable[..., Awaitable[object]], *args: object, **named: object) -> None:
