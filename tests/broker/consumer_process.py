@@ -1,14 +1,10 @@
-"""A consumer in a process of its own, to be killed: `python -m tests.broker.consumer_process DATABASE AMQP KILLER`.
-
-It ends itself, as a segmentation fault would, whenever it handles the event with the number KILLER. At the number -1 it
-says so on its standard output and waits to be killed in the middle of a batch.
-"""
+"""A consumer to be run in a process of its own, and killed."""
 
 from __future__ import annotations
 
 import asyncio
 import os
-import sys
+from multiprocessing.connection import Connection
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -17,18 +13,21 @@ from broker._database import Database, engine_for
 from tests.broker.consuming import Happened, Ledger, consumer, service_with, write_down
 
 
-async def main(database_url: str, amqp_url: str, killer: str) -> None:
-    """Consumes until it is killed or kills itself."""
+async def main(database_url: str, amqp_url: str, *, killer: int, teller: Connection) -> None:
+    """Consumes until it is killed or kills itself.
+
+    It ends itself, as a segmentation fault would, whenever it handles the event with the number `killer`. At the number -1 it
+    tells so, and waits to be killed in the middle of a batch.
+    """
 
     async def handle(event: Happened, session: AsyncSession) -> None:
         await write_down(event, session)
-        if event.number == int(killer):
+        if event.number == killer:
             await session.flush()
             os._exit(9)
         if event.number == -1 and not await waited(session):
             await session.flush()
-            sys.stdout.write("in the middle\n")
-            sys.stdout.flush()
+            teller.send("in the middle")
             await asyncio.Event().wait()
 
     ledger = Ledger(Database(engine_for(database_url), "ledger"), database_url)
@@ -39,7 +38,3 @@ async def main(database_url: str, amqp_url: str, killer: str) -> None:
 async def waited(session: AsyncSession) -> bool:
     """Whether it is not to wait any more: the test wrote so into the database."""
     return bool((await session.execute(text("SELECT count(*) FROM singular"))).scalar())
-
-
-if __name__ == "__main__":
-    asyncio.run(main(*sys.argv[1:]))

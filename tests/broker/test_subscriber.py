@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import sys
 from collections import deque
 from collections.abc import AsyncIterator, Callable
+from multiprocessing import Pipe
 from typing import Any
 
 import pytest
@@ -19,6 +19,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from broker._database import Database, engine_for
 from broker._subscriber import Batch, EventBroker
 from nilecare.stack import Stack
+from tests import forked
+from tests.broker import consumer_process
 from tests.broker.consuming import (
     QUEUE,
     Channel,
@@ -248,10 +250,25 @@ async def test_gives_the_messages_back_when_the_database_stays_away(ledger: Ledg
         await away.database.close()
 
 
-async def spawn(ledger: Ledger, channel: Channel, killer: int = -2) -> asyncio.subprocess.Process:
+class Copy:
     """A consumer in a process of its own."""
-    arguments = ("-m", "tests.broker.consumer_process", ledger.url, channel.amqp_url, str(killer))
-    return await asyncio.create_subprocess_exec(sys.executable, *arguments, stdout=asyncio.subprocess.PIPE)
+
+    def __init__(self, ledger: Ledger, channel: Channel, killer: int = -2) -> None:
+        self._listener, teller = Pipe(duplex=False)
+        self._process = forked.start(consumer_process.main, ledger.url, channel.amqp_url, killer=killer, teller=teller)
+
+    async def told(self) -> str:
+        """What it says next."""
+        return str(await asyncio.to_thread(self._listener.recv))
+
+    async def ended(self) -> None:
+        """Returns when it has ended by itself."""
+        await asyncio.to_thread(self._process.join)
+
+    async def kill(self) -> None:
+        """kill -9."""
+        self._process.kill()
+        await self.ended()
 
 
 async def test_killed_in_mid_batch(ledger: Ledger, channel: Channel) -> None:
@@ -260,21 +277,18 @@ async def test_killed_in_mid_batch(ledger: Ledger, channel: Channel) -> None:
     envelopes = [envelope_of(happened(number)) for number in range(300)]
     await channel.publish(*envelopes[:250], envelope_of(blocker), *envelopes[250:])
     for _ in range(2):
-        process = await spawn(ledger, channel)
-        assert process.stdout is not None
-        assert await process.stdout.readline() == b"in the middle\n"
-        process.kill()
-        await process.wait()
+        copy = Copy(ledger, channel)
+        assert await copy.told() == "in the middle"
+        await copy.kill()
     async with ledger.database.transaction() as session:
         await session.execute(text("INSERT INTO singular VALUES (1)"))
-    process = await spawn(ledger, channel)
+    copy = Copy(ledger, channel)
 
     async def written() -> bool:
         return len(await ledger.entries()) == 301
 
     await until(written)
-    process.kill()
-    await process.wait()
+    await copy.kill()
     assert sorted(await ledger.entries()) == list(range(-1, 300))
     for thing in range(THINGS):
         assert await ledger.entries(f"thing-{thing}") == list(range(thing, 300, THINGS))
@@ -285,21 +299,18 @@ async def test_killed_again_and_again(ledger: Ledger, channel: Channel, kills: C
     """Of two copies one is always killed while it works; the other goes on, and nothing is lost, doubled or reordered."""
     rounds, step = kills(20), 50
     await channel.publish(*(envelope_of(happened(number)) for number in range(rounds * step)))
-    copies = deque([await spawn(ledger, channel), await spawn(ledger, channel)])
+    copies = deque([Copy(ledger, channel), Copy(ledger, channel)])
     for round_ in range(rounds):
 
         async def advanced(least: int = round_ * step) -> bool:
             return await ledger.inbox() > least
 
         await until(advanced, within=60)
-        copies.append(await spawn(ledger, channel))
-        oldest = copies.popleft()
-        oldest.kill()
-        await oldest.wait()
+        copies.append(Copy(ledger, channel))
+        await copies.popleft().kill()
     await all_written(ledger, rounds * step, within=60)
     for copy in copies:
-        copy.kill()
-        await copy.wait()
+        await copy.kill()
 
 
 @pytest.mark.parametrize("victim", ["rabbitmq", "postgres"])
@@ -336,14 +347,14 @@ async def test_a_killer_costs_one_dead_letter(ledger: Ledger, channel: Channel) 
         return await ledger.inbox() + len(await ledger.failed()) == 1000
 
     while True:
-        process = await spawn(ledger, channel, killer)
-        ended, settled = asyncio.create_task(process.wait()), asyncio.create_task(until(all_settled, within=60))
+        copy = Copy(ledger, channel, killer)
+        ended, settled = asyncio.create_task(copy.ended()), asyncio.create_task(until(all_settled, within=60))
         await asyncio.wait({ended, settled}, return_when=asyncio.FIRST_COMPLETED)
         if settled.done():
             break
         settled.cancel()
         deaths += 1
-    process.kill()
+    await copy.kill()
     await ended
     held = len(range(killer + THINGS, 1000, THINGS))
     assert sorted(state for state, _ in await ledger.failed()) == ["dead"] + ["held"] * held
