@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date
+from datetime import datetime
 from uuid import UUID, uuid4
 
 from sqlalchemy import select
@@ -23,22 +23,21 @@ from services.billing.tables import BillingAuditEntry, CollectionCase, Invoice
 async def look_at_due_invoice(session: AsyncSession, invoice_id: UUID) -> None:
     """An invoice with money open after its due date is overdue; once it is too old, its account goes to collections.
 
-    One that was settled or voided stays as it is, and so does one that is on hold.
+    One that was settled or voided stays as it is, and so does one that is on hold. Where its next day has not come, by the
+    clock of its facility, it is looked at again then.
     """
     invoice = await working_on(session, invoice_id, alone=True)
-    if invoice.is_held or invoice.due_on is None:
+    next_day = await _next_day(session, invoice)
+    if invoice.is_held or next_day is None or invoice.status not in rules.PAYABLE:
         return
-    if invoice.status in {"issued", "partially_paid"}:
+    if next_day > clock.now():
+        await expect_payment(session, invoice)
+    elif invoice.status == "overdue":
+        await _collect(session, invoice, "aged_over_120_days")
+    else:
         invoice.move("overdue")
         publish(session, InvoiceOverdue.of(invoice))
         await expect_payment(session, invoice)
-    elif invoice.status == "overdue":
-        await _collect_if_aged(session, invoice, invoice.due_on)
-
-
-async def _collect_if_aged(session: AsyncSession, invoice: Invoice, due_on: date) -> None:
-    if rules.collected_from(due_on, await zone_of(session, invoice.facility_id)) <= clock.now():
-        await _collect(session, invoice, "aged_over_120_days")
 
 
 async def collect_defaulted(session: AsyncSession, plan: InstallmentPlanDefaulted) -> None:
@@ -100,12 +99,18 @@ async def leave_case(session: AsyncSession, invoice: Invoice) -> None:
 
 async def expect_payment(session: AsyncSession, invoice: Invoice) -> None:
     """Has the invoice looked at when its next day comes: first its due date, then that for collections."""
+    next_day = await _next_day(session, invoice)
+    if next_day is not None:
+        due = InvoiceDue(invoice_id=invoice.invoice_id)
+        await schedule(session, due, at=next_day, name=due_name(invoice.invoice_id))
+
+
+async def _next_day(session: AsyncSession, invoice: Invoice) -> datetime | None:
+    """When an invoice is to be looked at next; None for one that is never due."""
     if invoice.due_on is None:
-        return
-    next_day = rules.collected_from if invoice.status == "overdue" else rules.overdue_from
-    due = InvoiceDue(invoice_id=invoice.invoice_id)
-    at = next_day(invoice.due_on, await zone_of(session, invoice.facility_id))
-    await schedule(session, due, at=at, name=due_name(invoice.invoice_id))
+        return None
+    begins = rules.collected_from if invoice.status == "overdue" else rules.overdue_from
+    return begins(invoice.due_on, await zone_of(session, invoice.facility_id))
 
 
 def due_name(invoice_id: UUID) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from broker import clock
+from broker import clock, unschedule
 from contracts.billing import InvoiceDue
 from services.billing import commands
 from services.billing.errors import PolicyIsNotInForce
@@ -118,6 +118,24 @@ async def test_what_is_too_old_goes_to_collections_at_midnight_at_the_facility(
         monkeypatch.setattr(clock, "now", lambda now=now: now)
         await billing.deliver(due)
         assert ((await invoice_of(billing, invoice.invoice_id)).collection_case_id is not None) is is_sent
+
+
+async def test_what_comes_before_its_day_is_looked_at_again_on_it(billing: Workplace, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the facility's zone changed after a day was scheduled: nothing is overdue or collected a minute early."""
+    invoice = await invoiced(billing, "10.00", due_on=date(2026, 3, 2))
+    await billing.deliver(facility(version=3, time_zone="America/New_York"))
+    name = f"invoice {invoice.invoice_id} due"
+    seen = []
+    for day in (datetime(2026, 3, 3, 5, tzinfo=UTC), datetime(2026, 7, 1, 4, tzinfo=UTC)):
+        for now in (day - A_MINUTE, day):
+            monkeypatch.setattr(clock, "now", lambda now=now: now)
+            async with billing.transaction() as session:
+                await unschedule(session, name)
+            await billing.deliver(InvoiceDue(invoice_id=invoice.invoice_id))
+            after = await invoice_of(billing, invoice.invoice_id)
+            looks_again = (await scheduled(billing)).get(name)
+            seen.append((after.status, after.collection_case_id is not None, looks_again == day))
+    assert seen == [("issued", False, True), ("overdue", False, False), ("overdue", False, True), ("overdue", True, False)]
 
 
 @pytest.mark.parametrize(
