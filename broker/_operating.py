@@ -58,6 +58,8 @@ OF_FLOW = {
 }
 """What a service knows of a flow: nothing of what messages say."""
 
+FLOWS_OF = "SELECT flow FROM backbone.published WHERE key = :key GROUP BY flow ORDER BY max(position) DESC LIMIT :limit"
+
 Answer = dict[str, Any]
 
 
@@ -197,6 +199,10 @@ class OperationLoop(Loop):
         return {"done": done}
 
     async def _trace(self, session: AsyncSession, asked: OperationRequested) -> Answer:
+        """What this service knows of a flow; of an aggregate, the flows in which it said something about that, latest first."""
+        if asked.wanted.flow is None:
+            flows = await session.scalars(text(FLOWS_OF), {"key": asked.wanted.key, "limit": SHOWN})
+            return {"flows": [str(flow) for flow in flows]}
         flow = {"flow": asked.wanted.flow}
         return {
             name: [_plain(dict(row)) for row in (await session.execute(text(query), flow)).mappings()]

@@ -88,6 +88,7 @@ published = Table(
     Column("subscriptions", ARRAY(Text), nullable=False),
 )
 Index(None, published.c.flow)
+Index(None, published.c.key)
 
 # The messages that have taken effect. Partitioned by id, a UUIDv7, and so by time.
 inbox = Table(

@@ -53,6 +53,12 @@ async def group_failed_messages(who: Viewer, session: Reading, sought: Sought) -
     return [views.Group.model_validate(group) for group in found]
 
 
+@router.get("/aggregates")
+async def find_aggregates(who: Viewer, session: Reading, number: views.Text) -> list[views.Aggregate]:
+    """What an invoice number or a medical record number stands for; ask its owner to `trace` the key, then a flow."""
+    return [views.Aggregate.model_validate(found) for found in await looking.called(session, number)]
+
+
 @router.get("/failure-actions")
 async def list_failure_actions(who: Viewer, session: Reading, page: PageRequest) -> Page[views.FailureAction]:
     """What people did about failed messages, the latest first."""

@@ -12,6 +12,10 @@ from sqlalchemy import ColumnElement, Select, and_, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.operations.replicas import FailedMessageReference as Message
+from services.operations.replicas import InvoiceReference, PatientReference
+
+MOST = 50
+"""Aggregates that one number may find."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +61,31 @@ class Group:
     """How many of them failed for the first time within the last hour: whether it goes on."""
 
     reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Aggregate:
+    """Something that people have a number for: what it is, whose word on it counts, its id, and where it is."""
+
+    kind: str
+    owner: str
+    id: UUID
+    facility_id: UUID
+
+
+async def called(session: AsyncSession, number: str) -> list[Aggregate]:
+    """What is called by an invoice number or a medical record number: at several facilities, perhaps."""
+    kinds = (
+        ("invoice", "billing", InvoiceReference, InvoiceReference.number),
+        ("patient", "clinical", PatientReference, PatientReference.medical_record_number),
+    )
+    return [
+        Aggregate(kind=kind, owner=owner, id=id_, facility_id=facility_id)
+        for kind, owner, row, column in kinds
+        for id_, facility_id in await session.execute(
+            select(row.id, row.facility_id).where(column == number, ~row.deleted).order_by(row.id).limit(MOST)
+        )
+    ]
 
 
 def messages(sought: Sought) -> Select[Any]:

@@ -1,4 +1,4 @@
-"""What operations knows of the platform's failed messages: never what they say."""
+"""What operations knows of the platform: which messages failed, never what they say; and what people call things by."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from broker import Replica
 from contracts.backbone import FailedMessageChanged, FailedState, FailureActionChanged
+from contracts.billing import InvoiceChanged
+from contracts.clinical import PatientChanged
 from services.operations.tables import Base
 
 
@@ -52,6 +54,24 @@ class FailedMessageReference(Replica[FailedMessageChanged], Base):
         own = {column.name for column in cls.__table__.columns} & FailedMessageChanged.model_fields.keys() - {"deleted"}
         kept = {name: getattr(event, name) for name in own - {"state_version"}}
         return {**kept, "heard_by": event.subscription}
+
+
+class InvoiceReference(Replica[InvoiceChanged], Base):
+    """An invoice, to be found by its number."""
+
+    __tablename__ = "invoice_reference"
+
+    number: Mapped[str | None] = mapped_column(index=True)
+    facility_id: Mapped[UUID]
+
+
+class PatientReference(Replica[PatientChanged], Base):
+    """A patient, to be found by the medical record number: whoever looks has it already, and is shown nothing else."""
+
+    __tablename__ = "patient_reference"
+
+    medical_record_number: Mapped[str] = mapped_column(index=True)
+    facility_id: Mapped[UUID]
 
 
 class FailureActionReference(Replica[FailureActionChanged], Base):

@@ -112,6 +112,15 @@ class Group(Shown):
     reason: str
 
 
+class Aggregate(Shown):
+    """Something that people have a number for. `owner`: the service to ask for its flows."""
+
+    kind: str
+    owner: str
+    id: UUID
+    facility_id: UUID
+
+
 class FailureAction(Shown):
     """What somebody did about failed messages of a service."""
 

@@ -10,15 +10,15 @@ from uuid import UUID, uuid4
 import pytest
 from joserfc import jwe
 from joserfc.jwk import OKPKey
-from sqlalchemy import select, text, update
+from sqlalchemy import insert, select, text, update
 
-from broker import Permanent
+from broker import Permanent, clock
 from broker._actions import history
 from broker._operating import OperationLoop
 from broker._publishing import lock_number
 from broker._reporting import Reporter
 from broker._requests import subscription_to_requests
-from broker._tables import change, failed_message, operation, outbox
+from broker._tables import change, failed_message, operation, outbox, published
 from contracts.backbone import FailedMessageChanged, FailureActionChanged, OperationAnswered
 from contracts.event import Event
 from contracts.operations import OperationRequested, Wanted
@@ -209,6 +209,11 @@ async def test_a_flow_is_told_without_what_messages_say(desk: Desk) -> None:
     assert set(known) == {"published", "handled", "failed", "scheduled", "called"}
     assert '"number"' not in answered.model_dump_json()
     await desk.retry(position)
+    async with desk.database.transaction() as session:
+        values = {"id": uuid4(), "position": 1, "type": "desk.counted", "key": "a", "sequence": 1, "flow": flow}
+        await session.execute(insert(published).values(**values, occurred_at=clock.now(), subscriptions=[]))
+    assert (await answer(desk, requested("trace", key="a"))).answer == {"flows": [str(flow)]}
+    assert (await answer(desk, requested("trace", key="b"))).answer == {"flows": []}
     known = (await answer(desk, requested("trace", flow=flow))).answer or {}
     assert ([row["subscription"] for row in known["handled"]], known["failed"]) == (["count"], [])
 

@@ -69,6 +69,7 @@ def upgrade() -> None:
         )
         """
     )
+    op.execute("CREATE INDEX published_key_idx ON backbone.published (key)")
     op.execute("COMMENT ON COLUMN backbone.operation.request IS 'what operations asks for, until it is answered'")
 
 
@@ -80,6 +81,7 @@ def _trigger(name: str, verb: str, table: str, referencing: str, function: str) 
 
 
 def downgrade() -> None:
+    op.execute("DROP INDEX backbone.published_key_idx")
     op.execute("DROP TRIGGER note_update ON backbone.action_message")
     for verb in TABLES:
         op.execute(f"DROP TRIGGER note_{verb.lower()} ON backbone.action")

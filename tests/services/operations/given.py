@@ -7,8 +7,19 @@ from typing import Any
 from uuid import uuid4
 
 from contracts.backbone import FailedMessageChanged
+from contracts.billing import InvoiceChanged
+from contracts.money import Money
 
 EARLIER = datetime(2026, 3, 1, 8, tzinfo=UTC)
+
+
+def invoice(number: str) -> InvoiceChanged:
+    """Billing's word on an invoice."""
+    hundred = Money.of("100.00", "USD")
+    return InvoiceChanged(
+        invoice_id=uuid4(), patient_id=uuid4(), facility_id=uuid4(), number=number, kind="patient", status="issued",
+        total=hundred, balance=hundred, due_on=None, state_version=1,
+    )  # fmt: skip
 
 
 def failed(service: str, position: int, *, version: int = 1, **fields: Any) -> FailedMessageChanged:

@@ -12,8 +12,9 @@ from contracts.backbone import FailureActionChanged, OperationAnswered
 from contracts.operations import OperationRequested
 from services.operations.rules import OPERATOR, PRIVACY_OFFICER, VIEWER
 from services.operations.tables import OperationRequest
+from tests.services.ehr.given import patient
 from tests.services.kit import Workplace
-from tests.services.operations.given import EARLIER, failed
+from tests.services.operations.given import EARLIER, failed, invoice
 
 
 async def test_what_failed_anywhere_is_listed_and_grouped(operations: Workplace) -> None:
@@ -111,6 +112,19 @@ async def test_answers_are_forgotten(operations: Workplace) -> None:
     async with operations.transaction() as session:
         assert await session.scalar(select(func.count()).select_from(OperationRequest)) == 1
     assert await operations.kept() == []
+
+
+async def test_things_are_found_by_their_numbers(operations: Workplace) -> None:
+    """An invoice's and a patient's; nothing else is said of them."""
+    await operations.arrive(invoice("2026-000017"))
+    await operations.arrive(patient(medical_record_number="M-17", full_name="Amal Haddad"))
+    async with operations.client(VIEWER, at=None) as viewer:
+        for number, kind, owner in (("2026-000017", "invoice", "billing"), ("M-17", "patient", "clinical")):
+            reply = await viewer.get("/aggregates", params={"number": number})
+            (found,) = reply.json()
+            assert (found["kind"], found["owner"]) == (kind, owner)
+            assert "Amal" not in reply.text
+        assert (await viewer.get("/aggregates", params={"number": "nothing"})).json() == []
 
 
 async def test_what_people_did_is_listed(operations: Workplace) -> None:

@@ -75,6 +75,21 @@ def upgrade() -> None:
     op.execute("CREATE INDEX failure_action_reference_began_at_idx ON failure_action_reference (began_at)")
     op.execute(
         """
+        CREATE TABLE invoice_reference (
+            number text,
+            facility_id uuid NOT NULL,
+            state_version bigint NOT NULL,
+            deleted boolean NOT NULL,
+            changed_at timestamptz NOT NULL,
+            received_at timestamptz NOT NULL,
+            id uuid NOT NULL,
+            CONSTRAINT invoice_reference_pkey PRIMARY KEY (id)
+        )
+        """
+    )
+    op.execute("CREATE INDEX invoice_reference_number_idx ON invoice_reference (number)")
+    op.execute(
+        """
         CREATE TABLE operation_requests (
             request_id uuid NOT NULL,
             service text NOT NULL,
@@ -92,3 +107,22 @@ def upgrade() -> None:
     )
     op.execute("COMMENT ON COLUMN operation_requests.sealed IS 'for the key of whoever asked alone'")
     op.execute("CREATE INDEX operation_requests_asked_at_idx ON operation_requests (asked_at)")
+    op.execute(
+        """
+        CREATE TABLE patient_reference (
+            medical_record_number text NOT NULL,
+            facility_id uuid NOT NULL,
+            state_version bigint NOT NULL,
+            deleted boolean NOT NULL,
+            changed_at timestamptz NOT NULL,
+            received_at timestamptz NOT NULL,
+            id uuid NOT NULL,
+            CONSTRAINT patient_reference_pkey PRIMARY KEY (id)
+        )
+        """
+    )
+    op.execute(
+        """
+        CREATE INDEX patient_reference_medical_record_number_idx ON patient_reference (medical_record_number)
+        """
+    )
