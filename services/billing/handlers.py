@@ -57,7 +57,8 @@ async def charge_procedure(event: ProcedurePerformed, session: AsyncSession, env
 @on(EncounterDischarged)
 async def invoice_the_encounter(event: EncounterDischarged, session: AsyncSession) -> None:
     """What an encounter cost is invoiced when it is over."""
-    await commands.bill_encounter(session, event.encounter_id, event.patient_id, event.facility_id, event.discharged_at)
+    whose = event.recorded_for or event.patient_id
+    await commands.bill_encounter(session, event.encounter_id, whose, event.facility_id, event.discharged_at)
 
 
 @on(EncounterCancelled)

@@ -33,7 +33,7 @@ class Service(NamedTuple):
 
 
 class Visit(NamedTuple):
-    """For whom, where and when."""
+    """For whom it was recorded, where and when."""
 
     patient_id: UUID
     facility_id: UUID
@@ -68,7 +68,7 @@ async def capture_charges(session: AsyncSession, order: LabOrderCompleted, sourc
     """One charge for each test of the order, at the price of its facility and day. Raises NotYet."""
     services = [Service(test.code, test.name) for test in order.tests]
     on = await day_at(session, order.facility_id, order.completed_at)
-    visit = Visit(order.patient_id, order.facility_id, order.encounter_id, on)
+    visit = Visit(order.recorded_for or order.patient_id, order.facility_id, order.encounter_id, on)
     await _capture(session, visit, services, source_event_id, order_id=order.order_id)
 
 
@@ -76,7 +76,7 @@ async def capture_procedure(session: AsyncSession, procedure: ProcedurePerformed
     """One charge for what was done, at the price of its facility and day. Raises NotYet."""
     service = Service(procedure.code, procedure.description)
     on = await day_at(session, procedure.facility_id, procedure.performed_at)
-    visit = Visit(procedure.patient_id, procedure.facility_id, procedure.encounter_id, on)
+    visit = Visit(procedure.recorded_for or procedure.patient_id, procedure.facility_id, procedure.encounter_id, on)
     await _capture(session, visit, [service], source_event_id, procedure_id=procedure.procedure_id)
 
 

@@ -25,6 +25,7 @@ from tests.services.billing.given import (
     merged,
     paid,
     patient,
+    performed,
     priced,
     refunded,
     unmerged,
@@ -141,6 +142,20 @@ async def test_charges_and_credits_come_back(billing: Workplace) -> None:
         credited = {row.amount: row.patient_id for row in await session.scalars(select(Credit))}
     assert sorted(charged) == sorted([PATIENT, PATIENT, OTHER_PATIENT])
     assert credited == {Decimal(2): PATIENT, Decimal(3): PATIENT, Decimal(4): OTHER_PATIENT}
+
+
+async def test_what_is_done_for_a_merged_patient_comes_back(billing: Workplace) -> None:
+    """A test and a procedure ordered for them before the merge, done while it lasts: said of the survivor, recorded for them."""
+    await billing.deliver(merged(PATIENT, OTHER_PATIENT))
+    done = completed(GLUCOSE).model_copy(update={"patient_id": OTHER_PATIENT, "recorded_for": PATIENT})
+    sutured = performed("12345").model_copy(update={"patient_id": OTHER_PATIENT, "recorded_for": PATIENT})
+    await billing.deliver(done)
+    await billing.deliver(sutured)
+    async with billing.transaction() as session:
+        assert set(await session.scalars(select(Charge.patient_id))) == {OTHER_PATIENT}
+    await billing.deliver(unmerged(PATIENT, OTHER_PATIENT))
+    async with billing.transaction() as session:
+        assert set(await session.scalars(select(Charge.patient_id))) == {PATIENT}
 
 
 async def test_merges_are_taken_back_one_by_one(billing: Workplace) -> None:
