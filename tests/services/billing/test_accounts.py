@@ -145,7 +145,7 @@ async def test_charges_and_credits_come_back(billing: Workplace) -> None:
 
 
 async def test_what_is_done_for_a_merged_patient_comes_back(billing: Workplace) -> None:
-    """A test and a procedure ordered for them before the merge, done while it lasts: said of the survivor, recorded for them."""
+    """A test and a procedure of theirs that are done while it lasts: said of the survivor, recorded for them."""
     await billing.deliver(merged(PATIENT, OTHER_PATIENT))
     done = completed(GLUCOSE).model_copy(update={"patient_id": OTHER_PATIENT, "recorded_for": PATIENT})
     sutured = performed("12345").model_copy(update={"patient_id": OTHER_PATIENT, "recorded_for": PATIENT})
