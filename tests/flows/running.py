@@ -36,6 +36,7 @@ from nilecare.token import development_key_set
 from tests.flows.spoken import Overheard
 from tests.proxy import Proxy
 from tests.scratch import VirtualHosts, drop_platform
+from tests.waiting import until
 
 SERVICES = services()
 SUBSCRIBED = check_platform(SERVICES)
@@ -139,6 +140,12 @@ class Running:
         self.provider.webhooks.url = f"{self.address('payment')}/webhooks/card"
         for inbox in (self.mails, self.messages):
             inbox.receipts.url = f"{self.address('notification')}/receipts"
+        await until(self._reports)
+
+    async def _reports(self) -> bool:
+        """Whether every service has begun to tell operations of its failed messages."""
+        told = [await self.rows(name, "SELECT is_whole FROM backbone.reporting") for name in self.runtimes]
+        return all(row.is_whole for (row,) in told)
 
     async def stop_all(self) -> None:
         """Stops the services."""
@@ -204,7 +211,8 @@ class Running:
         return await _all(self.runtimes[service].database, text(query), **values)
 
     async def contents(self, *services: str) -> dict[str, str]:
-        """What every table of these services, or of all, holds: how many rows, and a digest of them."""
+        """What every table of these services, or of all, holds: how many rows, and a digest of them. Once all is over."""
+        await self.settled()
         return {
             f"{service} {row.name}": row.held
             for service in services or self.runtimes
