@@ -14,13 +14,14 @@ from dataclasses import dataclass
 from uuid import UUID
 
 import structlog
-from sqlalchemy import func, select, update
+from sqlalchemy import func, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from broker._actions import Action, Part, Result, State, end, look, note
 from broker._clock import clock
 from broker._corrections import discard, restore
 from broker._database import Database
+from broker._dead_letters import among
 from broker._failures import Failures
 from broker._loop import Loop
 from broker._publishing import lock_number
@@ -30,7 +31,7 @@ from broker._tables import action, action_message
 
 log = structlog.get_logger("nilecare.backbone")
 
-TOGETHER = 100
+TOGETHER = 200
 """Messages that are handled in one transaction, once the first of their kind went well."""
 
 CRASHES = 3
@@ -106,6 +107,8 @@ class ActionLoop(Loop):
             if found is None or found.state != "running":
                 return True
             run = _Run(self._database, self._retrier, found, lambda: self.stopping, tell)
+            if found.total > TOGETHER:
+                await run.have_planned()
             state = await (run.replay() if found.verb == "replay" else run.change())
             if state is not None:
                 async with self._database.transaction() as session:
@@ -134,6 +137,11 @@ class _Run:
         self._database, self._retrier, self._action = database, retrier, action_
         self._is_stopping, self._tell = is_stopping, tell
         self._metronome = Metronome(action_.pace.rate)
+
+    async def have_planned(self) -> None:
+        """Tells PostgreSQL how many messages the action has: planned for none, each step would read all of them again."""
+        async with self._database.transaction() as session:
+            await session.execute(text(f"ANALYZE {action_message.fullname}"))
 
     async def change(self) -> State | None:
         """Discards, or restores, one message after the other. Gives the state that it ended in; None when it was broken off."""
@@ -200,7 +208,9 @@ class _Run:
             await self._write(session, {position: RESULTS[outcome.result] for position, outcome in outcomes.items()})
 
         outcomes = await self._retrier.retry_together(subscription, [part.position for part in parts], write)
-        await self._survived([part for part in parts if part.position not in outcomes])
+        untried = [part for part in parts if part.position not in outcomes]
+        if untried:
+            await self._survived(untried)
         if outcomes:
             await self._tell({position: RESULTS[outcome.result] for position, outcome in outcomes.items()})
             await self._retrier.follow_all(subscription, {part.key for part in parts if part.position in outcomes})
@@ -296,7 +306,7 @@ class _Run:
         async with self._database.transaction() as session:
             await session.execute(
                 update(action_message)
-                .where(part.action == self._action.id, part.place.in_(places))
+                .where(part.action == self._action.id, among(part.place, places))
                 .values(tries=action_message.c.tries + by)
             )
 

@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt, wait_random_exponential
 
 from broker._database import Database, LentSession
-from broker._dead_letters import read
+from broker._dead_letters import among, read
 from broker._delivery import Delivery
 from broker._envelope import Envelope
 from broker._failures import Failures, close, lock_keys, release
@@ -167,7 +167,7 @@ class Retrier:
     async def _handle_together(
         self, session: LentSession, subscription: Subscription, positions: Collection[int]
     ) -> dict[int, Outcome]:
-        of_these = [failed_message.c.subscription == subscription.name, failed_message.c.position.in_(positions)]
+        of_these = [failed_message.c.subscription == subscription.name, among(failed_message.c.position, list(positions))]
         keys = await session.scalars(select(failed_message.c.key).where(*of_these))
         await lock_keys(session, subscription.name, keys.all())
         rows = (await session.execute(select(failed_message).where(*of_these).order_by(failed_message.c.position))).all()

@@ -10,7 +10,7 @@ from uuid import UUID
 import pytest
 from sqlalchemy import text
 
-from broker import Permanent
+from broker import Permanent, _acting
 from broker._acting import ActionLoop, Metronome
 from broker._actions import Action, Asker, Pace, history, parts, past_of, resume, stop
 from broker._corrections import discard
@@ -238,8 +238,9 @@ async def test_a_message_that_ends_the_process_is_given_up(desk: Desk) -> None:
     ]
 
 
-async def test_a_batch_that_fails_is_tried_one_by_one(desk: Desk) -> None:
+async def test_a_batch_that_fails_is_tried_one_by_one(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     """The rest is replayed many at a time; the guilty one among them costs the others nothing."""
+    monkeypatch.setattr(_acting, "TOGETHER", 50)
     positions = await failing(desk, range(150), Torn)
     desk.behaviour[120] = raising(Soaked(), Soaked())
     ended = await desk.act("replay")
@@ -247,6 +248,16 @@ async def test_a_batch_that_fails_is_tried_one_by_one(desk: Desk) -> None:
     assert [row.position for row in await desk.rows()] == [positions[120]]
     for number in range(150):
         assert await desk.effects(f"key-{number}") == ([] if number == 120 else [number])
+
+
+async def test_the_database_knows_how_large_a_replay_is(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its plans are made for so many messages: made for none, each batch would read all of them again."""
+    monkeypatch.setattr(_acting, "TOGETHER", 10)
+    await failing(desk, range(30), Torn)
+    await desk.act("replay")
+    async with desk.database.transaction() as session:
+        known = await session.scalar(text("SELECT reltuples FROM pg_class WHERE oid = 'backbone.action_message'::regclass"))
+    assert known == 30
 
 
 async def test_discarding_lets_what_lies_behind_go_on(desk: Desk) -> None:
