@@ -34,15 +34,17 @@ TIMES = 11
 PATIENCE = 30.0
 """Seconds for the first message to become a dead letter, and for a replay to be closed after its last message."""
 
+DEAD = Filter(states=("dead",))
+
+RARE = 100
+"""Of so many dead letters one is of the last cause; the others share the rest."""
+
 CAUSES = {
     "price_of": "the price list is empty",
     "account_of": "the account is closed",
     "month_of": "the ledger of that month is missing",
 }
-"""What the dead letters failed for, a third of them for each: where it was raised, and the sentence."""
-
-WORDS = "ledger missing"
-"""What is searched for: a third of them say so."""
+"""What the dead letters failed for: where it was raised, and the sentence."""
 
 COPY = """
     INSERT INTO backbone.failed_message (
@@ -56,7 +58,7 @@ COPY = """
            error || ' in benchmarks.ours.refusing.' || ($2::text[])[place]
     FROM (SELECT *, convert_from(body, 'UTF8') AS said FROM backbone.failed_message ORDER BY position LIMIT 1) one
     CROSS JOIN LATERAL (
-        SELECT gen_random_uuid()::text AS new_key, 1 + number % cardinality($2::text[]) AS place,
+        SELECT gen_random_uuid()::text AS new_key, CASE WHEN number % $4::int = 0 THEN 3 ELSE 1 + number % 2 END AS place,
                (left(at, 8) || '-' || right(at, 4) || '-7' || substr(gen_random_uuid()::text, 16))::uuid AS new_id
         FROM generate_series(1, $1::int) number, lpad(to_hex((extract(epoch FROM now()) * 1000)::bigint), 12, '0') at
     ) made
@@ -120,7 +122,7 @@ async def _reading(prepared: Prepared) -> AsyncIterator[tuple[asyncpg.Connection
 async def _fill(connection: asyncpg.Connection, count: int) -> None:
     """Has so many dead letters instead of those that are there."""
     last = await connection.fetchval("SELECT max(position) FROM backbone.failed_message")
-    await connection.execute(COPY, count, list(CAUSES), list(CAUSES.values()), timeout=600)
+    await connection.execute(COPY, count, list(CAUSES), list(CAUSES.values()), RARE, timeout=600)
     await connection.execute("DELETE FROM backbone.failed_message WHERE position <= $1", last)
     await connection.execute(HOLD, timeout=600)
     await connection.execute("VACUUM ANALYZE backbone.failed_message, backbone.held_key, backbone.failure_count", timeout=600)
@@ -128,28 +130,31 @@ async def _fill(connection: asyncpg.Connection, count: int) -> None:
 
 async def _looks(database: Database, count: int) -> dict[str, float]:
     """Milliseconds of each kind of look."""
-    dead = Filter(states=("dead",))
     async with database.transaction() as session:
-        (first,) = await find(session, dead, limit=1)
+        (first,) = await find(session, DEAD, limit=1)
     middle = first.position + count // 2
 
     async def a_page(session: AsyncSession) -> int:
-        return len(await find(session, dead, limit=PAGE))
+        return len(await find(session, DEAD, limit=PAGE))
 
     async def a_page_in_the_middle(session: AsyncSession) -> int:
-        return len(await find(session, dead, limit=PAGE, after=middle))
+        return len(await find(session, DEAD, limit=PAGE, after=middle))
 
     async def all_groups(session: AsyncSession) -> int:
         return len(await groups(session, Filter()))
 
-    async def a_search(session: AsyncSession) -> int:
-        return len(await find(session, Filter(text=WORDS), limit=PAGE))
+    async def words_of_half(session: AsyncSession) -> int:
+        return len(await find(session, Filter(text="account closed"), limit=PAGE))
+
+    async def words_of_few(session: AsyncSession) -> int:
+        return len(await find(session, Filter(text="ledger missing"), limit=PAGE))
 
     looks: dict[str, tuple[Callable[[AsyncSession], Awaitable[int]], int]] = {
         "the first page": (a_page, PAGE),
         "a page in the middle": (a_page_in_the_middle, PAGE),
         "the groups": (all_groups, len(CAUSES)),
-        "the first page of what has two words": (a_search, PAGE),
+        f"a page of what has two words, as one in {RARE} has": (words_of_few, min(PAGE, count // RARE)),
+        "a page of what has two words, as half have": (words_of_half, PAGE),
     }
     return {name: await _milliseconds(name, database, *one) for name, one in looks.items()}
 
@@ -168,7 +173,7 @@ async def _milliseconds(name: str, database: Database, look_: Callable[[AsyncSes
 
 async def _replay(database: Database, prepared: Prepared, count: int, where: Where, servers: Servers) -> Sample:
     async with database.transaction() as session:
-        begun = await begin(session, "replay", Filter(states=("dead",)), Asker("the benchmark"))
+        begun = await begin(session, "replay", DEAD, Asker("the benchmark"))
 
     async def is_done() -> bool:
         async with database.transaction() as session:

@@ -44,6 +44,9 @@ def show(found: Mapping[str, Any], console: Console) -> None:
         console.print(_throughput(WORKLOAD_TITLES[workload], contenders))
     console.print(_paced(found["paced"]))
     console.print(_others("backlog: does an event cost more?", "case", found["backlog"]))
+    if found.get("dead_letters"):
+        for table in _dead_letters(found["dead_letters"]):
+            console.print(table)
     console.print(_others("eight subscribers", "name", found["scale"]))
     console.print(_ratios(found))
     for name, reason in found["absent"].items():
@@ -137,6 +140,18 @@ def _others(title: str, column: str, rows: list[Mapping[str, Any]]) -> Table:
         parts = (f"{cpu[part]:.4f}" for part in ("client", "rabbitmq", "postgresql"))
         table.add_row(row[column], f"{row['rate']:,}", *parts, f"{row['memory_mib']}")
     return table
+
+
+def _dead_letters(found: Mapping[str, Any]) -> Iterator[Table]:
+    """How long each look takes, and how fast all are replayed. Runs before there were dead letters have none of it."""
+    title = f"{found['count']:,} dead letters"
+    looks = _table(f"{title}: a look", "", f"ms of {found['few']:,}", f"ms of {found['count']:,}", "ratio")
+    for each in found["looks"]:
+        looks.add_row(each["look"], f"{each['ms_of_few']:.1f}", f"{each['ms']:.1f}", f"{each['ratio']:.1f}×")
+    yield looks
+    ways = {"replay": "replayed", "published_again": "as many messages in the queue"}
+    rows: list[Mapping[str, Any]] = [{"way": said, **found[way]} for way, said in ways.items()]
+    yield _others(f"{title}: a replay of all is {found['replay_vs_published_again']:.2f}× as fast as the queue", "way", rows)
 
 
 def _table(title: str, *headings: str) -> Table:

@@ -17,6 +17,7 @@ import psutil
 from benchmarks.backlog import Case, cases, measure_case
 from benchmarks.contenders import BACKBONE, C_CLIENT, EIGHT, IDLE, PEERS, TOGETHER, USUAL, Contender
 from benchmarks.contending import WORKLOADS, Workload
+from benchmarks.dead_letters import FEW, DeadLetters, measure_dead_letters
 from benchmarks.environments import missing
 from benchmarks.measure import ContenderFailed, Sample, measure, resting_memory_mib
 from benchmarks.paced import SHARES, WAYS, Paced, paced
@@ -34,12 +35,14 @@ class Extent:
     peers: bool
     waiting: int
     """The largest backlog."""
+    dead_letters: int
+    """How many are looked at and replayed."""
     seconds: float
     """How long one paced run counts."""
 
 
-FULL = Extent(rounds=3, count=50_000, peers=True, waiting=1_000_000, seconds=10)
-QUICK = Extent(rounds=1, count=20_000, peers=False, waiting=100_000, seconds=5)
+FULL = Extent(rounds=3, count=50_000, peers=True, waiting=1_000_000, dead_letters=100_000, seconds=10)
+QUICK = Extent(rounds=1, count=20_000, peers=False, waiting=100_000, dead_letters=20_000, seconds=5)
 
 
 @dataclass(slots=True)
@@ -53,6 +56,7 @@ class Results:
     throughput: dict[Workload, dict[str, list[Sample]]] = field(default_factory=lambda: {each: {} for each in WORKLOADS})
     paced: dict[str, dict[str, list[Paced]]] = field(default_factory=lambda: {way: {} for way in WAYS})
     backlog: dict[Case, Sample] = field(default_factory=dict)
+    dead_letters: DeadLetters | None = None
     scale: dict[str, Sample] = field(default_factory=dict)
     idle_mib: float = 0.0
 
@@ -72,6 +76,8 @@ async def run(extent: Extent, servers: Servers, say: Callable[[str], None]) -> R
     for case in cases(extent.waiting):
         say(case.name)
         results.backlog[case] = await measure_case(case, servers)
+    say(f"{extent.dead_letters:,} dead letters")
+    results.dead_letters = await measure_dead_letters(extent.dead_letters, servers)
     for contender in (TOGETHER, EIGHT):
         say(contender.name)
         results.scale[contender.name] = await measure(contender, "insert", extent.count, servers)
@@ -223,8 +229,23 @@ def as_json(results: Results) -> dict[str, Any]:
             for way, by_share in results.paced.items()
         },
         "backlog": [{"case": case.name, **_samples([sample])} for case, sample in results.backlog.items()],
+        "dead_letters": _dead_letters(results.dead_letters) if results.dead_letters else None,
         "scale": [{"name": name, **_samples([sample])} for name, sample in results.scale.items()],
         "absent": results.absent,
+    }
+
+
+def _dead_letters(found: DeadLetters) -> dict[str, Any]:
+    return {
+        "count": found.count,
+        "few": FEW,
+        "looks": [
+            {"look": name, "ms_of_few": round(few, 2), "ms": round(many, 2), "ratio": round(many / few, 2)}
+            for name, (few, many) in found.looks.items()
+        ],
+        "replay": _samples([found.replay]),
+        "published_again": _samples([found.published_again]),
+        "replay_vs_published_again": round(found.replay.rate / found.published_again.rate, 2),
     }
 
 

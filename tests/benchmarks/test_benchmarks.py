@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import io
 import json
+import re
 from pathlib import Path
+from typing import Any
 
 import pytest
+from rich.console import Console
 
+from benchmarks import dead_letters
 from benchmarks.backlog import Case
 from benchmarks.contenders import BACKBONE, C_CLIENT, USUAL
 from benchmarks.contending import Workload
 from benchmarks.cost import Cpu
 from benchmarks.measure import PROGRESS, ContenderFailed, Sample, measure
 from benchmarks.paced import Paced
-from benchmarks.report import README, readme_part
-from benchmarks.suite import QUICK, Results, best_peer, memory_mib, ratios
+from benchmarks.report import README, readme_part, show
+from benchmarks.suite import QUICK, Results, as_json, best_peer, memory_mib, ratios
 from nilecare.stack import Servers
 
 LATEST = Path(__file__).parents[2] / "benchmarks" / "results" / "latest.json"
@@ -80,6 +85,33 @@ async def test_an_effect_too_many_is_no_figure(servers: Servers, monkeypatch: py
     monkeypatch.setitem(PROGRESS, "insert", "SELECT count(*) * 2 FROM entry")
     with pytest.raises(ContenderFailed, match="effects of"):
         await measure(BACKBONE, "insert", 300, servers)
+
+
+async def test_dead_letters_are_replayed_by_the_service(servers: Servers, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each look finds what is there, and a replay of all comes to as many effects."""
+    monkeypatch.setattr(dead_letters, "FEW", 200)
+    found = await dead_letters.measure_dead_letters(1000, servers)
+    assert min(*found.looks.values(), (found.replay.rate, found.published_again.rate)) > (0, 0)
+    assert len(found.looks) == 5
+
+
+def shown(found: dict[str, Any]) -> str:
+    """All tables of a run."""
+    written = io.StringIO()
+    show(found, Console(file=written, width=200))
+    return written.getvalue()
+
+
+def test_dead_letters_are_among_the_tables(results: Results) -> None:
+    """How many times as long each look takes with many, and how fast a replay is; a run that had none is shown without."""
+    found = json.loads(LATEST.read_text())
+    found.pop("dead_letters", None)
+    assert "dead letters" not in shown(found)
+    looks = {"the groups": (2.0, 3.0)}
+    results.dead_letters = dead_letters.DeadLetters(20_000, looks, replay=sample(50), published_again=sample(100))
+    text = shown(found | {"dead_letters": as_json(results)["dead_letters"]})
+    assert re.search(r"the groups +│ +2.0 │ +3.0 │ +1.5×", text)
+    assert "20,000 dead letters: a replay of all is 0.50× as fast as the queue" in text
 
 
 def test_the_readme_has_the_figures_of_the_last_run() -> None:
