@@ -3,7 +3,16 @@
 This is the only door: services say `from broker import …`; the modules behind it are private.
 """
 
-from broker._access import OutsideSettings, Reading, Transaction, allow, allow_everywhere, open_to_everybody, verified_by
+from broker._access import (
+    OutsideSettings,
+    Reading,
+    Transaction,
+    allow,
+    allow_everywhere,
+    open_to_everybody,
+    token_of,
+    verified_by,
+)
 from broker._clock import clock
 from broker._context import Cause, caused_by, current_cause
 from broker._envelope import Envelope
@@ -98,6 +107,7 @@ __all__ = [
     "refusal",
     "schedule",
     "send_again",
+    "token_of",
     "touch",
     "unschedule",
     "verified_by",

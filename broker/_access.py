@@ -93,6 +93,14 @@ async def authenticated(request: Request, credentials: HTTPAuthorizationCredenti
     return known
 
 
+async def token_of(request: Request, token: str) -> Principal | None:
+    """Whom a token speaks for that is kept on behalf of who asks, as a page's session does; None for one that is not valid."""
+    try:
+        return await cast("Trust", request.app.state.trust).principal(token)
+    except TokenRefused:
+        return None
+
+
 async def _principal(request: Request, credentials: HTTPAuthorizationCredentials | None) -> Principal:
     trust = cast("Trust", request.app.state.trust)
     try:

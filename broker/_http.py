@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 import structlog
-from fastapi import FastAPI, Response
+from fastapi import APIRouter, FastAPI, Response
 from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute, iter_route_contexts
 from opentelemetry.trace import SpanKind
@@ -75,6 +75,10 @@ def application(
         for route in routes_of(service):
             _check(service, route)
         app.include_router(service.api, prefix=PREFIX, responses=documented(400, 401, 403, 404, 409, 413, 422, 500, 503))
+    if service.pages is not None:
+        for route in _plain(service, service.pages):
+            _check(service, route)
+        app.include_router(service.pages, include_in_schema=False)
     app.include_router(Health(database.engine, migrations, messaging).router())
     _add_metrics(app, database, metrics or Metrics(service.name))
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]  # FastAPI's documented way to extend the document
@@ -83,7 +87,12 @@ def application(
 
 def routes_of(service: Service) -> Iterator[APIRoute]:
     """The routes of a service's API. Raises DeclarationError for what is no plain route."""
-    for context in iter_route_contexts(service.api.routes if service.api else []):
+    if service.api is not None:
+        yield from _plain(service, service.api)
+
+
+def _plain(service: Service, router: APIRouter) -> Iterator[APIRoute]:
+    for context in iter_route_contexts(router.routes):
         route = context.original_route
         if not isinstance(route, APIRoute):
             raise DeclarationError(f"{service.name}'s API has a {type(route).__name__}: it may have plain routes only")

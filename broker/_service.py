@@ -33,6 +33,9 @@ class Service:
     replicas: ModuleType | None = None
     outside: ModuleType | None = None
     api: APIRouter | None = None
+    pages: APIRouter | None = None
+    """HTML pages at the root, for people; each says who passes, as a route of the API does."""
+
     contracts: ModuleType | None = None
     secrets: tuple[str, ...] = ()
     """Names in `Settings.outside` without which it does not start."""

@@ -83,6 +83,7 @@ class Site:
                 "message_gateway": self.urls[MESSAGES],
                 "message_gateway_secret": self.secrets["message_gateway_secret"],
             },
+            "operations": {"auth": self.urls["auth"]},
             "payment": {"card_provider": self.urls[CARDS], "card_provider_secret": self.secrets["card_provider_secret"]},
         }
 

@@ -75,6 +75,7 @@ class Development:
         platform = Platform.from_environment(self.values)
         self.values["NILECARE_KEY_SET"] = development_key_set()
         self.values["NILECARE_OUTSIDE_CARD_PROVIDER"] = f"http://127.0.0.1:{self.values[CARD_PROVIDER_PORT]}"
+        self.values["NILECARE_OUTSIDE_AUTH"] = self.url("auth")
         self.values["NILECARE_OUTSIDE_SMTP"] = f"smtp://127.0.0.1:{self.values[SMTP_PORT]}"
         self.values["NILECARE_OUTSIDE_MAIL_FROM"] = "hospital@nile.example"
         self.values["NILECARE_OUTSIDE_MESSAGE_GATEWAY"] = f"http://127.0.0.1:{self.values[MESSAGE_GATEWAY_PORT]}"

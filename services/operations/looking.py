@@ -93,6 +93,11 @@ def messages(sought: Sought) -> Select[Any]:
     return select(Message).where(sought.condition)
 
 
+async def count(session: AsyncSession, sought: Sought) -> int:
+    """How many messages are meant."""
+    return int(await session.scalar(select(func.count()).select_from(Message).where(sought.condition)) or 0)
+
+
 async def groups(session: AsyncSession, sought: Sought, since: datetime) -> Sequence[Group]:
     """What is meant, grouped by reason, the largest first. since: an hour ago."""
     by = (Message.service, Message.heard_by.label("subscription"), Message.state, Message.fingerprint)

@@ -11,6 +11,9 @@ from services.operations.errors import OneMessageAtATime, OnlyWhoAskedSeesTheAns
 
 VIEWER, OPERATOR, PRIVACY_OFFICER = "operations_viewer", "operator", "privacy_officer"
 
+HERE = frozenset({VIEWER, OPERATOR, PRIVACY_OFFICER})
+"""Who may come in at all, with a role that counts everywhere."""
+
 LOOKING: frozenset[Operation] = frozenset({"show", "try", "trace"})
 """What changes nothing and shows no personal data."""
 
@@ -26,6 +29,9 @@ MAY: Mapping[Operation, frozenset[str]] = {
 
 ANSWERS_KEPT = timedelta(hours=1)
 """How long an answer is kept: it shows how things were, and is asked for again."""
+
+SIGNED_IN_FOR = timedelta(hours=12)
+"""How long a browser stays signed in, at most: a shift. Auth ends it earlier where a session is revoked, or not used."""
 
 RequestState = Literal["asked", "answered", "refused"]
 

@@ -19,6 +19,17 @@ class Base(Tables, DeclarativeBase):
     """Every table of operations."""
 
 
+class PageSession(Base):
+    """A browser that is signed in."""
+
+    __tablename__ = "page_sessions"
+    __table_args__ = (Index(None, "expires_at"),)
+
+    session_id: Mapped[str] = mapped_column(primary_key=True, comment="hash of what the cookie holds")
+    sealed: Mapped[str] = mapped_column(comment="tokens of auth's, for whoever has the cookie")
+    expires_at: Mapped[datetime]
+
+
 class OperationRequest(Base):
     """What somebody asked a service for, and what it answered."""
 

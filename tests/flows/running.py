@@ -136,6 +136,8 @@ class Running:
         key_set = development_key_set(self.key_file)
         for service in SERVICES:
             known = outside if service.calls else {}
+            if service.pages is not None:
+                known = {"auth": f"http://127.0.0.1:{self.runtimes['auth'].port}"}
             await self.start(service, port=0, journal=True, key_set=key_set, outside=known)
         self.provider.webhooks.url = f"{self.address('payment')}/webhooks/card"
         for inbox in (self.mails, self.messages):

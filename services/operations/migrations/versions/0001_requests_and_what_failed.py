@@ -109,6 +109,19 @@ def upgrade() -> None:
     op.execute("CREATE INDEX operation_requests_asked_at_idx ON operation_requests (asked_at)")
     op.execute(
         """
+        CREATE TABLE page_sessions (
+            session_id text NOT NULL,
+            sealed text NOT NULL,
+            expires_at timestamptz NOT NULL,
+            CONSTRAINT page_sessions_pkey PRIMARY KEY (session_id)
+        )
+        """
+    )
+    op.execute("COMMENT ON COLUMN page_sessions.session_id IS 'hash of what the cookie holds'")
+    op.execute("COMMENT ON COLUMN page_sessions.sealed IS 'tokens of auth''s, for whoever has the cookie'")
+    op.execute("CREATE INDEX page_sessions_expires_at_idx ON page_sessions (expires_at)")
+    op.execute(
+        """
         CREATE TABLE patient_reference (
             medical_record_number text NOT NULL,
             facility_id uuid NOT NULL,

@@ -1,0 +1,63 @@
+"""Writing a page: a template, what is said in it, and what the browser may do with it."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from fastapi import Response
+from fastapi.responses import HTMLResponse, RedirectResponse
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup, escape
+
+from broker import Principal, clock
+from services.operations import rules
+
+POLICY = "default-src 'none'; style-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+"""Content-Security-Policy: no script, nothing from anywhere else, in nobody's frame."""
+
+HEADERS = {"Content-Security-Policy": POLICY, "Referrer-Policy": "same-origin", "X-Frame-Options": "DENY"}
+
+templates = Environment(
+    loader=FileSystemLoader(Path(__file__).parent / "templates"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
+    lstrip_blocks=True,
+)  # fmt: skip
+
+
+def page(name: str, who: Principal | None, *, status: int = 200, refresh: int = 0, **said: Any) -> Response:
+    """A page. refresh: after so many seconds the browser asks for it again; 0 is never."""
+    able = who.roles if who is not None else frozenset()
+    may = {operation for operation, roles in rules.MAY.items() if roles & able}
+    text = templates.get_template(name).render(who=who, may=may, refresh=refresh, **said)
+    return HTMLResponse(text, status, HEADERS)
+
+
+def go_to(path: str) -> Response:
+    """Sends the browser on, after a form."""
+    return RedirectResponse(path, 303, HEADERS)
+
+
+def age(moment: datetime) -> str:
+    """How long ago, in the largest unit that fits: `3 d`, `12 min`."""
+    seconds = max(int((clock.now() - moment).total_seconds()), 0)
+    for unit, size in (("d", 86_400), ("h", 3_600), ("min", 60)):
+        if seconds >= size:
+            return f"{seconds // size} {unit}"
+    return f"{seconds} s"
+
+
+def moment(at: datetime | str) -> str:
+    """A moment, as people read it."""
+    return f"{datetime.fromisoformat(at) if isinstance(at, str) else at:%Y-%m-%d %H:%M:%S} UTC"
+
+
+def breakable(name: str) -> Markup:
+    """A long name, which a narrow column may break where it has a joint."""
+    return Markup(re.sub(r"([._])", r"\1<wbr>", escape(name)))  # noqa: S704 (escaped)
+
+
+templates.filters["age"] = age
+templates.filters["breakable"] = breakable
+templates.filters["moment"] = moment

@@ -1,0 +1,193 @@
+"""Operations in a browser: people sign in at auth, see what failed, and act as their roles allow; without any script."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from html import unescape
+from typing import Any
+
+import httpx
+import pytest
+
+from nilecare.demo.broken import break_a_message
+from services.operations.pages.sessions import COOKIE
+from services.operations.rules import OPERATOR, PRIVACY_OFFICER, VIEWER
+from tests.flows.hospital import Hospital
+from tests.flows.running import Running
+from tests.flows.staff import Colleague, administers, engaged
+from tests.waiting import until
+
+SENT = "a program that does not know the contract"
+
+
+class Browser:
+    """What a browser without any script does: follows links, sends forms, keeps a cookie."""
+
+    def __init__(self, running: Running) -> None:
+        self.address = running.address("operations").removesuffix("/api/v1")
+        self.client = httpx.AsyncClient(base_url=self.address, follow_redirects=True, timeout=30)
+
+    async def see(self, path: str) -> str:
+        """The page, as text."""
+        return unescape((await self.client.get(path)).text)
+
+    async def send(self, path: str, *, origin: str | None = None, **fields: str) -> httpx.Response:
+        """Sends a form, from a page of ours unless another origin is given."""
+        return await self.client.post(path, data=fields, headers={"Origin": origin or self.address})
+
+    async def signs_in(self, who: Colleague) -> None:
+        reply = await self.send("/sign-in", email=who.email, password=who.password)
+        assert (reply.status_code, reply.url.path) == (200, "/"), reply.text
+
+    async def sees(self, path: str, words: str) -> str:
+        """The page, once it says these words."""
+        found: list[str] = []
+
+        async def does() -> bool:
+            found[:] = [await self.see(path)]
+            return words in found[0]
+
+        await until(does)
+        return found[0]
+
+
+async def works_for_all(hospital: Hospital, role: str) -> Colleague:
+    """Somebody whose role counts everywhere."""
+    colleague = await engaged(hospital, role)
+    await administers(hospital, "POST", f"/users/{colleague.user_id}/roles", {"role": role, "facility_id": None})
+    return colleague
+
+
+@pytest.fixture
+async def browsers(running: Running) -> AsyncIterator[Any]:
+    """Makes browsers."""
+    async with AsyncExitStack() as stack:
+
+        def make() -> Browser:
+            browser = Browser(running)
+            stack.push_async_callback(browser.client.aclose)
+            return browser
+
+        yield make
+
+
+async def broken(running: Running) -> str:
+    """A message that billing cannot read; gives what it is called by."""
+    platform, billing = running.platform, running.runtimes["billing"].database
+    return await break_a_message(platform.service_amqp_url("clinical"), platform.account("clinical"), billing)
+
+
+async def test_an_operator_ends_a_night(running: Running, hospital: Hospital, browsers: Any) -> None:
+    """Signs in, finds the reason, looks at a message, tries it, lets it go, and sees it gone and written down."""
+    browser = browsers()
+    await browser.signs_in(await works_for_all(hospital, OPERATOR))
+    handle = await broken(running)
+    home = await browser.sees("/", "breaks its contract")
+    group = re.search(r'href="(/messages\?[^"]+)"', home)
+    assert group is not None
+    listed = await browser.see(group[1])
+    assert f'href="/messages/{handle}"' in listed
+    assert "Replay them" in listed
+    shown = await browser.see(f"/messages/{handle}")
+    assert "somebody must act" in shown
+    assert '"sent_by": "•••"' in shown
+    assert SENT not in shown
+    assert "Show personal data" not in shown
+    tried = unescape((await browser.send(f"/messages/{handle}/try")).text)
+    assert "Tried, without any effect" in tried
+    assert "not valid" in tried
+    assert (await browser.send(f"/messages/{handle}/discard", why=" ")).status_code == 409
+    begun = await browser.send(f"/messages/{handle}/discard", why="sent by an unknown program")
+    assert begun.url.path.startswith("/actions/")
+    done = await browser.sees(begun.url.path, "discard done")
+    assert "1 of 1" in done
+    assert "No message is dead." in await browser.sees("/", "No message is dead.")
+    assert "sent by an unknown program" in await browser.see("/actions")
+    assert "no failed message any more" in await browser.see(f"/messages/{handle}")
+
+
+async def test_a_viewer_looks(running: Running, hospital: Hospital, browsers: Any) -> None:
+    """Nothing to replay with is shown, and what is sent all the same is refused."""
+    browser = browsers()
+    await browser.signs_in(await works_for_all(hospital, VIEWER))
+    handle = await broken(running)
+    await browser.sees("/", "breaks its contract")
+    shown = await browser.see(f"/messages/{handle}")
+    assert "Try it" in shown
+    assert not [words for words in ("Replay it", "Discard it", "Correct it", "Show personal data") if words in shown]
+    for operation in ("replay", "discard", "reveal"):
+        assert (await browser.send(f"/messages/{handle}/{operation}", why="because")).status_code == 403
+    await _discard(running, hospital, browsers, handle)
+
+
+async def test_personal_data_is_for_privacy_officers(running: Running, hospital: Hospital, browsers: Any) -> None:
+    """With a reason, for this page alone, and written down."""
+    browser = browsers()
+    await browser.signs_in(await works_for_all(hospital, PRIVACY_OFFICER))
+    handle = await broken(running)
+    await browser.sees("/", "breaks its contract")
+    assert SENT not in await browser.see(f"/messages/{handle}")
+    revealed = unescape((await browser.send(f"/messages/{handle}/reveal", why="the clinic called")).text)
+    assert SENT in revealed
+    assert "the clinic called" in await browser.sees(f"/messages/{handle}", "the clinic called")
+    kept = await running.rows("operations", "SELECT answer::text || coalesce(sealed, '') AS said FROM operation_requests")
+    assert SENT not in " ".join(row.said or "" for row in kept)
+    await _discard(running, hospital, browsers, handle)
+
+
+async def test_nobody_else_comes_in(running: Running, hospital: Hospital, browsers: Any) -> None:
+    """Without a session, with a wrong password, without a role here, from another site's page, or once it is revoked."""
+    browser = browsers()
+    for path in ("/", "/messages", "/actions", "/messages/billing/1"):
+        assert (await browser.client.get(path)).url.path == "/sign-in"
+    operator, nurse = await works_for_all(hospital, OPERATOR), await works_for_all(hospital, "nurse")
+    wrong = await browser.send("/sign-in", email=operator.email, password="not it at all, no")
+    assert (wrong.status_code, "That is not right" in wrong.text) == (403, True)
+    other = await browser.send("/sign-in", email=nurse.email, password=nurse.password)
+    assert (other.status_code, "none of the roles" in other.text) == (403, True)
+    await browser.signs_in(operator)
+    foreign = await browser.send("/groups/replay", origin="https://elsewhere.example", service="billing", why="x")
+    assert foreign.status_code == 403
+    page = await browser.client.get("/")
+    assert "default-src 'none'" in page.headers["content-security-policy"]
+    assert "<script" not in page.text
+    cookie = next(each for each in browser.client.cookies.jar if each.name == COOKIE)
+    assert (cookie.has_nonstandard_attr("HttpOnly"), cookie.get_nonstandard_attr("SameSite")) == (True, "strict")
+    await administers(hospital, "POST", f"/users/{operator.user_id}/suspension", {"reason": "left"})
+
+    async def is_out() -> bool:
+        return bool((await browser.client.get("/")).url.path == "/sign-in")
+
+    await until(is_out)
+
+
+async def test_signing_out(running: Running, hospital: Hospital, browsers: Any) -> None:
+    """The cookie is worth nothing afterwards, whoever kept it."""
+    browser = browsers()
+    await browser.signs_in(await works_for_all(hospital, VIEWER))
+    kept = browser.client.cookies[COOKIE]
+    await browser.send("/sign-out")
+    browser.client.cookies.set(COOKIE, kept)
+    assert (await browser.client.get("/")).url.path == "/sign-in"
+
+
+async def test_a_service_that_is_away_is_said_so(
+    running: Running, hospital: Hospital, browsers: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The page comes, in time, and says what will happen; nothing is lost by asking."""
+    browser = browsers()
+    await browser.signs_in(await works_for_all(hospital, VIEWER))
+    monkeypatch.setattr("services.operations.pages.asking.PATIENCE", 0.3)
+    async with running.down("billing"):
+        reply = await browser.client.get("/messages/billing/1")
+    assert (reply.status_code, "has not answered" in unescape(reply.text)) == (503, True)
+
+
+async def _discard(running: Running, hospital: Hospital, browsers: Any, handle: str) -> None:
+    """Lets a message go, so that nothing is left for the next test."""
+    browser = browsers()
+    await browser.signs_in(await works_for_all(hospital, OPERATOR))
+    await browser.send(f"/messages/{handle}/discard", why="the test is over")
+    await browser.sees("/", "No message is dead.")
