@@ -14,6 +14,10 @@ GRACE = 8
 """Seconds that requests under way have to end when the server stops."""
 
 
+KEEP_ALIVE = 30
+"""Seconds that an idle connection is kept: longer than clients keep theirs (httpx: 5), or they send into one that closes."""
+
+
 class _Server(uvicorn.Server):
     """uvicorn without hands on the process's signals."""
 
@@ -34,6 +38,7 @@ class Listener:
             proxy_headers=False,  # the client is whoever is connected, not whom a header names
             server_header=False,
             timeout_graceful_shutdown=GRACE,
+            timeout_keep_alive=KEEP_ALIVE,
         )
         self._server = _Server(config)
         self._host = host

@@ -116,7 +116,7 @@ class House:
         await self.ended(process)
         assert process.exitcode == 0
 
-    async def ended(self, process: ForkServerProcess, *, within: float = 30) -> None:
+    async def ended(self, process: ForkServerProcess, *, within: float = 60) -> None:
         """Returns when the process is no more, which may take so many seconds."""
         await asyncio.to_thread(process.join, within)
         assert process.exitcode is not None

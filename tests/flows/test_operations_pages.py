@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from html import unescape
 from typing import Any
+from uuid import uuid4
 
 import httpx
 import pytest
@@ -161,6 +162,24 @@ async def test_nobody_else_comes_in(running: Running, hospital: Hospital, browse
         return bool((await browser.client.get("/")).url.path == "/sign-in")
 
     await until(is_out)
+
+
+async def test_a_flow_is_seen_from_an_invoices_number(running: Running, hospital: Hospital, browsers: Any) -> None:
+    """The number leads to the flows that were about it, and one of them to what happened, in order, over all services."""
+    browser = browsers()
+    await browser.signs_in(await works_for_all(hospital, VIEWER))
+    invoice = await hospital.invoices(await hospital.registers())
+    await running.settled()
+    found = await browser.sees(f"/flows?of={invoice['number']}", "/flows/")
+    links = re.findall(r'href="(/flows/[0-9a-f-]+)"', found)
+    pages = [await browser.see(link) for link in links]
+    (shown,) = [each for each in pages if "invoice.issued" in each]
+    assert "It is over" in shown or "What it waits for" in shown
+    assert shown.index("invoice.issued") > 0
+    assert "payment.invoice_reference" in re.sub("<wbr>", "", shown)
+    assert "<svg" in shown
+    assert "No service knows this flow" in await browser.see(f"/flows/{uuid4()}")
+    assert "Nothing was said about that" in await browser.see("/flows?of=nothing-like-it")
 
 
 async def test_signing_out(running: Running, hospital: Hospital, browsers: Any) -> None:
