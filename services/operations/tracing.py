@@ -17,7 +17,10 @@ Told = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """What became of an event in one subscription. `state`: handled, open, or that of the failed message `handle`."""
+    """What became of an event in one subscription.
+
+    state: handled, open (on its way), that of the failed message `handle`, or not known, where its service is silent.
+    """
 
     service: str
     subscription: str
@@ -90,7 +93,7 @@ def put_together(told: Mapping[str, Told], silent: Iterable[str]) -> Flow:
     for service, said in told.items():
         for row in said.get("published", ()):
             at = datetime.fromisoformat(row["occurred_at"])
-            heard = [_heard(row["id"], queue, at, handled, failed) for queue in sorted(row["subscriptions"])]
+            heard = [_heard(row["id"], queue, at, told, handled, failed) for queue in sorted(row["subscriptions"])]
             events.append(Said(at, service, row["type"], row["key"], heard))
     return Flow(sorted(events, key=lambda each: each.at), list(_waiting(told)), sorted(silent))
 
@@ -99,6 +102,7 @@ def _heard(
     id_: str,
     queue: str,
     at: datetime,
+    told: Mapping[str, Told],
     handled: Mapping[tuple[str, str, str], datetime],
     failed: Mapping[tuple[str, str, str], tuple[str, str]],
 ) -> Heard:
@@ -106,7 +110,7 @@ def _heard(
     place = (id_, service, subscription)
     if place in handled:
         return Heard(service, subscription, "handled", after=max(handled[place] - at, timedelta()))
-    state, handle = failed.get(place, ("open", None))
+    state, handle = failed.get(place, ("open" if service in told else "not known", None))
     return Heard(service, subscription, state, handle=handle)
 
 

@@ -91,6 +91,18 @@ async def act_on_group(request: Request, operation: Ending, who: Visitor, form: 
     return await _begin(request, who, form.get("service", ""), operation, form, wanted)
 
 
+@router.post("/actions/{service}/{action_id}/restore")
+async def restore_action(request: Request, service: Name, action_id: UUID, who: Visitor, form: Form) -> Response:
+    """Makes what an action discarded dead letters again, in their old places."""
+    why = form.get("why", "")
+    try:
+        check_why("restore", why)
+        answered = await ask(request, who, service, "restore", why, Wanted(), action_id=action_id)
+    except (NoAnswer, Refusal, SayWhy) as failure:
+        return page("trouble.html", who, status=409, trouble=_said(failure), back=f"/actions/{action_id}")
+    return go_to(f"/actions/{answered.answer['action_id']}")
+
+
 @router.post("/actions/{service}/{action_id}/{operation}")
 async def stop_or_resume(request: Request, service: Name, action_id: UUID, operation: Going, who: Visitor) -> Response:
     """Stops an action after the message in hand, or goes on with it."""

@@ -8,23 +8,33 @@ from uuid import UUID
 
 from fastapi import Request, Response
 
-from broker import Reading, Router
+from broker import Router
 from contracts.operations import Wanted
 from services.operations import looking, tracing
 from services.operations.pages.asking import NoAnswer, Refusal, ask
 from services.operations.pages.drawing import drawn
+from services.operations.pages.forms import Form
 from services.operations.pages.sessions import Visitor
 from services.operations.pages.writing import page
-from services.operations.views import Text
 
 router = Router()
 
+LONGEST = 500
+"""Characters of what is looked for."""
+
 
 @router.get("/flows")
-async def flows(request: Request, who: Visitor, session: Reading, of: Text = "") -> Response:
-    """The flows that were about an invoice, a patient, or anything else by its id."""
-    of = of.strip()
-    named = [(each.kind, each.owner, each.id) for each in (await looking.called(session, of) if of else [])]
+async def flow_form(who: Visitor) -> Response:
+    """Where one asks for flows."""
+    return page("flows.html", who, of="", about=[], silent=[], key=None)
+
+
+@router.post("/flows")
+async def flows(request: Request, who: Visitor, form: Form) -> Response:
+    """The flows that were about an invoice, a patient, or anything else by its id; in no address, which browsers keep."""
+    of = form.get("of", "").strip()[:LONGEST]
+    async with request.app.state.database.transaction() as session:
+        named = [(each.kind, each.owner, each.id) for each in (await looking.called(session, of) if of else [])]
     if (key := _id(of)) is not None:
         named = [("id", name, key) for name in tracing.publishers()]
     told = await asyncio.gather(*(_trace(request, who, owner, Wanted(key=str(id_))) for _, owner, id_ in named))
@@ -34,7 +44,7 @@ async def flows(request: Request, who: Visitor, session: Reading, of: Text = "")
             silent.append(owner)
         elif answer["flows"]:
             about.append({"kind": kind, "owner": owner, "id": id_, "flows": answer["flows"]})
-    return page("flows.html", who, of=of, about=about, silent=silent)
+    return page("flows.html", who, of=of, about=about, silent=silent, key=key)
 
 
 @router.get("/flows/{flow_id}")

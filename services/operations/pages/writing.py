@@ -55,7 +55,7 @@ def moment(at: datetime | str) -> str:
 
 def breakable(name: str) -> Markup:
     """A long name, which a narrow column may break where it has a joint."""
-    return Markup(re.sub(r"([._])", r"\1<wbr>", escape(name)))  # noqa: S704 (escaped)
+    return Markup(re.sub(r"([._])", r"\1<wbr>", str(escape(name))))  # noqa: S704 (escaped)
 
 
 templates.filters["age"] = age

@@ -54,6 +54,8 @@ def test_what_is_open_is_seen() -> None:
     assert [each.what for each in waits.waiting] == ["invoice.due", "call charge (sending)"]
     assert not waits.is_over
     assert not put_together({}, ["lab"]).is_over
+    unheard = put_together({"billing": said}, ["payment", "ehr"])
+    assert {heard.state for heard in unheard.said[0].heard} == {"not known"}
     assert put_together({}, []).is_over
 
 
