@@ -48,6 +48,7 @@ class House:
         self.databases: dict[str, Database] = {}
         self.settings: dict[str, Settings] = {}
         self._processes: list[ForkServerProcess] = []
+        self._ends: dict[ForkServerProcess, asyncio.Future[None]] = {}
 
     async def open(self) -> Self:
         """With empty tables, folders and shelves, and the first release's topology."""
@@ -117,8 +118,14 @@ class House:
         assert process.exitcode == 0
 
     async def ended(self, process: ForkServerProcess, *, within: float = 60) -> None:
-        """Returns when the process is no more, which may take so many seconds."""
-        await asyncio.to_thread(process.join, within)
+        """Returns when the process is no more, which may take so many seconds.
+
+        One thread waits for a process, however many ask: of two that read its exit code at once, one would be told 255.
+        """
+        if process not in self._ends:
+            self._ends[process] = asyncio.ensure_future(asyncio.to_thread(process.join))
+        async with asyncio.timeout(within):
+            await asyncio.shield(self._ends[process])
         assert process.exitcode is not None
 
     async def rows(self, service: str, query: str, **parameters: Any) -> list[Any]:
