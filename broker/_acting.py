@@ -20,13 +20,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from broker._actions import Action, Part, Result, State, end, look, note
 from broker._clock import clock
 from broker._corrections import discard, restore
-from broker._database import Database
 from broker._dead_letters import among
-from broker._failures import Failures
 from broker._loop import Loop
 from broker._publishing import lock_number
 from broker._replay import Outcome, Retrier
-from broker._service import Service
 from broker._tables import action, action_message
 
 log = structlog.get_logger("nilecare.backbone")
@@ -79,10 +76,10 @@ class Metronome:
 class ActionLoop(Loop):
     """Carries out the actions that run in one service's database. Every copy of the service may run it."""
 
-    def __init__(self, database: Database, service: Service, failures: Failures, *, interval: float = 2.0) -> None:
-        super().__init__(f"{service.name}.actions", interval=interval)
-        self._database = database
-        self._retrier = Retrier(database, service, failures)
+    def __init__(self, retrier: Retrier, *, interval: float = 2.0) -> None:
+        super().__init__(f"{retrier.service.name}.actions", interval=interval)
+        self._database = retrier.database
+        self._retrier = retrier
 
     async def run_once(self) -> bool:
         """Carries out what runs and nobody else has in hand; False, since nothing is left then."""
@@ -106,7 +103,7 @@ class ActionLoop(Loop):
                 found = await look(session, id_)
             if found is None or found.state != "running":
                 return True
-            run = _Run(self._database, self._retrier, found, lambda: self.stopping, tell)
+            run = _Run(self._retrier, found, lambda: self.stopping, tell)
             if found.total > TOGETHER:
                 await run.have_planned()
             state = await (run.replay() if found.verb == "replay" else run.change())
@@ -131,10 +128,8 @@ class ActionLoop(Loop):
 class _Run:
     """One action in this process's hands."""
 
-    def __init__(
-        self, database: Database, retrier: Retrier, action_: Action, is_stopping: Callable[[], bool], tell: Teller
-    ) -> None:
-        self._database, self._retrier, self._action = database, retrier, action_
+    def __init__(self, retrier: Retrier, action_: Action, is_stopping: Callable[[], bool], tell: Teller) -> None:
+        self._database, self._retrier, self._action = retrier.database, retrier, action_
         self._is_stopping, self._tell = is_stopping, tell
         self._metronome = Metronome(action_.pace.rate)
 
@@ -205,7 +200,7 @@ class _Run:
         await self._begin(parts)
 
         async def write(session: AsyncSession, outcomes: Mapping[int, Outcome]) -> None:
-            await self._write(session, {position: RESULTS[outcome.result] for position, outcome in outcomes.items()})
+            await note(session, self._action.id, {position: _result(each, "") for position, each in outcomes.items()})
 
         outcomes = await self._retrier.retry_together(subscription, [part.position for part in parts], write)
         untried = [part for part in parts if part.position not in outcomes]
@@ -226,25 +221,22 @@ class _Run:
             await self._give_up(cause)
             return True
         await self._begin([part])
-        told: dict[int, Result] = {}
 
         async def write(session: AsyncSession, outcomes: Mapping[int, Outcome]) -> None:
-            for position, outcome in outcomes.items():
-                result, detail = _result(outcome, cause.fingerprint)
-                told[position] = result
-                await note(session, self._action.id, {position: (result, detail)})
+            results = {position: _result(each, cause.fingerprint) for position, each in outcomes.items()}
+            await note(session, self._action.id, results)
 
         outcome = await self._retrier.retry(part.position, write)
         if outcome.result == "behind":
             await self._survived([part])
             return False
         cause.tried += 1
+        result, _ = _result(outcome, cause.fingerprint)
         if outcome.result in ("gone", "foreign"):
-            await self._note(part, RESULTS[outcome.result], None)
+            await self._note(part, result, None)
         else:
-            await self._tell(told)
+            await self._tell({part.position: result})
         if outcome.result == "failed":
-            result, _ = _result(outcome, cause.fingerprint)
             if result == "failed again" or is_first:
                 await self._give_up(cause)
         elif outcome.result == "done":
@@ -314,9 +306,6 @@ class _Run:
         async with self._database.transaction() as session:
             await note(session, self._action.id, {part.position: (result, detail)})
         await self._tell({part.position: result})
-
-    async def _write(self, session: AsyncSession, results: Mapping[int, Result]) -> None:
-        await note(session, self._action.id, {position: (result, None) for position, result in results.items()})
 
 
 def _result(outcome: Outcome, fingerprint: str) -> tuple[Result, str | None]:

@@ -144,11 +144,9 @@ async def look(session: AsyncSession, id_: UUID) -> Action | None:
     return None if found is None else (await _with_outcomes(session, [found]))[0]
 
 
-async def history(session: AsyncSession, *, limit: int, before: UUID | None = None) -> list[Action]:
-    """The latest actions, the newest first; those that began before `before`."""
+async def history(session: AsyncSession, *, limit: int) -> list[Action]:
+    """The latest actions, the newest first."""
     query = select(action).order_by(action.c.id.desc()).limit(limit)
-    if before is not None:
-        query = query.where(action.c.id < before)
     return await _with_outcomes(session, (await session.execute(query)).all())
 
 

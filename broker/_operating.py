@@ -68,9 +68,12 @@ class Unsealable(Failure):
 
 
 class OperationLoop(Loop):
-    """Carries out and answers what is asked of a service, one request after the other. Every copy of it may run one."""
+    """Carries out and answers what is asked of a service, one request after the other. Every copy of it may run one.
 
-    def __init__(self, database: Database, retrier: Retrier, began: Callable[[], None], *, interval: float = 0.25) -> None:
+    It is woken when a request has arrived; `interval` is for those that another copy left when it was killed.
+    """
+
+    def __init__(self, database: Database, retrier: Retrier, began: Callable[[], None], *, interval: float = 5.0) -> None:
         super().__init__(f"{retrier.service.name}.operations", interval=interval)
         self._database, self._retrier, self._began = database, retrier, began
         self._service = retrier.service.name

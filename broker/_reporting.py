@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from broker._actions import look
 from broker._database import Database
+from broker._dead_letters import among
 from broker._loop import Loop
 from broker._publishing import lock_number, publish
 from broker._tables import action, change, failed_message, reporting
@@ -24,7 +25,7 @@ from contracts.event import StateEvent
 AT_ONCE = 500
 """Changes that are told in one transaction."""
 
-VERSION = select(func.nextval(text("'backbone.state_version'::regclass")))
+NEXT_VERSION = func.nextval(text("'backbone.state_version'::regclass"))
 
 
 class Reporter(Loop):
@@ -41,7 +42,7 @@ class Reporter(Loop):
                 return False
             if not self._is_heard:
                 await session.execute(delete(change))
-                await session.execute(update(reporting).values(is_whole=False))
+                await session.execute(update(reporting).where(reporting.c.is_whole).values(is_whole=False))
                 return False
             if not await session.scalar(select(reporting.c.is_whole)):
                 await _note_all(session)
@@ -53,21 +54,28 @@ class Reporter(Loop):
                 .returning(change.c.place, change.c.kind, change.c.key, change.c.was)
             )
             rows = sorted((await session.execute(gone)).all())
-            changed: dict[tuple[str, str], Mapping[str, Any] | None] = {}
+            changed: dict[str, dict[str, Mapping[str, Any] | None]] = {"message": {}, "action": {}}
             for row in rows:
-                changed[row.kind, row.key] = row.was or changed.get((row.kind, row.key))
-            for (kind, key), was in changed.items():
-                state = await (self._message if kind == "message" else self._action)(session, key, was)
+                changed[row.kind][row.key] = row.was or changed[row.kind].get(row.key)
+            await self._tell_messages(session, changed["message"])
+            for key, was in changed["action"].items():
+                state = await self._action(session, key, was)
                 if state is not None:
                     publish(session, state)
             return len(rows) == AT_ONCE
 
-    async def _message(self, session: AsyncSession, key: str, was: Mapping[str, Any] | None) -> StateEvent | None:
-        found = await session.execute(select(failed_message).where(failed_message.c.position == int(key)))
-        row = found.one_or_none()
-        values: Mapping[str, Any] | None = row._asdict() if row is not None else was
-        if values is None:
-            return None
+    async def _tell_messages(self, session: AsyncSession, changed: Mapping[str, Mapping[str, Any] | None]) -> None:
+        if not changed:
+            return
+        there = select(failed_message).where(among(failed_message.c.position, [int(key) for key in changed]))
+        kept = {str(row.position): row._asdict() for row in await session.execute(there)}
+        versions = await session.scalars(select(NEXT_VERSION).select_from(func.generate_series(1, len(changed))))
+        for (key, was), version in zip(changed.items(), versions.all(), strict=True):
+            values = kept.get(key) or was
+            if values is not None:
+                publish(session, self._message(key, values, version, deleted=key not in kept))
+
+    def _message(self, key: str, values: Mapping[str, Any], version: int, *, deleted: bool) -> FailedMessageChanged:
         return FailedMessageChanged.model_validate(
             {
                 **{name: values[name] for name in FailedMessageChanged.model_fields if name in values},
@@ -76,14 +84,14 @@ class Reporter(Loop):
                 "message_id": values["id"],
                 "type_version": values["version"],
                 "aggregate": values["key"],
-                "state_version": await session.scalar(VERSION),
-                "deleted": row is None,
+                "state_version": version,
+                "deleted": deleted,
             }
         )
 
     async def _action(self, session: AsyncSession, key: str, was: Mapping[str, Any] | None) -> StateEvent | None:
         found = await look(session, UUID(key))
-        version = await session.scalar(VERSION)
+        version = await session.scalar(select(NEXT_VERSION))
         if found is not None:
             outcomes = {outcome or "left": count for outcome, count in found.outcomes.items()}
             ours = {

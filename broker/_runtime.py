@@ -43,6 +43,7 @@ from broker._trust import RevokedSessionPurge
 from broker._wakeup import Notifier
 from broker.errors import DeclarationError
 from contracts.backbone import FailedMessageChanged
+from contracts.operations import OperationRequested
 
 log = structlog.get_logger("nilecare.runtime")
 
@@ -79,6 +80,7 @@ class Runtime:
         self._retry = RetryLoop(self.database, service, self._failures)
         self._broker = EventBroker(service, settings)
         subscribers_for(service, settings, self.database, self._failures, self._broker, processor=self._processor)
+        self._operations: OperationLoop | None = None
         self._loops = self._make_loops()
         app = application(
             service, settings, self.database, migrations=migrations, metrics=self.metrics, messaging=self.messaging
@@ -127,15 +129,16 @@ class Runtime:
         service, settings, database = self.service, self.settings, self.database
         workers = [CallWorkers(database, service.calls, settings.outside)] if service.calls else []
         timed: list[Loop] = [self._retry, Scheduler(database), *workers]
-        actions = ActionLoop(database, service, self._failures)
-        asked = [OperationLoop(database, self._retry.retrier, actions.wake)] if service.is_operated else []
+        actions = ActionLoop(self._retry.retrier)
+        if service.is_operated:
+            self._operations = OperationLoop(database, self._retry.retrier, actions.wake)
         names = [subscription.name for subscription in service.subscriptions]
         trust = [RevokedSessionPurge(database.engine)] if service.keeps_trust else []
         return [
             *timed,
             *trust,
             actions,
-            *asked,
+            *([self._operations] if self._operations else []),
             Reporter(database, service.name, is_heard=self._is_heard),
             Housekeeping(database, service.name, settings, actions.wake),
             self._notifier,
@@ -149,13 +152,20 @@ class Runtime:
         parts = (self.database, self.service, subscription, self._failures)
         if replica_fed_by(self.service, subscription) is not None:
             return _Named(subscription.name, ReplicaProcessor(*parts, observe=self._observe_replica))
-        return _Named(subscription.name, BatchProcessor(*parts, observe=self.metrics.observe))
+        observe = self._observe_request if OperationRequested in subscription.events else self.metrics.observe
+        return _Named(subscription.name, BatchProcessor(*parts, observe=observe))
 
     def _observe_replica(self, subscription: Subscription, effect: Effect) -> None:
         """What waited for a row that has arrived does not wait for the next round of retries."""
         self.metrics.observe_replica(subscription, effect)
         if effect.woken:
             self._retry.wake()
+
+    def _observe_request(self, subscription: Subscription, effect: Effect) -> None:
+        """What people ask for in operations is done as soon as it is known here."""
+        self.metrics.observe(subscription, effect)
+        if self._operations is not None:
+            self._operations.wake()
 
     def _published(self) -> None:
         """Wakes the relay, wherever it is."""

@@ -64,7 +64,7 @@ class House:
     @cached_property
     def actions(self) -> ActionLoop:
         """What carries actions out."""
-        return ActionLoop(self.database, self.service, self.failures)
+        return ActionLoop(self.retrier)
 
 
 @asynccontextmanager

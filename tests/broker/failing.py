@@ -203,7 +203,7 @@ async def make_desk(url: str, *, on_failure: OnFailure = "hold", formerly: tuple
         await connection.run_sync(tables.create_all)
     failures = Failures(service)
     retrier = Retrier(database, service, failures)
-    actions = ActionLoop(database, service, failures)
+    actions = ActionLoop(retrier)
     return Desk(database, service, failures, retrier, RetryLoop(database, service, failures), actions, behaviour)
 
 

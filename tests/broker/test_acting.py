@@ -14,8 +14,8 @@ from broker import Permanent, _acting
 from broker._acting import ActionLoop, Metronome
 from broker._actions import Action, Asker, Pace, history, parts, past_of, resume, stop
 from broker._corrections import discard
-from broker._failures import Failures
 from broker._keeping import Housekeeping
+from broker._replay import Retrier
 from broker._settings import Settings
 from broker._tables import action, discarded_message
 from tests.broker.failing import ASKER, SETTINGS, Desk, make_desk, raising
@@ -137,7 +137,7 @@ async def test_two_people_press_at_once(desk: Desk, database: Callable[..., Awai
     """Two replays of the same messages, in two processes' hands: one effect each, and each says what it found."""
     await failing(desk, range(40), Torn)
     begun = [await desk.begin("replay", asker=Asker(name, "pressed")) for name in ("amani", "baraka")]
-    other = ActionLoop(desk.database, desk.service, Failures(desk.service))
+    other = ActionLoop(Retrier(desk.database, desk.service))
     await asyncio.gather(desk.actions.carry_out(begun[0].id), other.carry_out(begun[1].id))
     ended = [await desk.look(each.id) for each in begun]
     assert {each.state for each in ended} == {"done"}
@@ -161,7 +161,7 @@ async def test_one_process_has_an_action_at_a_time(desk: Desk) -> None:
     begun = await desk.begin("replay")
     first = asyncio.create_task(desk.actions.carry_out(begun.id))
     await has_begun.wait()
-    assert not await ActionLoop(desk.database, desk.service, desk.failures).carry_out(begun.id)
+    assert not await ActionLoop(desk.retrier).carry_out(begun.id)
     go_on.set()
     assert await first
     assert (await desk.look(begun.id)).outcomes == {"took effect": 1}
@@ -293,7 +293,7 @@ async def test_a_restored_message_is_where_it_was(desk: Desk) -> None:
         assert [(each.verb, part.outcome) for each, part in await past_of(session, position)] == [
             ("discard", "discarded"), ("restore", "restored"), ("replay", "took effect"),
         ]  # fmt: skip
-        assert [each.verb for each in await history(session, limit=2, before=None)] == ["replay", "restore"]
+        assert [each.verb for each in await history(session, limit=2)] == ["replay", "restore"]
     assert discarded.total == 1
 
 
