@@ -13,7 +13,7 @@ from broker._access import (
     token_of,
     verified_by,
 )
-from broker._clock import clock
+from broker._clock import age, clock
 from broker._context import Cause, caused_by, current_cause
 from broker._envelope import Envelope
 from broker._idempotency import Idempotent, Router
@@ -24,7 +24,7 @@ from broker._pages import Page, PageRequest
 from broker._problems import refusal
 from broker._publishing import publish
 from broker._replicas import Replica
-from broker._rows import Tables, visible
+from broker._rows import Tables, same_as, visible
 from broker._schedule import schedule, unschedule
 from broker._service import Service
 from broker._settings import Settings
@@ -90,6 +90,7 @@ __all__ = [
     "Tables",
     "Transaction",
     "World",
+    "age",
     "allow",
     "allow_everywhere",
     "ask",
@@ -105,6 +106,7 @@ __all__ = [
     "publish",
     "publishes_state",
     "refusal",
+    "same_as",
     "schedule",
     "send_again",
     "token_of",

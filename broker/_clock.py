@@ -44,6 +44,15 @@ class Clock:
 clock = Clock()
 
 
+def age(moment: datetime) -> str:
+    """How long ago, in the largest unit that fits: `3 d`, `12 min`."""
+    seconds = max(int((clock.now() - moment).total_seconds()), 0)
+    for unit, size in (("d", 86_400), ("h", 3_600), ("min", 60)):
+        if seconds >= size:
+            return f"{seconds // size} {unit}"
+    return f"{seconds} s"
+
+
 class ClockFollower(Loop):
     """Sets this process's clock when the shift in the database changes, and says so to those who wait for a time.
 

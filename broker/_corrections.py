@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -64,6 +65,13 @@ async def restore(session: AsyncSession, position: int, action_id: UUID) -> Resu
     await session.execute(RESTORE, {"position": position})
     await session.execute(discarded_message.delete().where(discarded_message.c.position == position))
     return "restored"
+
+
+async def discarded_by(session: AsyncSession, wanted: Filter, action_id: UUID) -> Filter:
+    """What an action discarded, beside what else is wanted of discarded messages."""
+    row = discarded_message.c
+    chosen = (await session.scalars(select(row.position).where(row.action == action_id))).all()
+    return replace(wanted, positions=(*wanted.positions, *chosen) if chosen else (0,))
 
 
 async def edit(session: AsyncSession, retrier: Retrier, position: int, change: Callable[[Any], Any], asker: Asker) -> Action:

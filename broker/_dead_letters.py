@@ -30,7 +30,6 @@ from sqlalchemy import (
 )
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
-from broker._clock import clock
 from broker._tables import failed_message, failure_count
 from broker._verdicts import NEWER_CODE
 
@@ -246,15 +245,6 @@ async def tally(session: AsyncSession | AsyncConnection) -> Sequence[Tally]:
         row.subscription, row.state, func.count(), func.min(row.first_failed_at), func.count().filter(blocks)
     ).group_by(row.subscription, row.state)
     return [Tally(*found) for found in (await session.execute(counted.order_by(row.subscription, row.state))).all()]
-
-
-def age(moment: datetime) -> str:
-    """How long ago, in the largest unit that fits: `3 d`, `12 min`."""
-    seconds = max(int((clock.now() - moment).total_seconds()), 0)
-    for unit, size in (("d", 86_400), ("h", 3_600), ("min", 60)):
-        if seconds >= size:
-            return f"{seconds // size} {unit}"
-    return f"{seconds} s"
 
 
 async def read(session: AsyncSession, position: int) -> Row[Any] | None:

@@ -8,24 +8,23 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from typing import Any
 
 import structlog
 from joserfc import jwe
 from joserfc.jwk import OKPKey
-from sqlalchemy import select, text
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from broker._actions import Asker, Pace, Verb, begin, parts, past_of, resume, stop
-from broker._corrections import edit, redirect, reveal
+from broker._actions import Asker, Pace, Verb, begin, resume, stop
+from broker._corrections import discarded_by, edit, redirect
 from broker._database import Database
-from broker._dead_letters import FailedMessage, Filter, find
+from broker._dead_letters import HIDDEN, Filter, find
+from broker._inspection import Inspected, inspect
 from broker._loop import Loop
-from broker._masking import masked
 from broker._publishing import publish
 from broker._replay import Retrier
-from broker._tables import correction
 from broker._trial import attempt
 from broker.errors import Failure
 from contracts.backbone import OperationAnswered
@@ -127,36 +126,9 @@ class OperationLoop(Loop):
 
     async def _show(self, session: AsyncSession, asked: OperationRequested) -> Answer:
         """Messages in full; personal data only for `reveal`, which is written down."""
-        is_masked = asked.operation != "reveal"
-        wanted = filter_of(asked)
-        found = await find(session, wanted, limit=SHOWN, with_stack=True, with_body=True)
-        if not is_masked and found:
-            await reveal(session, Filter(positions=tuple(each.position for each in found)), _asker(asked))
-        return {"messages": [await self._whole(session, each, is_masked=is_masked) for each in found]}
-
-    async def _whole(self, session: AsyncSession, message: FailedMessage, *, is_masked: bool) -> Answer:
-        subscription = self._retrier.subscriptions.get(message.subscription)
-        event = subscription.contract(message.type) if subscription else None
-
-        def said(body: bytes) -> str:
-            return (masked(body, event) if is_masked else body.decode("utf-8", "replace"))[:LONGEST]
-
-        edits = await session.execute(
-            select(correction.c.before).where(correction.c.position == message.position).order_by(correction.c.action)
-        )
-        headers = (message.properties or {}).get("headers") or {}
-        return {
-            **_plain({name: value for name, value in asdict(message).items() if name not in ("body", "properties")}),
-            "next": message.next_step,
-            "headers": {name: value for name, value in headers.items() if message.id and name.startswith("cloudEvents:")},
-            "body": said(message.body or b""),
-            "before": [said(before) for (before,) in edits],
-            "past": [
-                _plain({"action_id": action.id, "verb": action.verb, "asked_by": action.asked_by, "why": action.why,
-                        "began_at": action.began_at, "outcome": part.outcome})
-                for action, part in await past_of(session, message.position)
-            ],
-        }  # fmt: skip
+        asker = _asker(asked) if asked.operation == "reveal" else None
+        found = await inspect(session, self._retrier, filter_of(asked), limit=SHOWN, asker=asker)
+        return {"messages": [_whole(each) for each in found]}
 
     async def _try(self, session: AsyncSession, asked: OperationRequested) -> Answer:
         found = await find(session, filter_of(asked), limit=SHOWN)
@@ -182,8 +154,7 @@ class OperationLoop(Loop):
         verb: Verb = asked.operation  # type: ignore[assignment]  # one of those that are verbs, by `_does`
         wanted = filter_of(asked)
         if verb == "restore" and asked.action_id is not None:
-            touched = await parts(session, asked.action_id, limit=100_000)
-            wanted = replace(wanted, positions=tuple(part.position for part in touched) or (0,))
+            wanted = await discarded_by(session, wanted, asked.action_id)
         pace = Pace(asked.canary, asked.few, asked.rate)
         begun = await begin(session, verb, wanted, _asker(asked), pace=pace)
         return {"action_id": str(begun.id), "total": begun.total}
@@ -220,6 +191,23 @@ def filter_of(asked: OperationRequested) -> Filter:
     return Filter(
         **{name: getattr(wanted, name) for name in names}, states=tuple(wanted.states), positions=tuple(wanted.positions)
     )
+
+
+def _whole(seen: Inspected) -> Answer:
+    """A message as it is shown."""
+    message = {name: value for name, value in asdict(seen.message).items() if name not in HIDDEN}
+    return {
+        **_plain(message),
+        "next": seen.message.next_step,
+        "headers": seen.headers,
+        "body": seen.body[:LONGEST],
+        "before": [before[:LONGEST] for before in seen.before],
+        "past": [
+            _plain({"action_id": action.id, "verb": action.verb, "asked_by": action.asked_by, "why": action.why,
+                    "began_at": action.began_at, "outcome": part.outcome})
+            for action, part in seen.past
+        ],
+    }  # fmt: skip
 
 
 def _asker(asked: OperationRequested) -> Asker:

@@ -10,6 +10,7 @@ otherwise it says in a map of its own, as above, where all decimals are money.
 from __future__ import annotations
 
 import typing
+from collections.abc import Callable
 from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, TypeVar
@@ -17,6 +18,7 @@ from uuid import UUID
 
 from sqlalchemy import DateTime, MetaData, Numeric, Text, event
 from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.engine.default import DefaultExecutionContext
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import DeclarativeBase, TypeResolve
 from sqlalchemy.types import TypeEngine
@@ -46,6 +48,15 @@ TYPES: dict[Any, Any] = {
 }
 
 Row = TypeVar("Row")
+
+
+def same_as(column: str) -> Callable[[DefaultExecutionContext], Any]:
+    """A column's default: what another column of the same row is given."""
+
+    def of(context: DefaultExecutionContext) -> Any:
+        return context.get_current_parameters()[column]  # type: ignore[no-untyped-call]
+
+    return of
 
 
 class Tables:

@@ -15,10 +15,10 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from sqlalchemy import func, select
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from broker import Service
 from broker._actions import Action, Asker, Pace, Verb, begin, look, resume, stop
+from broker._corrections import discarded_by
 from broker._dead_letters import Filter, Group, groups
 from broker._tables import discarded_message
 from nilecare.dead_letters import view
@@ -73,7 +73,7 @@ def discard(selection: Selection, asker: Asker, as_json: bool, yes: bool) -> Non
 @selecting
 def restore(selection: Selection, asker: Asker, as_json: bool, yes: bool, action_id: UUID | None) -> None:
     """Make discarded messages dead letters again, in their old places. Nothing takes effect by that."""
-    ended = run(_act("restore", selection, asker, Pace(), is_sure=yes, quiet=as_json, discarded_by=action_id))
+    ended = run(_act("restore", selection, asker, Pace(), is_sure=yes, quiet=as_json, action_id=action_id))
     _tell(ended, as_json)
 
 
@@ -127,7 +127,7 @@ async def _act(
     *,
     is_sure: bool,
     quiet: bool,
-    discarded_by: UUID | None = None,
+    action_id: UUID | None = None,
 ) -> list[tuple[str, Action]]:
     """Says what it is going to do, asks, and does it, one service after the other."""
     plan: list[tuple[Service, Filter, list[Group], int]] = []
@@ -137,7 +137,9 @@ async def _act(
             continue
         async with opened(service) as house, house.database.transaction() as session:
             if verb == "restore":
-                wanted = await _discarded(session, wanted, discarded_by)
+                wanted = replace(wanted, states=())  # that they were in before does not matter
+                if action_id is not None:
+                    wanted = await discarded_by(session, wanted, action_id)
                 count = select(func.count()).select_from(discarded_message).where(wanted.on(discarded_message))
                 plan.append((service, wanted, [], await session.scalar(count) or 0))
             else:
@@ -158,15 +160,6 @@ async def _act(
                 action = await begin(session, verb, wanted, asker, pace=pace)
             ended.append((service.name, await _watch(house, action.id, quiet=quiet)))
     return ended
-
-
-async def _discarded(session: AsyncSession, wanted: Filter, action_id: UUID | None) -> Filter:
-    """What is asked of discarded messages: the state that they were in does not matter."""
-    wanted = replace(wanted, states=())
-    if action_id is None:
-        return wanted
-    chosen = await session.scalars(select(discarded_message.c.position).where(discarded_message.c.action == action_id))
-    return replace(wanted, positions=(*wanted.positions, *chosen)) if chosen else replace(wanted, positions=(0,))
 
 
 async def _watch(house: House, id_: UUID, *, quiet: bool) -> Action:

@@ -10,8 +10,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from broker._actions import Action, Asker
 from broker._corrections import edit, redirect
-from broker._dead_letters import FailedMessage, Filter, find
-from broker._masking import MASK, masked
+from broker._dead_letters import Filter
+from broker._inspection import inspect
+from broker._masking import MASK
 from broker.errors import Failure
 from nilecare.dead_letters import view
 from nilecare.dead_letters.access import House, as_json_option, asking, opened, run
@@ -79,11 +80,10 @@ def _done(handle: str, work: Any, as_json: bool, words: str) -> None:
 
 
 async def _masked(house: House, session: AsyncSession, position: int) -> str:
-    found: list[FailedMessage] = await find(session, Filter(positions=(position,)), with_body=True)
+    found = await inspect(session, house.retrier, Filter(positions=(position,)), limit=1)
     if not found:
         raise Refused("no failed message is like that")
-    subscription = house.retrier.subscriptions.get(found[0].subscription)
-    return masked(found[0].body or b"", subscription.contract(found[0].type) if subscription else None)
+    return found[0].body
 
 
 def _edited(shown: str) -> Any:

@@ -4,22 +4,17 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
-from typing import Any
 from uuid import UUID
 
 import click
-from sqlalchemy import select
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from broker import Service
-from broker._actions import Action, Asker, Part, history, look, parts, past_of
-from broker._corrections import reveal
-from broker._dead_letters import FailedMessage, Filter, Group, count, find, groups
-from broker._masking import masked
-from broker._tables import correction
+from broker._actions import Action, Part, history, look, parts, past_of
+from broker._dead_letters import Filter, Group, count, find, groups
+from broker._inspection import Inspected, inspect
 from broker._trial import Trial, attempt
 from nilecare.dead_letters import view
-from nilecare.dead_letters.access import House, as_json_option, asker_of, opened, run
+from nilecare.dead_letters.access import as_json_option, asker_of, opened, run
 from nilecare.dead_letters.selection import Refused, Selection, handle_of, selecting
 from nilecare.dead_letters.view import Located
 
@@ -85,11 +80,12 @@ def show(selection: Selection, as_json: bool, reveal: bool, name: str | None, wh
         raise click.BadParameter("say why you have to see personal data", param_hint="--why")
     asker = asker_of(name, why or "")
 
-    async def work() -> list[tuple[Located, str, list[tuple[Action, Part]], list[tuple[str, str]]]]:
+    async def work() -> list[tuple[str, Inspected]]:
         found = []
         for service, wanted in _houses(selection):
             async with opened(service) as house, house.database.transaction() as session:
-                found += await _whole(house, session, wanted, asker if reveal else None, limit)
+                seen = await inspect(session, house.retrier, wanted, limit=limit, asker=asker if reveal else None)
+                found += [(house.name, each) for each in seen]
         return found
 
     found = run(work())
@@ -170,32 +166,6 @@ def _houses(selection: Selection) -> list[tuple[Service, Filter]]:
     """The services to ask, and what is asked of each."""
     asked = [(service, selection.in_service(service.name)) for service in selection.services()]
     return [(service, wanted) for service, wanted in asked if wanted is not None]
-
-
-async def _whole(
-    house: House, session: AsyncSession, wanted: Filter, asker: Asker | None, limit: int
-) -> list[tuple[Located, str, list[tuple[Action, Part]], list[tuple[str, str]]]]:
-    """Messages with body, past and corrections; personal data only for an `asker`, who is written down."""
-    found = await find(session, wanted, limit=limit, with_stack=True, with_body=True)
-    if asker is not None and found:
-        await reveal(session, Filter(positions=tuple(each.position for each in found)), asker)
-    shown = []
-    for each in found:
-        said = _reader(house, each, is_masked=asker is None)
-        edits = await session.execute(
-            select(correction.c.before, correction.c.after)
-            .where(correction.c.position == each.position)
-            .order_by(correction.c.action)
-        )
-        corrections = [(said(before), said(after)) for before, after in edits]
-        shown.append((Located(house.name, each), said(each.body or b""), await past_of(session, each.position), corrections))
-    return shown
-
-
-def _reader(house: House, message: FailedMessage, *, is_masked: bool) -> Any:
-    subscription = house.retrier.subscriptions.get(message.subscription)
-    event = subscription.contract(message.type) if subscription else None
-    return (lambda body: masked(body, event)) if is_masked else (lambda body: body.decode("utf-8", "replace"))
 
 
 COMMANDS = (list_, groups_, show, try_, history_)

@@ -11,8 +11,10 @@ from typing import Any
 
 import click
 
+from broker import age
 from broker._actions import Action, Pace, Part, Verb
-from broker._dead_letters import FailedMessage, Group, age
+from broker._dead_letters import FailedMessage, Group
+from broker._inspection import Inspected
 from broker._trial import Trial
 
 COLOURS = {"dead": "red", "held": "yellow", "waiting": "cyan", "retrying": "blue"}
@@ -21,8 +23,6 @@ ENDED = frozenset({"took effect", "had taken effect", "gone"})
 
 WIDTH = 100
 """Characters of a sentence in a list."""
-
-Past = Sequence[tuple[Action, Part]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,9 +102,9 @@ def group_as_json(service: str, group: Group) -> dict[str, Any]:
     return {"service": service, **asdict(group)}
 
 
-def details(each: Located, body: str, past: Past, corrections: Sequence[tuple[str, str]]) -> None:
+def details(service: str, seen: Inspected) -> None:
     """What, why, since when, how many behind it, what was done about it, and what to do."""
-    message = each.message
+    each, message = Located(service, seen.message), seen.message
     click.echo(f"{click.style(each.handle, bold=True)}  {_state(message.state)}  {each.queue}")
     lines = {
         "what": f"{message.type} v{message.version}, key {message.key or '-'}, message {message.id or 'without a usable id'}",
@@ -116,13 +116,13 @@ def details(each: Located, body: str, past: Past, corrections: Sequence[tuple[st
         "flow": str(message.flow or "-"),
         "caused by": str(message.cause or "-"),
         "came by": f"exchange {message.exchange or '(default)'}, routing key {message.routing_key or '-'}",
-        "headers": ", ".join(f"{name} {value}" for name, value in _headers(message).items()) or "-",
+        "headers": ", ".join(f"{name} {value}" for name, value in seen.headers.items()) or "-",
         "stack": message.stack or "-",
-        "body": body,
+        "body": seen.body,
     }
-    for number, (before, _) in enumerate(corrections, 1):
+    for number, before in enumerate(seen.before, 1):
         lines[f"before {number}"] = before
-    for action, part in past:
+    for action, part in seen.past:
         lines[f"{_moment(action.began_at)}"] = (
             f"{action.verb} by {action.asked_by}: {part.outcome or 'under way'} ({action.why})"
         )
@@ -138,16 +138,16 @@ def details(each: Located, body: str, past: Past, corrections: Sequence[tuple[st
     click.echo()
 
 
-def whole_as_json(each: Located, body: str, past: Past, corrections: Sequence[tuple[str, str]]) -> dict[str, Any]:
+def whole_as_json(service: str, seen: Inspected) -> dict[str, Any]:
     """All that `details` shows, as JSON data."""
     return {
-        **each.as_json(),
-        "headers": _headers(each.message),
-        "body": body,
-        "before": [before for before, _ in corrections],
+        **Located(service, seen.message).as_json(),
+        "headers": seen.headers,
+        "body": seen.body,
+        "before": seen.before,
         "past": [
             {"action": action.id, "verb": action.verb, "by": action.asked_by, "why": action.why, "outcome": part.outcome}
-            for action, part in past
+            for action, part in seen.past
         ],
     }
 
@@ -263,12 +263,6 @@ def _summary(found: Sequence[Located]) -> str:
     words = ", ".join(f"{count} {state}" for state, count in sorted(counted.items()))
     blocked = sum(each.message.behind for each in found if each.message.state == "dead")
     return words + (f"; the dead ones block {plural(blocked, 'message')} behind them" if blocked else "")
-
-
-def _headers(message: FailedMessage) -> dict[str, Any]:
-    """The envelope's headers: of our own making. Any other may hold what its sender liked."""
-    headers = (message.properties or {}).get("headers") or {}
-    return {name: value for name, value in headers.items() if name.startswith("cloudEvents:")} if message.id else {}
 
 
 def _rows(table: str, counts: Mapping[str, int]) -> str:

@@ -220,7 +220,7 @@ async def test_a_flow_is_told_without_what_messages_say(desk: Desk) -> None:
 
 async def test_what_nobody_foresaw_is_answered_too(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever asked does not wait for ever; nothing of it is told but where to look."""
-    monkeypatch.setattr("broker._operating.find", raising(KeyError("Amina")))
+    monkeypatch.setattr("broker._operating.inspect", raising(KeyError("Amina")))
     answered = await answer(desk, requested("show", positions=[1]))
     assert answered.refusal is not None
     assert "see the service's log" in answered.refusal

@@ -37,7 +37,7 @@ async def try_message(request: Request, service: Name, position: Position, who: 
     try:
         answered = await ask(request, who, service, "try", "", Wanted(positions=[position]))
     except (NoAnswer, Refusal) as failure:
-        return await show(request, who, service, position, trouble=_said(failure))
+        return await show(request, who, service, position, trouble=str(failure))
     trials = answered.answer["trials"]
     return await show(request, who, service, position, trial=trials[0] if trials else None)
 
@@ -53,7 +53,7 @@ async def reveal_message(request: Request, service: Name, position: Position, wh
         asked = Wanted(positions=[position])
         answered = await ask(request, who, service, "reveal", form.get("why", ""), asked, reply_key=public)
     except (NoAnswer, Refusal, SayWhy) as failure:
-        return await show(request, who, service, position, status=409, trouble=_said(failure))
+        return await show(request, who, service, position, status=409, trouble=str(failure))
     found = json.loads(jwe.decrypt_compact(answered.sealed or "", key).plaintext or b"")["messages"]
     return await show(request, who, service, position, revealed=found[0]["body"] if found else None)
 
@@ -68,7 +68,7 @@ async def edit_message(request: Request, service: Name, position: Position, who:
     except ValueError:
         return await show(request, who, service, position, status=422, trouble="The new body is not JSON.")
     except (NoAnswer, Refusal, SayWhy) as failure:
-        return await show(request, who, service, position, status=409, trouble=_said(failure))
+        return await show(request, who, service, position, status=409, trouble=str(failure))
     return go_to(f"/messages/{service}/{position}")
 
 
@@ -99,7 +99,7 @@ async def restore_action(request: Request, service: Name, action_id: UUID, who: 
         check_why("restore", why)
         answered = await ask(request, who, service, "restore", why, Wanted(), action_id=action_id)
     except (NoAnswer, Refusal, SayWhy) as failure:
-        return page("trouble.html", who, status=409, trouble=_said(failure), back=f"/actions/{action_id}")
+        return page("trouble.html", who, status=409, trouble=str(failure), back=f"/actions/{action_id}")
     return go_to(f"/actions/{answered.answer['action_id']}")
 
 
@@ -109,7 +109,7 @@ async def stop_or_resume(request: Request, service: Name, action_id: UUID, opera
     try:
         await ask(request, who, service, operation, "asked for on its page", Wanted(), action_id=action_id)
     except (NoAnswer, Refusal) as failure:
-        return page("trouble.html", who, status=503, trouble=_said(failure))
+        return page("trouble.html", who, status=503, trouble=str(failure))
     return go_to(f"/actions/{action_id}")
 
 
@@ -132,14 +132,10 @@ async def _begin(request: Request, who: Visitor, service: str, operation: Ending
                 }
             )
         )
-        return page("trouble.html", who, status=409, trouble=_said(failure), back=back)
+        return page("trouble.html", who, status=409, trouble=str(failure), back=back)
     return go_to(f"/actions/{answered.answer['action_id']}")
 
 
 def _number(form: Form, name: str, default: int, least: int) -> int:
     given = form.get(name, "")
     return min(max(int(given), least), MOST) if given.isascii() and given.isdigit() and len(given) < 10 else default
-
-
-def _said(failure: Exception) -> str:
-    return str(failure) or str(type(failure).__doc__)

@@ -23,6 +23,9 @@ LOOK = 0.1
 class NoAnswer(Exception):
     """The service has not answered: it may be down. The request is kept, and done when it is back."""
 
+    def __str__(self) -> str:
+        return str(self.__doc__)
+
 
 class Refusal(Exception):
     """The service will not do it; the text says why."""

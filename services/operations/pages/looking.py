@@ -91,7 +91,7 @@ async def show(request: Request, who: Visitor, service: str, position: int, *, s
     try:
         answered = await ask(request, who, service, "show", "", Wanted(positions=[position]))
     except (NoAnswer, Refusal) as failure:
-        trouble = told["trouble"] or _said(failure)
+        trouble = told["trouble"] or str(failure)
         return page("message.html", who, status=503, **told | {"message": None, "trouble": trouble})
     found = answered.answer["messages"]
     return page("message.html", who, status=status if found else 404, **told, message=found[0] if found else None)
@@ -111,7 +111,3 @@ async def action(who: Visitor, session: Reading, action_id: UUID) -> Response:
     found = await FailureActionReference.find(session, action_id)
     is_running = found is None or found.state == "running"
     return page("action.html", who, refresh=RUNNING if is_running else 0, action=found, action_id=action_id)
-
-
-def _said(failure: Exception) -> str:
-    return str(failure) or str(type(failure).__doc__)

@@ -12,7 +12,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from broker import Principal, clock
+from broker import Principal, age
 from services.operations import rules
 
 POLICY = "default-src 'none'; style-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
@@ -37,15 +37,6 @@ def page(name: str, who: Principal | None, *, status: int = 200, refresh: int = 
 def go_to(path: str) -> Response:
     """Sends the browser on, after a form."""
     return RedirectResponse(path, 303, HEADERS)
-
-
-def age(moment: datetime) -> str:
-    """How long ago, in the largest unit that fits: `3 d`, `12 min`."""
-    seconds = max(int((clock.now() - moment).total_seconds()), 0)
-    for unit, size in (("d", 86_400), ("h", 3_600), ("min", 60)):
-        if seconds >= size:
-            return f"{seconds // size} {unit}"
-    return f"{seconds} s"
 
 
 def moment(at: datetime | str) -> str:

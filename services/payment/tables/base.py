@@ -3,24 +3,18 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import cast
 from uuid import UUID
 
 from sqlalchemy import Numeric
-from sqlalchemy.engine.default import DefaultExecutionContext
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from broker import Tables
+from broker import Tables, same_as
 
 
 class Base(Tables, DeclarativeBase):
     """Every table of payment."""
 
     type_annotation_map = {Decimal: Numeric(14, 2)}  # noqa: RUF012 (read by SQLAlchemy from the class)
-
-
-def _whose_it_is(context: DefaultExecutionContext) -> UUID:
-    return cast("UUID", context.get_current_parameters()["patient_id"])  # type: ignore[no-untyped-call]
 
 
 class FollowsMerges:
@@ -30,5 +24,5 @@ class FollowsMerges:
     """
 
     recorded_for: Mapped[UUID] = mapped_column(
-        default=_whose_it_is, index=True, comment="whose it is without any merge: theirs again when one is taken back"
+        default=same_as("patient_id"), index=True, comment="whose it is without any merge: theirs again when one is taken back"
     )
