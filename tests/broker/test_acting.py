@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
 from uuid import UUID
 
@@ -18,15 +18,7 @@ from broker._keeping import Housekeeping
 from broker._replay import Retrier
 from broker._settings import Settings
 from broker._tables import action, discarded_message
-from tests.broker.failing import ASKER, SETTINGS, Desk, make_desk, raising
-
-
-@pytest.fixture
-async def desk(database: Callable[..., Awaitable[str]]) -> AsyncIterator[Desk]:
-    desk = await make_desk(await database())
-    yield desk
-    await desk.database.close()
-
+from tests.broker.failing import ASKER, SETTINGS, Desk, raising
 
 DAYS_90 = timedelta(days=90)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -14,14 +14,7 @@ from broker._corrections import AlreadyThere, CorrectionIsNotJson, NobodyCanRead
 from broker._dead_letters import Filter
 from broker._masking import MASK, MaskCannotBeSaved
 from broker._tables import action, correction, failed_message
-from tests.broker.failing import ASKER, Desk, make_desk
-
-
-@pytest.fixture
-async def desk(database: Callable[..., Awaitable[str]]) -> AsyncIterator[Desk]:
-    desk = await make_desk(await database())
-    yield desk
-    await desk.database.close()
+from tests.broker.failing import ASKER, Desk
 
 
 async def edited(desk: Desk, position: int, change: Callable[[Any], Any]) -> None:

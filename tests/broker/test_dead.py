@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -18,7 +18,7 @@ from broker._dead import DeadDrain
 from broker._delivery import Delivery
 from broker._settings import Settings
 from nilecare.stack import Servers
-from tests.broker.failing import Desk, delivery_of, make_desk
+from tests.broker.failing import Desk, delivery_of
 
 
 @dataclass
@@ -71,13 +71,6 @@ async def broker(servers: Servers) -> AsyncIterator[Broker]:
         yield Broker(url, parts.username or "guest", channel)
         await connection.close()
         await management.delete(f"/api/vhosts/{name}")
-
-
-@pytest.fixture
-async def desk(database: Callable[..., Awaitable[str]]) -> AsyncIterator[Desk]:
-    desk = await make_desk(await database())
-    yield desk
-    await desk.database.close()
 
 
 @pytest.fixture

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import timedelta
 
-import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -14,14 +12,7 @@ from broker import Later, Newer, Permanent
 from broker._dead_letters import FailedMessage, Filter, Group, count, find, groups, tally
 from broker._keeping import Housekeeping
 from broker._tables import failure_count
-from tests.broker.failing import SETTINGS, Desk, make_desk, raising
-
-
-@pytest.fixture
-async def desk(database: Callable[..., Awaitable[str]]) -> AsyncIterator[Desk]:
-    desk = await make_desk(await database())
-    yield desk
-    await desk.database.close()
+from tests.broker.failing import SETTINGS, Desk, raising
 
 
 async def found(desk: Desk, with_body: bool = False, **wanted: object) -> list[FailedMessage]:

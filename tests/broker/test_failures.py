@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 
 import pytest
@@ -14,7 +13,7 @@ from broker._context import uuid7
 from broker._failures import wake_waiting
 from broker._inbox import Taken, take
 from broker._publishing import lock_number
-from tests.broker.failing import Desk, delivery_of, make_desk, tables
+from tests.broker.failing import Desk, delivery_of, tables
 
 patient_table = Table("patient_reference", tables, Column("id", Uuid, primary_key=True))
 
@@ -24,13 +23,6 @@ class Patient:
 
     __tablename__ = "patient_reference"
     __table__ = patient_table
-
-
-@pytest.fixture
-async def desk(database: Callable[..., Awaitable[str]]) -> AsyncIterator[Desk]:
-    desk = await make_desk(await database())
-    yield desk
-    await desk.database.close()
 
 
 async def test_each_failure_has_its_state(desk: Desk) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -22,14 +21,7 @@ from broker._tables import change, failed_message, operation, outbox, published
 from contracts.backbone import FailedMessageChanged, FailureActionChanged, OperationAnswered
 from contracts.event import Event
 from contracts.operations import OperationRequested, Wanted
-from tests.broker.failing import Desk, make_desk, raising
-
-
-@pytest.fixture
-async def desk(database: Callable[..., Awaitable[str]]) -> AsyncIterator[Desk]:
-    desk = await make_desk(await database())
-    yield desk
-    await desk.database.close()
+from tests.broker.failing import Desk, raising
 
 
 async def said(desk: Desk, event: type[Event]) -> list[Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 from hypothesis import given
@@ -14,14 +13,7 @@ from broker import Permanent
 from broker._dead_letters import Filter
 from broker._portable import Line, LineIsWrong, exported, import_line
 from broker._tables import failed_message, held_key
-from tests.broker.failing import Desk, make_desk
-
-
-@pytest.fixture
-async def desk(database: Callable[..., Awaitable[str]]) -> AsyncIterator[Desk]:
-    desk = await make_desk(await database())
-    yield desk
-    await desk.database.close()
+from tests.broker.failing import Desk
 
 
 async def lines_of(desk: Desk) -> list[str]:

@@ -2,23 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
-
-import pytest
 from sqlalchemy import update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from broker import Permanent, publish
 from broker._tables import failed_message, inbox, outbox
 from broker._trial import Rows, Trial, attempt
-from tests.broker.failing import Counted, Desk, Sold, make_desk, raising
-
-
-@pytest.fixture
-async def desk(database: Callable[..., Awaitable[str]]) -> AsyncIterator[Desk]:
-    desk = await make_desk(await database())
-    yield desk
-    await desk.database.close()
+from tests.broker.failing import Counted, Desk, Sold, raising
 
 
 async def tried(desk: Desk, position: int) -> Trial:

@@ -18,19 +18,15 @@ from broker import Permanent, RuleBroken
 from broker._context import uuid7
 from broker._tables import failed_message
 from nilecare import dead_letters
-from nilecare.dead_letters import selection
 from tests.broker.failing import Desk, make_desk, raising
+from tests.commanded import give_to_commands
 
 
 @pytest.fixture
 async def desk(database: Callable[..., Awaitable[str]], monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Desk]:
     url = await database()
     desk = await make_desk(url)
-    monkeypatch.setattr(selection, "services", lambda: [desk.service])
-    monkeypatch.delenv("NILECARE_SECRET", raising=False)
-    monkeypatch.setenv("NILECARE_DATABASE_URL", url)
-    monkeypatch.setenv("NILECARE_AMQP_URL", "amqp://nobody@127.0.0.1:1/")
-    monkeypatch.setenv("NILECARE_OPERATOR", "amani")
+    give_to_commands(desk, url, monkeypatch)
     yield desk
     await desk.database.close()
 
