@@ -40,7 +40,7 @@ class Browser:
 
     async def signs_in(self, who: Colleague) -> None:
         reply = await self.send("/sign-in", email=who.email, password=who.password)
-        assert (reply.status_code, reply.url.path) == (200, "/"), reply.text
+        assert (reply.status_code, reply.url.path) == (200, "/dead-letters"), reply.text
 
     async def sees(self, path: str, words: str) -> str:
         """The page, once it says these words."""
@@ -96,7 +96,7 @@ async def test_an_operator_ends_a_night(running: Running, hospital: Hospital, br
     browser = browsers()
     await browser.signs_in(await works_for_all(hospital, OPERATOR))
     handle = await broken(running)
-    home = await browser.sees("/", "breaks its contract")
+    home = await browser.sees("/dead-letters", "breaks its contract")
     group = re.search(r'href="(/messages\?[^"]+)"', home)
     assert group is not None
     listed = await browser.see(group[1])
@@ -115,14 +115,14 @@ async def test_an_operator_ends_a_night(running: Running, hospital: Hospital, br
     assert begun.url.path.startswith("/actions/")
     done = await browser.sees(begun.url.path, "discard done")
     assert "1 of 1" in done
-    assert "No message is dead." in await browser.sees("/", "No message is dead.")
+    assert "No message is dead." in await browser.sees("/dead-letters", "No message is dead.")
     assert "sent by an unknown program" in await browser.see("/actions")
     assert "no failed message any more" in await browser.see(f"/messages/{handle}")
     restored = await browser.send(begun.url.path.replace("/actions/", "/actions/billing/") + "/restore", why="it was not")
     await browser.sees(restored.url.path, "restore done")
     await browser.sees(f"/messages/{handle}", "somebody must act")
     await browser.send("/groups/discard", service="billing", state="dead", why="sent by an unknown program")
-    await browser.sees("/", "No message is dead.")
+    await browser.sees("/dead-letters", "No message is dead.")
 
 
 async def test_a_viewer_looks(running: Running, hospital: Hospital, browsers: Any) -> None:
@@ -130,7 +130,7 @@ async def test_a_viewer_looks(running: Running, hospital: Hospital, browsers: An
     browser = browsers()
     await browser.signs_in(await works_for_all(hospital, VIEWER))
     handle = await broken(running)
-    await browser.sees("/", "breaks its contract")
+    await browser.sees("/dead-letters", "breaks its contract")
     shown = await browser.see(f"/messages/{handle}")
     assert "Try it" in shown
     assert not [words for words in ("Replay it", "Discard it", "Correct it", "Show personal data") if words in shown]
@@ -144,7 +144,7 @@ async def test_personal_data_is_for_privacy_officers(running: Running, hospital:
     browser = browsers()
     await browser.signs_in(await works_for_all(hospital, PRIVACY_OFFICER))
     handle = await broken(running)
-    await browser.sees("/", "breaks its contract")
+    await browser.sees("/dead-letters", "breaks its contract")
     assert SENT not in await browser.see(f"/messages/{handle}")
     revealed = unescape((await browser.send(f"/messages/{handle}/reveal", why="the clinic called")).text)
     assert SENT in revealed
@@ -225,4 +225,4 @@ async def _discard(running: Running, hospital: Hospital, browsers: Any, handle: 
     browser = browsers()
     await browser.signs_in(await works_for_all(hospital, OPERATOR))
     await browser.send(f"/messages/{handle}/discard", why="the test is over")
-    await browser.sees("/", "No message is dead.")
+    await browser.sees("/dead-letters", "No message is dead.")

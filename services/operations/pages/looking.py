@@ -17,7 +17,7 @@ from contracts.operations import Wanted
 from services.operations import looking
 from services.operations.pages.asking import NoAnswer, Refusal, ask
 from services.operations.pages.sessions import Visitor
-from services.operations.pages.writing import page
+from services.operations.pages.writing import go_to, page
 from services.operations.replicas import FailedMessageReference, FailureActionReference
 from services.operations.views import Name, Text
 
@@ -35,6 +35,12 @@ Position = Annotated[int, Path(ge=1, lt=2**62)]
 
 
 @router.get("/")
+async def overview(who: Visitor) -> Response:
+    """Where one comes in."""
+    return go_to("/dead-letters")
+
+
+@router.get("/dead-letters")
 async def groups(who: Visitor, session: Reading, state: FailedState = "dead") -> Response:
     """What failed, by reason, the largest group first; and what is being done about it."""
     found = await looking.groups(session, looking.Sought(state=state), clock.now() - timedelta(hours=1))
