@@ -8,27 +8,21 @@ import itertools
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from multiprocessing.context import ForkServerProcess
-from pathlib import Path
 from typing import Any, Self
-from urllib.parse import urlsplit
 from uuid import UUID
 
 import aiormq
 from aiormq.abc import AbstractChannel, DeliveredMessage
 from aiormq.exceptions import AMQPError
-from sqlalchemy import select, text
+from sqlalchemy import select
 
-from broker import Service, Settings, publish
-from broker._alignment import apply, prune
-from broker._database import Database, engine_for
+from broker import Service, publish
+from broker._alignment import prune
 from broker._flows import Flows
-from broker._management import Management
 from broker._replay import Retrier
-from broker._topology import Topology
-from nilecare.stack import Servers
-from tests.faults.process import Copy, start
-from tests.faults.services import ROLES, ArchiveBase, DeskBase, Folder, NoteWritten, Orders, Release, Shelf
-from tests.scratch import Databases, VirtualHosts
+from tests.faults.copies import Copies
+from tests.faults.process import Declared
+from tests.faults.services import ROLES, Folder, NoteWritten, Orders, Release, Shelf
 from tests.waiting import until
 
 FOLDERS = [f"folder-{number}" for number in range(12)]
@@ -40,58 +34,32 @@ WITHOUT_EFFECT = """
 """Who shovels can have a message handled while it is taken in as dead: a retry then closes it without a second effect."""
 
 
-class House:
+class House(Copies):
     """Databases, virtual host and processes of the two services."""
 
-    def __init__(self, servers: Servers, databases: Databases, hosts: VirtualHosts, logs: Path) -> None:
-        self._servers, self._databases, self._hosts, self._logs = servers, databases, hosts, logs
-        self.databases: dict[str, Database] = {}
-        self.settings: dict[str, Settings] = {}
-        self._processes: list[ForkServerProcess] = []
-        self._ends: dict[ForkServerProcess, asyncio.Future[None]] = {}
-
-    async def open(self) -> Self:
+    async def open(self, release: Declared | None = None) -> Self:
         """With empty tables, folders and shelves, and the first release's topology."""
-        self.amqp_url = await self._hosts()
-        for name, base in {"desk": DeskBase, "archive": ArchiveBase}.items():
-            url = await self._databases()
-            self.databases[name] = Database(engine_for(url), name)
-            async with self.databases[name].engine.begin() as connection:
-                await connection.run_sync(base.metadata.create_all)
-            self.settings[name] = Settings(
-                database_url=url,
-                amqp_url=self.amqp_url,
-                management_url=self._servers.management_url,
-                journal=True,
-                port=0,
-                batch_count=20,
-                relay_batch=20,
-                pool_size=5,
-            )
+        await super().open(release or Release())
+        for service in self.services.values():
+            await self.provide(service, journal=True, port=0, batch_count=20, relay_batch=20, pool_size=5)
         async with self.databases["desk"].transaction() as session:
             session.add(Orders(one=True, writing=False))
             session.add_all(Folder(id=name, number=0) for name in FOLDERS)
         async with self.databases["archive"].transaction() as session:
             session.add_all(Shelf(id=number, touched=0) for number in (1, 2))
-        await self.apply(Release())
         self._connection = await aiormq.connect(self.amqp_url)
         self.channel: AbstractChannel = await self._connection.channel()
         return self
 
-    def management(self) -> Management:
-        """RabbitMQ's management of the virtual host."""
-        return Management(self._servers.management_url, urlsplit(self.amqp_url).path[1:])
-
-    def topology(self, release: Release) -> Topology:
-        """What a release declares."""
-        return Topology.of(list(release.services().values()), prefix="unprovisioned")
-
-    async def apply(self, release: Release) -> None:
+    async def apply(self, release: Declared) -> None:
         """Brings the virtual host in line with a release, and computes from now on with its names."""
-        async with self.management() as management:
-            await apply(management, self.topology(release))
+        await super().apply(release)
         self.services: dict[str, Service] = release.services()
-        self.flows = Flows({service: self.databases[name] for name, service in self.services.items()})
+
+    @property
+    def flows(self) -> Flows:
+        """What is under way in both databases."""
+        return Flows({service: self.databases[name] for name, service in self.services.items()})
 
     async def prune(self, release: Release) -> list[str]:
         """Removes what a release does not declare; says what, without bindings."""
@@ -101,43 +69,7 @@ class House:
 
     def start(self, service: str, release: Release | None = None, *, haste: float = 1.0) -> ForkServerProcess:
         """One more copy of a service; see Copy."""
-        log = self._logs / f"{service}.log"
-        copy = Copy(service=service, release=release or Release(), settings=self.settings[service], log=log, haste=haste)
-        self._processes.append(start(copy))
-        return self._processes[-1]
-
-    async def kill(self, process: ForkServerProcess) -> None:
-        """kill -9."""
-        process.kill()
-        await self.ended(process)
-
-    async def stop(self, process: ForkServerProcess) -> None:
-        """Asks it to end, and sees that it does so in order."""
-        process.terminate()
-        await self.ended(process)
-        assert process.exitcode == 0
-
-    async def ended(self, process: ForkServerProcess, *, within: float = 60) -> None:
-        """Returns when the process is no more, which may take so many seconds.
-
-        One thread waits for a process, however many ask: of two that read its exit code at once, one would be told 255.
-        """
-        if process not in self._ends:
-            self._ends[process] = asyncio.ensure_future(asyncio.to_thread(process.join))
-        async with asyncio.timeout(within):
-            await asyncio.shield(self._ends[process])
-        assert process.exitcode is not None
-
-    async def rows(self, service: str, query: str, **parameters: Any) -> list[Any]:
-        """What a query gives: tuples, or bare values where it has one column."""
-        async with self.databases[service].engine.connect() as connection:
-            rows = [tuple(row) for row in await connection.execute(text(query), parameters)]
-        return [row[0] if len(row) == 1 else row for row in rows]
-
-    async def run(self, service: str, statement: str, **parameters: Any) -> None:
-        """One statement, committed."""
-        async with self.databases[service].engine.begin() as connection:
-            await connection.execute(text(statement), parameters)
+        return self.start_copy(service, release or Release(), haste=haste)
 
     async def write(self, writing: bool = True) -> None:
         """Orders the writers of all copies to write, or not to."""
@@ -262,11 +194,6 @@ class House:
 
     async def close(self) -> None:
         """Kills what still runs."""
-        for process in self._processes:
-            process.kill()
-        for process in self._processes:
-            await self.ended(process)
-        for database in self.databases.values():
-            await database.close()
+        await super().close()
         with contextlib.suppress(AMQPError):  # the broker may have been killed
             await self._connection.close()

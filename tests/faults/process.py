@@ -7,10 +7,11 @@ import random
 from dataclasses import dataclass
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
+from typing import Protocol
 
 from sqlalchemy import select
 
-from broker import Settings, _runtime
+from broker import Service, Settings, _runtime
 from broker._context import Cause, caused_by, uuid7
 from broker._database import Database
 from broker._logs import configure_logs
@@ -28,6 +29,13 @@ AT_ONCE = 2
 """Folders that a writer touches in one transaction."""
 
 
+class Declared(Protocol):
+    """What can be sent to another process and says there which services a platform has."""
+
+    def services(self) -> dict[str, Service]:
+        """The services, by name."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Copy:
     """Which service to run, in which release. log: the file for all it says.
@@ -36,7 +44,7 @@ class Copy:
     """
 
     service: str
-    release: Release
+    release: Declared
     settings: Settings
     log: Path
     haste: float
@@ -77,8 +85,9 @@ async def _main(copy: Copy) -> None:
         setattr(_runtime, part, getattr(_runtime, part) / copy.haste)
     services = copy.release.services()
     runtime = Runtime(services[copy.service], copy.settings, subscribed=check_platform(services.values()))
-    names = [f"writer {number}" for number in range(WRITERS)] if copy.service == "desk" else []
-    writers = [Writer(runtime.database, copy.release, name) for name in names]
+    writers: list[Writer] = []
+    if isinstance(copy.release, Release) and copy.service == "desk":
+        writers = [Writer(runtime.database, copy.release, f"writer {number}") for number in range(WRITERS)]
     for writer in writers:
         await writer.start()
     await runtime.serve()
