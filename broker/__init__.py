@@ -15,6 +15,7 @@ from broker._access import (
 )
 from broker._clock import age, clock
 from broker._context import Cause, caused_by, current_cause
+from broker._depth import Depth, Depths
 from broker._envelope import Envelope
 from broker._idempotency import Idempotent, Router
 from broker._life_cycle import LifeCycle
@@ -57,6 +58,8 @@ __all__ = [
     "BackboneError",
     "Cause",
     "DeclarationError",
+    "Depth",
+    "Depths",
     "Envelope",
     "EventTooLarge",
     "Failure",

@@ -15,7 +15,7 @@ from typing import Any
 import aiormq
 from aiormq.exceptions import AMQPError
 
-from broker._depth import depth_of
+from broker._depth import depths_of
 from broker._management import Management, ManagementError
 from broker._topology import OURS, Binding, Part, Topology
 
@@ -154,10 +154,11 @@ async def _in_use(amqp_url: str, queues: list[Item]) -> list[Item]:
     except (AMQPError, OSError) as failure:
         raise ManagementError(f"RabbitMQ cannot be asked for its queues' depth ({type(failure).__name__})") from failure
     try:
-        depths = {item: await depth_of(connection, item.name) for item in queues}
+        depths = await depths_of(connection, [item.name for item in queues])
     finally:
         await connection.close()
-    return [replace(item, note=str(depth)) for item, depth in depths.items() if depth is not None and not depth.abandoned]
+    there = [(item, depths[item.name]) for item in queues if item.name in depths]
+    return [replace(item, note=str(depth)) for item, depth in there if not depth.abandoned]
 
 
 async def _removed(management: Management, item: Item) -> bool:

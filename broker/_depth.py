@@ -6,6 +6,7 @@ rights.
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from aiormq.abc import AbstractConnection
@@ -33,12 +34,29 @@ class Depth:
         return " and ".join(text for text, true in ((waiting, self.messages), (taken, self.consumers)) if true) or "it is empty"
 
 
+Depths = Callable[[Iterable[str]], Awaitable[Mapping[str, Depth] | None]]
+"""Asks a broker for the depths of queues; None when it cannot be reached."""
+
+
+async def no_depths(queues: Iterable[str]) -> None:
+    """Where there is no broker to ask."""
+
+
 async def depth_of(connection: AbstractConnection, queue: str) -> Depth | None:
     """The queue's depth now; None when there is no such queue."""
+    return (await depths_of(connection, [queue])).get(queue)
+
+
+async def depths_of(connection: AbstractConnection, queues: Iterable[str]) -> dict[str, Depth]:
+    """The depth now of each of the queues that there is."""
+    depths = {}
     channel = await connection.channel()
-    try:
-        declared = await channel.queue_declare(queue, passive=True)
-    except ChannelNotFoundEntity:
-        return None
+    for queue in queues:
+        try:
+            declared = await channel.queue_declare(queue, passive=True)
+        except ChannelNotFoundEntity:
+            channel = await connection.channel()  # the broker closes a channel that asked for what is not there
+        else:
+            depths[queue] = Depth(declared.message_count or 0, declared.consumer_count or 0)
     await channel.close()
-    return Depth(declared.message_count or 0, declared.consumer_count or 0)
+    return depths

@@ -19,14 +19,13 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from broker._database import is_migrated
 from broker._metrics import outbox_backlog
 from broker._problems import documented, problem
+from contracts.backbone import Consuming
 
 PATIENCE = 2.0
 """Seconds that the database has for an answer."""
 
 STALE = 60.0
 """Seconds after which the oldest row of the outbox means that messages do not flow."""
-
-Consuming = Literal["at work", "standing by", "not consuming"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,6 +20,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from broker._access import says_who_passes
 from broker._context import Cause, caused_by, uuid7
 from broker._database import Database
+from broker._depth import Depths, no_depths
 from broker._health import Health, Messaging
 from broker._idempotency import knows_idempotent
 from broker._logs import passed
@@ -52,10 +53,12 @@ def application(
     migrations: Path | None = None,
     metrics: Metrics | None = None,
     messaging: Callable[[], Messaging] = Messaging,
+    depths: Depths = no_depths,
 ) -> FastAPI:
     """The application that serves a service's API.
 
     migrations: the service's own, which `ready` asks for. messaging: what `/health/messaging` tells.
+    depths: how pages learn what waits in queues.
     Raises DeclarationError for a route that is open to everybody, or that asks for Idempotent outside a Router.
     """
     app = FastAPI(
@@ -69,6 +72,7 @@ def application(
     app.state.database = database
     app.state.trust = Trust(settings.key_set, database.engine if service.keeps_trust else None)
     app.state.outside = settings.outside
+    app.state.depths = depths
     install(app)
     app.add_middleware(Watch, service=service.name)
     if service.api is not None:
@@ -80,7 +84,7 @@ def application(
             _check(service, route)
         app.include_router(service.pages, include_in_schema=False)
     app.include_router(Health(database.engine, migrations, messaging).router())
-    _add_metrics(app, database, metrics or Metrics(service.name))
+    _add_metrics(app, database, metrics or Metrics())
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]  # FastAPI's documented way to extend the document
     return app
 

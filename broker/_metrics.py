@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -24,16 +26,31 @@ SECONDS = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 6
 SIZES = (1, 2, 5, 10, 20, 50, 100, 200, 500)
 
 
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What a copy of a service did for a subscription since it started.
+
+    seconds: from commit to effect, summed up over the events. latest: when the one was published that came last.
+    """
+
+    events: int
+    seconds: float
+    latest: datetime | None
+
+
+NO_WORK = Work(0, 0.0, None)
+
+
 class Metrics:
     """The metrics of one service, in a registry of their own: services share processes, not numbers.
 
     It is what a Relay tells (`relayed`, `returned`) and what a batch tells (`observe`).
     """
 
-    def __init__(self, service: str) -> None:
+    def __init__(self) -> None:
         self.registry = CollectorRegistry()
         own: Mapping[str, Any] = {"registry": self.registry, "namespace": "nilecare"}
-        self._service = service
+        self._work: dict[str, Work] = {}
         self._relayed = Counter("outbox_relayed", "Events confirmed by the broker", **own)
         self._returned = Counter("outbox_returned", "Events that reached no queue though one subscribes", ["type"], **own)
         self._confirm = Histogram("outbox_confirm_seconds", "From sending to the broker's confirm", buckets=SECONDS, **own)
@@ -69,6 +86,9 @@ class Metrics:
         for seconds in latencies:
             latency.observe(seconds)
         if latencies:
+            done = self.work(name)
+            seconds, latest = done.seconds + sum(latencies), effect.handled[-1].time
+            self._work[name] = Work(done.events + len(latencies), seconds, latest)
             self._size.labels(name).observe(len(latencies))
         self._duplicates.labels(name).inc(effect.duplicates)
         self._held.labels(name).inc(effect.held)
@@ -80,6 +100,10 @@ class Metrics:
         if effect.handled:
             behind = clock.now() - effect.handled[-1].time
             self._lag.labels(subscription.name).set(max(0.0, behind.total_seconds()))
+
+    def work(self, subscription: str) -> Work:
+        """What was done for a subscription, by its name."""
+        return self._work.get(subscription, NO_WORK)
 
     async def exposition(self, engine: AsyncEngine) -> bytes:
         """All metrics in Prometheus' text format. What stands in the database is read now, or left as it was if it is gone."""

@@ -28,6 +28,12 @@ AT_ONCE = 500
 NEXT_VERSION = func.nextval(text("'backbone.state_version'::regclass"))
 
 
+async def next_version(session: AsyncSession) -> int:
+    """A version for a state that the backbone publishes: above every one before it in this database."""
+    version: int = (await session.execute(select(NEXT_VERSION))).scalar_one()
+    return version
+
+
 class Reporter(Loop):
     """Publishes the states of failed messages and actions that changed. Every copy of a service may run it."""
 
@@ -91,7 +97,7 @@ class Reporter(Loop):
 
     async def _action(self, session: AsyncSession, key: str, was: Mapping[str, Any] | None) -> StateEvent | None:
         found = await look(session, UUID(key))
-        version = await session.scalar(select(NEXT_VERSION))
+        version = await next_version(session)
         if found is not None:
             outcomes = {outcome or "left": count for outcome, count in found.outcomes.items()}
             ours = {

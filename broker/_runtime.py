@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import socket
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from broker._database import Database, engine_for
 from broker._dead import DeadDrain
 from broker._delivery import Delivery
 from broker._failures import Failures
-from broker._health import Consuming, Messaging
+from broker._health import Messaging
 from broker._http import application
 from broker._idempotency import IdempotencyPurge
 from broker._inbox import InboxKeeper
@@ -29,6 +30,7 @@ from broker._loop import Loop
 from broker._metrics import Metrics
 from broker._operating import OperationLoop
 from broker._ownership import check_ownership
+from broker._presence import Presence
 from broker._relay import Relay
 from broker._replica_processor import ReplicaProcessor, replica_fed_by
 from broker._reporting import Reporter
@@ -42,7 +44,7 @@ from broker._tracing import check_tracing
 from broker._trust import RevokedSessionPurge
 from broker._wakeup import Notifier
 from broker.errors import DeclarationError
-from contracts.backbone import FailedMessageChanged
+from contracts.backbone import Consuming, FailedMessageChanged, ServiceCopyChanged
 from contracts.operations import OperationRequested
 
 log = structlog.get_logger("nilecare.runtime")
@@ -70,8 +72,8 @@ class Runtime:
     ) -> None:
         _check(service, settings)
         self.service, self.settings = service, settings
-        self._is_heard = bool(subscribed.get(FailedMessageChanged.contract.name))
-        self.metrics = Metrics(service.name)
+        self._heard = frozenset(name for name, queues in subscribed.items() if queues)
+        self.metrics = Metrics()
         engine = engine_for(settings.database_url, pool_size=settings.pool_size)
         self.database = Database(engine, service.name, self._published)
         self.relay = Relay(service.name, settings, subscribed=subscribed, metrics=self.metrics)
@@ -83,7 +85,13 @@ class Runtime:
         self._operations: OperationLoop | None = None
         self._loops = self._make_loops()
         app = application(
-            service, settings, self.database, migrations=migrations, metrics=self.metrics, messaging=self.messaging
+            service,
+            settings,
+            self.database,
+            migrations=migrations,
+            metrics=self.metrics,
+            messaging=self.messaging,
+            depths=self._broker.depths,
         )
         self._listener = Listener(app, settings.host, service.port if settings.port is None else settings.port)
 
@@ -132,6 +140,8 @@ class Runtime:
         actions = ActionLoop(self._retry.retrier)
         if service.is_operated:
             self._operations = OperationLoop(database, self._retry.retrier, actions.wake)
+        if ServiceCopyChanged.contract.name in self._heard:
+            timed.append(self._presence())
         names = [subscription.name for subscription in service.subscriptions]
         trust = [RevokedSessionPurge(database.engine)] if service.keeps_trust else []
         return [
@@ -139,7 +149,7 @@ class Runtime:
             *trust,
             actions,
             *([self._operations] if self._operations else []),
-            Reporter(database, service.name, is_heard=self._is_heard),
+            Reporter(database, service.name, is_heard=FailedMessageChanged.contract.name in self._heard),
             Housekeeping(database, service.name, settings, actions.wake),
             self._notifier,
             ClockFollower(database.engine, lambda: _wake(timed)),
@@ -147,6 +157,17 @@ class Runtime:
             InboxKeeper(database, names, retention=settings.inbox_retention),
             IdempotencyPurge(database.engine),
         ]
+
+    def _presence(self) -> Presence:
+        return Presence(
+            self.database,
+            self.service,
+            self.metrics,
+            where=lambda: f"{socket.gethostname()}:{self.port}",
+            messaging=self.messaging,
+            depths=self._broker.depths,
+            interval=self.settings.report_every.total_seconds(),
+        )
 
     def _processor(self, subscription: Subscription) -> Processor:
         parts = (self.database, self.service, subscription, self._failures)

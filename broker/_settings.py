@@ -61,5 +61,8 @@ class Settings:
     dead_letter_retention: timedelta | None = None
     """How long after its last failure a dead letter is let go by itself, as if somebody discarded it. None: never."""
 
+    report_every: timedelta = timedelta(seconds=5)
+    """How often a copy of the service looks whether there is news for operations of how it is doing."""
+
     pool_size: int = 10
     """Database connections for handlers, commands and workers."""

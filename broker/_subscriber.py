@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, cast
@@ -17,6 +17,7 @@ from typing import Any, cast
 from aio_pika import RobustConnection
 from aio_pika.connection import make_url
 from aiormq.abc import AbstractConnection
+from aiormq.exceptions import AMQPError
 from faststream import AckPolicy
 from faststream._internal.broker.registrator import Registrator
 from faststream._internal.endpoint.subscriber import SubscriberUsecase
@@ -33,6 +34,7 @@ from broker._blame import is_reachable
 from broker._consumption import PATIENCE, PREFETCH, Consumption
 from broker._database import Database
 from broker._delivery import Delivery
+from broker._depth import Depth, depths_of
 from broker._handover import Handover
 from broker._intake import Intake
 from broker._service import Service
@@ -42,6 +44,9 @@ from broker._wire import Wire
 
 RECONNECT = 1.0
 """Seconds between attempts to reach the broker."""
+
+LOOK = 2.0
+"""Seconds that the broker has to say what waits in its queues."""
 
 
 @dataclass(slots=True)
@@ -133,6 +138,14 @@ class EventBroker(RabbitBroker):
     def is_connected(self) -> bool:
         """Whether the connection is up."""
         return self._connection is not None and self._connection.connected.is_set()
+
+    async def depths(self, queues: Iterable[str]) -> Mapping[str, Depth] | None:
+        """What waits in queues of any service, as far as they are there; None when the broker does not answer."""
+        try:
+            async with asyncio.timeout(LOOK):
+                return await depths_of(await self.underlay(), queues) if self.is_connected else None
+        except (TimeoutError, AMQPError, ConnectionError):
+            return None
 
     def health(self) -> list[QueueHealth]:
         """How each queue is consumed."""

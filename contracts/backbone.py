@@ -1,5 +1,5 @@
-"""What the backbone says on behalf of every service: which messages failed, what is done about them, and what it
-answers to those who operate it."""
+"""What the backbone says on behalf of every service: which messages failed, what is done about them, how its copies are
+doing, and what it answers to those who operate it."""
 
 from __future__ import annotations
 
@@ -7,9 +7,12 @@ from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
 
+from pydantic import BaseModel
+
 from contracts.event import EVERY_SERVICE, Event, StateEvent
 
 FailedState = Literal["retrying", "waiting", "held", "dead"]
+Consuming = Literal["at work", "standing by", "not consuming"]
 
 
 class FailedMessageChanged(
@@ -72,3 +75,56 @@ class OperationAnswered(Event, name="operation.answered", version=1, key="reques
     refusal: str | None = None
     answer: dict[str, Any] | None = None
     sealed: str | None = None
+
+
+class SubscriptionState(BaseModel):
+    """How a copy of a service deals with one of its subscriptions."""
+
+    name: str
+    queue: str
+    types: list[str]
+    consuming: Consuming
+    waiting: int | None
+    """Messages in the queue; None while the broker does not answer."""
+
+    waiting_since: datetime | None
+    """When it was first seen that some wait; None where none do."""
+
+    handled: int
+    """Events that took effect in this copy since it started."""
+
+    per_second: float
+    """How many took effect in each second since the report before."""
+
+    lag_seconds: float | None
+    """From commit to effect, on average over those; None where none took effect."""
+
+    latest: datetime | None
+    """When the event was published that took effect last; None where none has since the copy started."""
+
+
+class ServiceCopyChanged(StateEvent, name="service_copy.changed", version=1, key="copy_id", publisher=EVERY_SERVICE):
+    """How a process that runs a service is doing.
+
+    `copy_id` says which service and where: `lab@host:3004`. A copy that says nothing more by `next_at` is in trouble, unless
+    it has ended in order.
+    """
+
+    copy_id: str
+    service: str
+    started_at: datetime
+    reported_at: datetime
+    next_at: datetime
+    ended_at: datetime | None = None
+    relay: Literal["active", "standing by"]
+    unsent: int
+    """Events that the service has published and that wait to be sent."""
+
+    unsent_seconds: float
+    """Age of the oldest of them."""
+
+    publishes: list[str]
+    """The types of its events."""
+
+    dead_queue: str
+    subscriptions: list[SubscriptionState]

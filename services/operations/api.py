@@ -6,12 +6,12 @@ from datetime import timedelta
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import Depends, Query
+from fastapi import Depends, Query, Request
 from sqlalchemy import select
 
 from broker import Idempotent, Page, PageRequest, Principal, Reading, Router, Transaction, allow_everywhere, clock
 from contracts.backbone import FailedState
-from services.operations import commands, looking, views
+from services.operations import commands, looking, overview, views
 from services.operations.replicas import FailedMessageReference, FailureActionReference
 from services.operations.rules import OPERATOR, PRIVACY_OFFICER, VIEWER
 
@@ -37,6 +37,13 @@ def _sought(
 
 
 Sought = Annotated[looking.Sought, Depends(_sought)]
+
+
+@router.get("/services")
+async def list_services(request: Request, who: Viewer, session: Reading) -> list[views.ServiceState]:
+    """How every service and each of its queues is doing, and what is wrong with it."""
+    platform = await overview.look(session, request.app.state.depths)
+    return [views.ServiceState.model_validate(service) for service in platform.services]
 
 
 @router.get("/failed-messages")

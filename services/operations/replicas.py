@@ -1,4 +1,5 @@
-"""What operations knows of the platform: which messages failed, never what they say; and what people call things by."""
+"""What operations knows of the platform: which messages failed, never what they say; how services are doing; and what
+people call things by."""
 
 from __future__ import annotations
 
@@ -11,7 +12,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from broker import Replica
-from contracts.backbone import FailedMessageChanged, FailedState, FailureActionChanged
+from contracts.backbone import FailedMessageChanged, FailedState, FailureActionChanged, ServiceCopyChanged
 from contracts.billing import InvoiceChanged
 from contracts.clinical import PatientChanged
 from services.operations.tables import Base
@@ -89,3 +90,23 @@ class FailureActionReference(Replica[FailureActionChanged], Base):
     outcomes: Mapped[Any] = mapped_column(JSONB)
     began_at: Mapped[datetime]
     ended_at: Mapped[datetime | None]
+
+
+class ServiceCopyReference(Replica[ServiceCopyChanged], Base):
+    """A process that runs a service, as it described itself last; `id` says where: `lab@host:3004`."""
+
+    __tablename__ = "service_copy_reference"
+
+    service: Mapped[str]
+    reported_at: Mapped[datetime]
+    described: Mapped[Any] = mapped_column(JSONB, comment="the whole of what it said")
+
+    @classmethod
+    def kept(cls, event: ServiceCopyChanged) -> dict[str, Any]:
+        """The event as it stands."""
+        return {"service": event.service, "reported_at": event.reported_at, "described": event.model_dump(mode="json")}
+
+    @property
+    def state(self) -> ServiceCopyChanged:
+        """What it said."""
+        return ServiceCopyChanged.model_validate(self.described, extra="ignore")

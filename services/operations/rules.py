@@ -30,6 +30,12 @@ MAY: Mapping[Operation, frozenset[str]] = {
 ANSWERS_KEPT = timedelta(hours=1)
 """How long an answer is kept: it shows how things were, and is asked for again."""
 
+LATE = timedelta(minutes=1)
+"""What waits longer than this is in trouble."""
+
+FORGOTTEN = timedelta(days=7)
+"""How long a copy of a service that fell silent is shown, unless another has taken its place."""
+
 SIGNED_IN_FOR = timedelta(hours=12)
 """How long a browser stays signed in, at most: a shift. Auth ends it earlier where a session is revoked, or not used."""
 

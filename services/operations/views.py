@@ -134,3 +134,43 @@ class FailureAction(Shown):
     outcomes: dict[str, int]
     began_at: datetime
     ended_at: datetime | None
+
+
+class Queue(Shown):
+    """A subscription and its queue. `waiting` is null where nobody knows; `lag_seconds` is from commit to effect."""
+
+    name: str
+    subscription: str
+    types: list[str]
+    is_taken: bool
+    waiting: int | None
+    waiting_since: datetime | None
+    per_second: float
+    lag_seconds: float | None
+    handled: int
+    failed: dict[str, int]
+    troubles: list[str]
+
+
+class ServiceCopy(Shown):
+    """A process that runs a service."""
+
+    name: str
+    started_at: datetime
+    reported_at: datetime
+    ended_at: datetime | None
+    relay: str
+    is_silent: bool
+
+
+class ServiceState(Shown):
+    """How a service is doing. `troubles`: what is wrong with it, as sentences; `unsent`: events that wait to be sent."""
+
+    name: str
+    troubles: list[str]
+    copies: list[ServiceCopy]
+    publishes: list[str]
+    unsent: int
+    unsent_since: datetime | None
+    given_up: int | None
+    queues: list[Queue]

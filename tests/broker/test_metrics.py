@@ -42,7 +42,7 @@ def envelope(age: float) -> Envelope:
 async def test_what_is_told(database: Databases) -> None:
     """Counts, latencies and states appear under their names and units, each service's in its own registry."""
     engine = engine_for(await database())
-    metrics, others = Metrics("kitchen"), Metrics("ward")
+    metrics, others = Metrics(), Metrics()
     others.relayed(99, 1.0)
     metrics.relayed(3, 0.02)
     metrics.returned("bed.booked")

@@ -41,6 +41,9 @@ from tests.waiting import until
 SERVICES = services()
 SUBSCRIBED = check_platform(SERVICES)
 
+SELDOM = timedelta(hours=1)
+"""How often services look whether they have news for operations: when the clock moves they do, and else nothing goes on here."""
+
 CONTENTS = text(
     """
     SELECT schemaname || '.' || tablename AS name, query_to_xml(
@@ -139,7 +142,7 @@ class Running:
             known = outside if service.calls else {}
             if service.pages is not None:
                 known = {"auth": f"http://127.0.0.1:{self.runtimes['auth'].port}"}
-            await self.start(service, port=0, journal=True, key_set=key_set, outside=known)
+            await self.start(service, port=0, journal=True, key_set=key_set, outside=known, report_every=SELDOM)
         self.provider.webhooks.url = f"{self.address('payment')}/webhooks/card"
         for inbox in (self.mails, self.messages):
             inbox.receipts.url = f"{self.address('notification')}/receipts"

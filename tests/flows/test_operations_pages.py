@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from datetime import timedelta
 from html import unescape
 from typing import Any
 from uuid import uuid4
@@ -40,7 +41,7 @@ class Browser:
 
     async def signs_in(self, who: Colleague) -> None:
         reply = await self.send("/sign-in", email=who.email, password=who.password)
-        assert (reply.status_code, reply.url.path) == (200, "/dead-letters"), reply.text
+        assert (reply.status_code, reply.url.path) == (200, "/"), reply.text
 
     async def sees(self, path: str, words: str) -> str:
         """The page, once it says these words."""
@@ -226,3 +227,23 @@ async def _discard(running: Running, hospital: Hospital, browsers: Any, handle: 
     await browser.signs_in(await works_for_all(hospital, OPERATOR))
     await browser.send(f"/messages/{handle}/discard", why="the test is over")
     await browser.sees("/dead-letters", "No message is dead.")
+
+
+async def test_the_overview_shows_trouble(running: Running, hospital: Hospital, browsers: Any) -> None:
+    """Who hears whom, and what is wrong: a dead letter, a service that does not run, what waits for it."""
+    browser = browsers()
+    await browser.signs_in(await works_for_all(hospital, VIEWER))
+    await hospital.registers()
+    await running.move_clock(timedelta(seconds=1))
+    await browser.sees("/", "All is well")
+    page = await browser.see("/")
+    assert "clinical to billing: patient.changed, " in page
+    assert re.search(r'data-label="Effects">\s*[1-9]', page)
+    handle = await broken(running)
+    assert "1 of billing.charge_procedure is dead." in (await browser.sees("/", "What is wrong")).replace("<wbr>", "")
+    async with running.down("ehr"):
+        await browser.sees("/", "No copy of ehr has run for")
+    await browser.sees("/events", "ehr.<wbr>patient_<wbr>reference")
+    assert "Personal data of" in await browser.see("/events/patient.changed")
+    assert (await browser.client.get("/events/no.such")).status_code == 404
+    await _discard(running, hospital, browsers, handle)

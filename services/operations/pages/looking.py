@@ -17,7 +17,7 @@ from contracts.operations import Wanted
 from services.operations import looking
 from services.operations.pages.asking import NoAnswer, Refusal, ask
 from services.operations.pages.sessions import Visitor
-from services.operations.pages.writing import go_to, page
+from services.operations.pages.writing import page
 from services.operations.replicas import FailedMessageReference, FailureActionReference
 from services.operations.views import Name, Text
 
@@ -29,15 +29,9 @@ RUNNING = 1
 """Seconds after which the page of an action that runs is asked for again."""
 
 QUIET = 15
-"""Seconds after which the overview is."""
+"""Seconds after which the page of the groups is."""
 
 Position = Annotated[int, Path(ge=1, lt=2**62)]
-
-
-@router.get("/")
-async def overview(who: Visitor) -> Response:
-    """Where one comes in."""
-    return go_to("/dead-letters")
 
 
 @router.get("/dead-letters")

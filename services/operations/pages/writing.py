@@ -49,6 +49,12 @@ def breakable(name: str) -> Markup:
     return Markup(re.sub(r"([._])", r"\1<wbr>", str(escape(name))))  # noqa: S704 (escaped)
 
 
+def prose(text: str) -> Markup:
+    """A sentence in which `names` of things stand between backquotes."""
+    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))  # noqa: S704 (escaped)
+
+
 templates.filters["age"] = age
 templates.filters["breakable"] = breakable
 templates.filters["moment"] = moment
+templates.filters["prose"] = prose
