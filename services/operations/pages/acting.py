@@ -60,15 +60,16 @@ async def reveal_message(request: Request, service: Name, position: Position, wh
 
 @router.post("/messages/{service}/{position}/edit")
 async def edit_message(request: Request, service: Name, position: Position, who: Visitor, form: Form) -> Response:
-    """Corrects a message's body; what stays masked stays as it was."""
+    """Corrects a message's body; what stays masked stays as it was. What is refused stays in the form as it was written."""
+    given = {"body": form.get("body", ""), "why": form.get("why", "")}
     try:
-        check_why("edit", form.get("why", ""))
-        body = json.loads(form.get("body", ""))
-        await ask(request, who, service, "edit", form.get("why", ""), Wanted(positions=[position]), body=body)
+        check_why("edit", given["why"])
+        body = json.loads(given["body"])
+        await ask(request, who, service, "edit", given["why"], Wanted(positions=[position]), body=body)
     except ValueError:
-        return await show(request, who, service, position, status=422, trouble="The new body is not JSON.")
+        return await show(request, who, service, position, status=422, trouble="The new body is not JSON.", refused=given)
     except (NoAnswer, Refusal, SayWhy) as failure:
-        return await show(request, who, service, position, status=409, trouble=str(failure))
+        return await show(request, who, service, position, status=409, trouble=str(failure), refused=given)
     return go_to(f"/messages/{service}/{position}")
 
 

@@ -86,8 +86,9 @@ async def message(request: Request, service: Name, position: Position, who: Visi
 
 
 async def show(request: Request, who: Visitor, service: str, position: int, *, status: int = 200, **said: Any) -> Response:
-    """The page of a message; `said` is what else is on it: what came of trying, a trouble, the revealed body."""
-    told: dict[str, Any] = {"service": service, "position": position, "trial": None, "trouble": None, "revealed": None} | said
+    """The page of a message; `said` is what else is on it: a trial, a trouble, the revealed body, a refused correction."""
+    nothing = dict.fromkeys(("trial", "trouble", "revealed", "refused"))
+    told: dict[str, Any] = {"service": service, "position": position} | nothing | said
     try:
         answered = await ask(request, who, service, "show", "", Wanted(positions=[position]))
     except (NoAnswer, Refusal) as failure:
