@@ -47,6 +47,13 @@ async def engaged(hospital: Hospital, role: str) -> Colleague:
     return colleague
 
 
+async def engaged_everywhere(hospital: Hospital, role: str) -> Colleague:
+    """As `engaged`; the role counts at every facility."""
+    colleague = await engaged(hospital, role)
+    await administers(hospital, "POST", f"/users/{colleague.user_id}/roles", {"role": role, "facility_id": None})
+    return colleague
+
+
 async def erased(colleague: Colleague) -> Reply:
     """The user's personal data is gone, everywhere."""
     return await administers(colleague.hospital, "DELETE", f"/users/{colleague.user_id}")

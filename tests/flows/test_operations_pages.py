@@ -18,7 +18,7 @@ from services.operations.pages.sessions import COOKIE
 from services.operations.rules import OPERATOR, PRIVACY_OFFICER, VIEWER
 from tests.flows.hospital import Hospital
 from tests.flows.running import Running
-from tests.flows.staff import Colleague, administers, engaged
+from tests.flows.staff import Colleague, administers, engaged_everywhere
 from tests.waiting import until
 
 SENT = "a program that does not know the contract"
@@ -66,13 +66,6 @@ class Browser:
         return found[0]
 
 
-async def works_for_all(hospital: Hospital, role: str) -> Colleague:
-    """Somebody whose role counts everywhere."""
-    colleague = await engaged(hospital, role)
-    await administers(hospital, "POST", f"/users/{colleague.user_id}/roles", {"role": role, "facility_id": None})
-    return colleague
-
-
 @pytest.fixture
 async def browsers(running: Running) -> AsyncIterator[Any]:
     """Makes browsers."""
@@ -95,7 +88,7 @@ async def broken(running: Running) -> str:
 async def test_an_operator_ends_a_night(running: Running, hospital: Hospital, browsers: Any) -> None:
     """Signs in, finds the reason, looks at a message, tries it, lets it go, and sees it gone and written down."""
     browser = browsers()
-    await browser.signs_in(await works_for_all(hospital, OPERATOR))
+    await browser.signs_in(await engaged_everywhere(hospital, OPERATOR))
     handle = await broken(running)
     home = await browser.sees("/dead-letters", "breaks its contract")
     group = re.search(r'href="(/messages\?[^"]+)"', home)
@@ -129,7 +122,7 @@ async def test_an_operator_ends_a_night(running: Running, hospital: Hospital, br
 async def test_a_viewer_looks(running: Running, hospital: Hospital, browsers: Any) -> None:
     """Nothing to replay with is shown, and what is sent all the same is refused."""
     browser = browsers()
-    await browser.signs_in(await works_for_all(hospital, VIEWER))
+    await browser.signs_in(await engaged_everywhere(hospital, VIEWER))
     handle = await broken(running)
     await browser.sees("/dead-letters", "breaks its contract")
     shown = await browser.see(f"/messages/{handle}")
@@ -143,7 +136,7 @@ async def test_a_viewer_looks(running: Running, hospital: Hospital, browsers: An
 async def test_personal_data_is_for_privacy_officers(running: Running, hospital: Hospital, browsers: Any) -> None:
     """With a reason, for this page alone, and written down."""
     browser = browsers()
-    await browser.signs_in(await works_for_all(hospital, PRIVACY_OFFICER))
+    await browser.signs_in(await engaged_everywhere(hospital, PRIVACY_OFFICER))
     handle = await broken(running)
     await browser.sees("/dead-letters", "breaks its contract")
     assert SENT not in await browser.see(f"/messages/{handle}")
@@ -160,7 +153,7 @@ async def test_nobody_else_comes_in(running: Running, hospital: Hospital, browse
     browser = browsers()
     for path in ("/", "/messages", "/actions", "/messages/billing/1"):
         assert (await browser.client.get(path)).url.path == "/sign-in"
-    operator, nurse = await works_for_all(hospital, OPERATOR), await works_for_all(hospital, "nurse")
+    operator, nurse = await engaged_everywhere(hospital, OPERATOR), await engaged_everywhere(hospital, "nurse")
     wrong = await browser.send("/sign-in", email=operator.email, password="not it at all, no")
     assert (wrong.status_code, "That is not right" in wrong.text) == (403, True)
     other = await browser.send("/sign-in", email=nurse.email, password=nurse.password)
@@ -184,7 +177,7 @@ async def test_nobody_else_comes_in(running: Running, hospital: Hospital, browse
 async def test_a_flow_is_seen_from_an_invoices_number(running: Running, hospital: Hospital, browsers: Any) -> None:
     """The number leads to the flows that were about it, and one of them to what happened, in order, over all services."""
     browser = browsers()
-    await browser.signs_in(await works_for_all(hospital, VIEWER))
+    await browser.signs_in(await engaged_everywhere(hospital, VIEWER))
     invoice = await hospital.invoices(await hospital.registers())
     await running.settled()
     found = await browser.finds(invoice["number"])
@@ -202,7 +195,7 @@ async def test_a_flow_is_seen_from_an_invoices_number(running: Running, hospital
 async def test_signing_out(running: Running, hospital: Hospital, browsers: Any) -> None:
     """The cookie is worth nothing afterwards, whoever kept it."""
     browser = browsers()
-    await browser.signs_in(await works_for_all(hospital, VIEWER))
+    await browser.signs_in(await engaged_everywhere(hospital, VIEWER))
     kept = browser.client.cookies[COOKIE]
     await browser.send("/sign-out")
     browser.client.cookies.set(COOKIE, kept)
@@ -214,7 +207,7 @@ async def test_a_service_that_is_away_is_said_so(
 ) -> None:
     """The page comes, in time, and says what will happen; nothing is lost by asking."""
     browser = browsers()
-    await browser.signs_in(await works_for_all(hospital, VIEWER))
+    await browser.signs_in(await engaged_everywhere(hospital, VIEWER))
     monkeypatch.setattr("services.operations.pages.asking.PATIENCE", 0.3)
     async with running.down("billing"):
         reply = await browser.client.get("/messages/billing/1")
@@ -224,7 +217,7 @@ async def test_a_service_that_is_away_is_said_so(
 async def _discard(running: Running, hospital: Hospital, browsers: Any, handle: str) -> None:
     """Lets a message go, so that nothing is left for the next test."""
     browser = browsers()
-    await browser.signs_in(await works_for_all(hospital, OPERATOR))
+    await browser.signs_in(await engaged_everywhere(hospital, OPERATOR))
     await browser.send(f"/messages/{handle}/discard", why="the test is over")
     await browser.sees("/dead-letters", "No message is dead.")
 
@@ -232,7 +225,7 @@ async def _discard(running: Running, hospital: Hospital, browsers: Any, handle: 
 async def test_the_overview_shows_trouble(running: Running, hospital: Hospital, browsers: Any) -> None:
     """Who hears whom, and what is wrong: a dead letter, a service that does not run, what waits for it."""
     browser = browsers()
-    await browser.signs_in(await works_for_all(hospital, VIEWER))
+    await browser.signs_in(await engaged_everywhere(hospital, VIEWER))
     await hospital.registers()
     await running.move_clock(timedelta(seconds=1))
     await browser.sees("/", "All is well")
