@@ -17,10 +17,9 @@ import structlog
 from sqlalchemy import func, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from broker._actions import Action, Part, Result, State, end, look, note
+from broker._actions import Action, Part, Result, State, end, look, note, put_down, suspect, take_up
 from broker._clock import clock
 from broker._corrections import discard, restore
-from broker._dead_letters import among
 from broker._loop import Loop
 from broker._publishing import lock_number
 from broker._replay import Outcome, Retrier
@@ -107,8 +106,9 @@ class ActionLoop(Loop):
             if found.total > TOGETHER:
                 await run.have_planned()
             state = await (run.replay() if found.verb == "replay" else run.change())
-            if state is not None:
-                async with self._database.transaction() as session:
+            async with self._database.transaction() as session:
+                await put_down(session, id_)
+                if state is not None:
                     await end(session, id_, state)
             return True
 
@@ -153,6 +153,8 @@ class _Run:
 
     async def replay(self) -> State | None:
         """Tries the first of each fingerprint, a few more, then the rest; what lies behind others once more at the end."""
+        async with self._database.transaction() as session:
+            await suspect(session, self._action)
         causes = await self._causes()
         pace = self._action.pace
         for upto in (pace.canary, pace.canary + pace.few):
@@ -169,11 +171,11 @@ class _Run:
         progress = True
         while progress:
             progress, after = False, 0
-            while parts := await self._open(after=after, limit=TOGETHER):
-                if not await self._goes_on():
-                    return None
+            while parts := await self._take_up(after):
                 after = parts[-1].place
                 progress = await self._try_all(parts, by_name) or progress
+            if not await self._goes_on():
+                return None
         for part in await self._open(limit=self._action.total):
             await self._note(part, "behind", None)
         return "halted" if any(cause.is_given_up for cause in causes) else "done"
@@ -197,18 +199,12 @@ class _Run:
         return progress
 
     async def _try_together(self, subscription: str, parts: Sequence[Part]) -> set[int]:
-        await self._begin(parts)
-
         async def write(session: AsyncSession, outcomes: Mapping[int, Outcome]) -> None:
             await note(session, self._action.id, {position: _result(each, "") for position, each in outcomes.items()})
 
-        outcomes = await self._retrier.retry_together(subscription, [part.position for part in parts], write)
-        untried = [part for part in parts if part.position not in outcomes]
-        if untried:
-            await self._survived(untried)
+        outcomes = await self._retrier.retry_together(subscription, {part.position: part.key for part in parts}, write)
         if outcomes:
             await self._tell({position: RESULTS[outcome.result] for position, outcome in outcomes.items()})
-            await self._retrier.follow_all(subscription, {part.key for part in parts if part.position in outcomes})
         return set(outcomes)
 
     async def _try(self, part: Part, cause: _Cause, *, is_first: bool = False) -> bool:
@@ -220,7 +216,7 @@ class _Run:
             await self._note(part, "failed again", f"ended the process {CRASHES} times")
             await self._give_up(cause)
             return True
-        await self._begin([part])
+        await self._count_try(part, 1)
 
         async def write(session: AsyncSession, outcomes: Mapping[int, Outcome]) -> None:
             results = {position: _result(each, cause.fingerprint) for position, each in outcomes.items()}
@@ -228,7 +224,7 @@ class _Run:
 
         outcome = await self._retrier.retry(part.position, write)
         if outcome.result == "behind":
-            await self._survived([part])
+            await self._count_try(part, -1)
             return False
         cause.tried += 1
         result, _ = _result(outcome, cause.fingerprint)
@@ -268,9 +264,16 @@ class _Run:
                 await self._give_up(cause)
         return causes
 
-    async def _open(self, fingerprint: str | None = None, *, after: int = 0, limit: int = TOGETHER) -> list[Part]:
+    async def _take_up(self, after: int) -> list[Part]:
+        """The next, written down before they are tried; none when this process or the action was stopped."""
+        if self._is_stopping():
+            return []
+        async with self._database.transaction() as session:
+            return await take_up(session, self._action.id, after=after, limit=TOGETHER)
+
+    async def _open(self, fingerprint: str | None = None, *, limit: int = TOGETHER) -> list[Part]:
         part = action_message.c
-        query = select(action_message).where(part.action == self._action.id, part.outcome.is_(None), part.place > after)
+        query = select(action_message).where(part.action == self._action.id, part.outcome.is_(None))
         if fingerprint is not None:
             query = query.where(part.fingerprint == fingerprint)
         async with self._database.transaction() as session:
@@ -285,22 +288,11 @@ class _Run:
             state = await session.scalar(select(action.c.state).where(action.c.id == self._action.id))
         return state == "running"
 
-    async def _begin(self, parts: Sequence[Part]) -> None:
-        """Writes down that these are about to be tried: one that ends the process is found out by that."""
-        await self._count_tries(parts, 1)
-
-    async def _survived(self, parts: Sequence[Part]) -> None:
-        await self._count_tries(parts, -1)
-
-    async def _count_tries(self, parts: Sequence[Part], by: int) -> None:
-        part = action_message.c
-        places = [each.place for each in parts]
+    async def _count_try(self, part: Part, by: int) -> None:
+        """Writes down that one is about to be tried, and takes it back: one that ends the process is found out by that."""
+        here = (action_message.c.action == part.action, action_message.c.place == part.place)
         async with self._database.transaction() as session:
-            await session.execute(
-                update(action_message)
-                .where(part.action == self._action.id, among(part.place, places))
-                .values(tries=action_message.c.tries + by)
-            )
+            await session.execute(update(action_message).where(*here).values(tries=action_message.c.tries + by))
 
     async def _note(self, part: Part, result: Result, detail: str | None) -> None:
         async with self._database.transaction() as session:

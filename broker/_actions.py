@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
 
-from sqlalchemy import Row, Table, func, insert, literal, select, update
+from sqlalchemy import Row, Table, func, insert, literal, select, true, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from broker._clock import clock
@@ -52,7 +52,10 @@ class Pace:
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """What was asked for and how far it is. `outcomes` counts; its key None is what is still to be done."""
+    """What was asked for and how far it is. `outcomes` counts; its key None is what is still to be done.
+
+    in_hand: the place up to which messages were begun together; None when none are.
+    """
 
     id: UUID
     verb: Verb
@@ -64,6 +67,7 @@ class Action:
     total: int
     began_at: datetime
     ended_at: datetime | None
+    in_hand: int | None = None
     outcomes: Mapping[str | None, int] = field(default_factory=dict)
 
     @property
@@ -116,6 +120,31 @@ async def note(session: AsyncSession, id_: UUID, outcomes: Mapping[int, tuple[Re
             .where(part.action == id_, among(part.position, positions), part.outcome.is_(None))
             .values(outcome=outcome[0], detail=outcome[1], at=clock.now())
         )
+
+
+async def take_up(session: AsyncSession, id_: UUID, *, after: int, limit: int) -> list[Part]:
+    """The next messages of an action that are to be done, written down as in hand. None when the action does not run."""
+    part = action_message.c
+    open_ = select(action_message).where(part.action == id_, part.outcome.is_(None), part.place > after)
+    following = open_.order_by(part.place).limit(limit).cte("following")
+    last = select(func.max(following.c.place)).scalar_subquery()
+    running = update(action).where(action.c.id == id_, action.c.state == "running")
+    taken_up = running.values(in_hand=last).returning(action.c.id).cte("taken_up")
+    rows = await session.execute(select(following).join(taken_up, true()).order_by(following.c.place))
+    return [Part(*row) for row in rows]
+
+
+async def suspect(session: AsyncSession, action_: Action) -> None:
+    """Has messages tried alone that were in hand when a process ended: one of them may have ended it."""
+    part = action_message.c
+    if action_.in_hand is not None:
+        here = (part.action == action_.id, part.outcome.is_(None), part.place <= action_.in_hand, part.tries == 0)
+        await session.execute(update(action_message).where(*here).values(tries=1))
+
+
+async def put_down(session: AsyncSession, id_: UUID) -> None:
+    """Nothing of the action is in hand any more."""
+    await session.execute(update(action).where(action.c.id == id_).values(in_hand=None))
 
 
 async def end(session: AsyncSession, id_: UUID, state: State) -> None:

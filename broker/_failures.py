@@ -2,7 +2,8 @@
 
 Every change to the messages of one subscription and key happens under the lock of their `held_key` row: consumer, retry,
 replay and discard all take it first. Locks are taken in this order: held keys (sorted), then a replica's advisory lock, then
-rows of failed messages.
+rows of failed messages. Where many are replayed at once their rows come before the advisory lock: should that ever be a
+deadlock, PostgreSQL breaks it, and they are tried one by one.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from uuid import UUID
 
 import structlog
-from sqlalchemy import ARRAY, Table, Text, any_, cast, exists, func, literal, select, text, update
+from sqlalchemy import ARRAY, Boolean, Row, Table, Text, any_, cast, column, exists, func, literal, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -39,9 +40,10 @@ LOCK = text(
     """
     INSERT INTO backbone.held_key (subscription, key)
     SELECT :subscription, key FROM unnest(CAST(:keys AS text[])) AS key ORDER BY key
-    ON CONFLICT (subscription, key) DO UPDATE SET key = excluded.key
+    ON CONFLICT (subscription, key) DO UPDATE SET key = excluded.key WHERE false
     """
 )
+"""A row that is there is locked by this, and not written: what `WHERE` refuses is locked all the same."""
 
 CLOSE = text(
     """
@@ -55,23 +57,54 @@ CLOSE = text(
     """
 )
 
-PROMOTE = text(
+TAKE_OUT = text(
     """
-    UPDATE backbone.failed_message SET state = 'retrying', due_at = :now
-    WHERE state = 'held' AND position IN (
-        SELECT min(position) FROM backbone.failed_message
-        WHERE subscription = :subscription AND key = ANY(CAST(:keys AS text[])) GROUP BY key
-    )
+    WITH gone AS (
+             DELETE FROM backbone.failed_message failed
+             WHERE subscription = :subscription AND position = ANY(CAST(:positions AS bigint[])) AND id IS NOT NULL
+                   AND NOT (CAST(:hold AS boolean) AND EXISTS (
+                       SELECT FROM backbone.failed_message earlier
+                       WHERE earlier.subscription = failed.subscription AND earlier.key = failed.key
+                             AND earlier.position < failed.position
+                             AND earlier.position <> ALL(CAST(:positions AS bigint[]))
+                   ))
+             RETURNING *
+         ),
+         survived AS (
+             DELETE FROM backbone.attempt USING gone WHERE attempt.subscription = gone.subscription AND attempt.id = gone.id
+         ),
+         entered AS (
+             INSERT INTO backbone.inbox (id, subscription, key, flow)
+             SELECT id, subscription, key, flow FROM gone ORDER BY position ON CONFLICT DO NOTHING RETURNING id
+         )
+    SELECT position, exchange, routing_key, properties, body, id IN (SELECT id FROM entered) AS is_new
+    FROM gone ORDER BY position
     """
+).columns(
+    *(failed_message.c[name] for name in ("position", "exchange", "routing_key", "properties", "body")),
+    column("is_new", Boolean),
 )
 
-RELEASE = text(
-    """
+RELEASE = """
     DELETE FROM backbone.held_key held
     WHERE subscription = :subscription AND key = ANY(CAST(:keys AS text[])) AND NOT EXISTS (
         SELECT FROM backbone.failed_message WHERE subscription = held.subscription AND key = held.key
     )
-    """
+"""
+
+PASS_ON = text(
+    f"""
+    WITH promoted AS (
+             UPDATE backbone.failed_message SET state = 'retrying', due_at = :now
+             WHERE state = 'held' AND position IN (
+                 SELECT min(position) FROM backbone.failed_message
+                 WHERE subscription = :subscription AND key = ANY(CAST(:keys AS text[])) GROUP BY key
+             )
+             RETURNING key
+         ),
+         released AS ({RELEASE})
+    SELECT key FROM promoted ORDER BY key
+    """  # noqa: S608 (put together from constants)
 )
 
 
@@ -226,14 +259,31 @@ async def close(session: AsyncSession, subscription: str, kept: Sequence[Kept]) 
         "flows": [each.flow for each in kept],
     }
     await session.execute(CLOSE, {"subscription": subscription, **messages})
-    keys = sorted({each.key for each in kept})
-    await session.execute(PROMOTE, {"subscription": subscription, "keys": keys, "now": clock.now()})
-    await release(session, subscription, keys)
+    await pass_on(session, subscription, {each.key for each in kept})
+
+
+async def take_out(session: AsyncSession, subscription: Subscription, positions: Sequence[int]) -> Sequence[Row[Any]]:
+    """Takes messages out, into the inbox, before their handler is called: those that lie behind none but these, in their order.
+
+    A row says what is needed to handle the message, and whether the inbox did not know it (`is_new`). Those without an id are
+    left: nothing in them is believed. The caller has locked their keys, and passes these on when the messages took effect.
+    """
+    asked = {"subscription": subscription.name, "positions": positions, "hold": subscription.on_failure == "hold"}
+    return (await session.execute(TAKE_OUT, asked)).all()
+
+
+async def pass_on(session: AsyncSession, subscription: str, keys: Collection[str]) -> Sequence[str]:
+    """Makes due what stands first of these keys, and lets those go of which nothing is open any more.
+
+    Gives the keys of which something became due. The caller has locked them.
+    """
+    asked = {"subscription": subscription, "keys": sorted(keys), "now": clock.now()}
+    return (await session.scalars(PASS_ON, asked)).all()
 
 
 async def release(session: AsyncSession, subscription: str, keys: Collection[str]) -> None:
     """Lets the keys go of which nothing is open any more. The caller has locked them."""
-    await session.execute(RELEASE, {"subscription": subscription, "keys": list(keys)})
+    await session.execute(text(RELEASE), {"subscription": subscription, "keys": list(keys)})
 
 
 async def wake_waiting(session: AsyncSession, replica: str, keys: Iterable[str]) -> int:

@@ -6,7 +6,7 @@ when the inbox has long forgotten the message.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -15,10 +15,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt, wait_random_exponential
 
 from broker._database import Database, LentSession
-from broker._dead_letters import among, read
+from broker._dead_letters import read
 from broker._delivery import Delivery
 from broker._envelope import Envelope
-from broker._failures import Failures, close, lock_keys, release
+from broker._failures import Failures, close, lock_keys, pass_on, release, take_out
 from broker._invocation import Invocation
 from broker._service import Service
 from broker._subscriptions import Subscription
@@ -46,6 +46,8 @@ class Outcome:
         """Whether nothing of the message is left to do."""
         return self.result in {"done", "known", "gone"}
 
+
+DONE, KNOWN = Outcome("done"), Outcome("known")
 
 Note = Callable[[AsyncSession, Mapping[int, Outcome]], Awaitable[None]]
 """Writes outcomes down, by position, in the very transaction that makes them true."""
@@ -78,20 +80,26 @@ class Retrier:
         except Exception as failure:
             return await self._failed(row, subscription, failure, note)
 
-    async def retry_together(self, subscription: str, positions: Collection[int], note: Note) -> Mapping[int, Outcome]:
-        """Tries many messages of one subscription in one transaction, in their order; gives what became of them.
+    async def retry_together(self, subscription: str, kept: Mapping[int, str], note: Note) -> Mapping[int, Outcome]:
+        """Tries many messages of one subscription in one transaction, in their order, and lets their successors follow; gives
+        what became of them. kept: their keys, by position.
 
         Those left out were not tried: they lie behind others. None of them was when anything was raised: who is to blame shows
         when they are tried one by one.
         """
+        keys = set(kept.values())
         try:
             async with self.database.lent() as session:
-                outcomes = await self._handle_together(session, self.subscriptions[subscription], positions)
+                await lock_keys(session, subscription, keys)
+                outcomes = await self._handle_together(session, self.subscriptions[subscription], list(kept))
+                due = await pass_on(session, subscription, keys)
                 await note(session, outcomes)
                 await session.settle()
-                return outcomes
         except Exception:
             return {}
+        for key in due:
+            await self.follow(subscription, key)
+        return outcomes
 
     async def follow(self, subscription: str, key: str) -> int:
         """Lets the successors of a message that went through go, in order, until one fails; says how many went."""
@@ -103,15 +111,6 @@ class Retrier:
                 break
             gone += 1
         return gone
-
-    async def follow_all(self, subscription: str, keys: Collection[str]) -> None:
-        """`follow` for those of many keys whose successors' turn has come."""
-        row = failed_message.c
-        ready = select(row.key).where(row.subscription == subscription, row.key.in_(keys), row.state == "retrying").distinct()
-        async with self.database.transaction() as session:
-            found = (await session.scalars(ready.order_by(row.key))).all()
-        for key in found:
-            await self.follow(subscription, key)
 
     async def give_up(self, position: int, crashes: int) -> Outcome:
         """Makes a message dead that ended the process each time it was tried."""
@@ -157,7 +156,7 @@ class Retrier:
             if not known:
                 await self.invocations[subscription.name].invoke(session, envelope)
                 await session.flush()
-            outcome = Outcome("known" if known else "done")
+            outcome = KNOWN if known else DONE
             await close(session, subscription.name, [row])
             if note is not None:
                 await note(session, {row.position: outcome})
@@ -165,24 +164,17 @@ class Retrier:
             return outcome
 
     async def _handle_together(
-        self, session: LentSession, subscription: Subscription, positions: Collection[int]
+        self, session: LentSession, subscription: Subscription, positions: Sequence[int]
     ) -> dict[int, Outcome]:
-        of_these = [failed_message.c.subscription == subscription.name, among(failed_message.c.position, list(positions))]
-        keys = await session.scalars(select(failed_message.c.key).where(*of_these))
-        await lock_keys(session, subscription.name, keys.all())
-        rows = (await session.execute(select(failed_message).where(*of_these).order_by(failed_message.c.position))).all()
-        if subscription.on_failure == "hold":
-            first = await _first_of_others(session, subscription.name, rows)
-            rows = [row for row in rows if first.get(row.key, row.position) >= row.position]
-        envelopes = {row.position: self.envelope_of(row, subscription) for row in rows}
-        seen = select(inbox.c.id).where(inbox.c.id.in_([row.id for row in rows]), inbox.c.subscription == subscription.name)
-        known = set(await session.scalars(seen))
-        for envelope in envelopes.values():
-            if envelope.id not in known:
-                await self.invocations[subscription.name].invoke(session, envelope)
+        invocation = self.invocations[subscription.name]
+        outcomes: dict[int, Outcome] = {}
+        for row in await take_out(session, subscription, positions):
+            envelope = self.envelope_of(row, subscription)
+            if row.is_new:
+                await invocation.invoke(session, envelope)
+            outcomes[row.position] = DONE if row.is_new else KNOWN
         await session.flush()
-        await close(session, subscription.name, rows)
-        return {place: Outcome("known" if envelope.id in known else "done") for place, envelope in envelopes.items()}
+        return outcomes
 
     async def _failed(self, row: Row[Any], subscription: Subscription, failure: Exception, note: Note | None) -> Outcome:
         """Writes the failure down in a transaction of its own: that of the handler is lost, and its locks with it."""
@@ -218,14 +210,6 @@ async def is_behind(session: AsyncSession, row: Row[Any]) -> bool:
     same = (failed_message.c.subscription == row.subscription, failed_message.c.key == row.key)
     first = await session.scalar(select(func.min(failed_message.c.position)).where(*same))
     return bool(first != row.position)
-
-
-async def _first_of_others(session: AsyncSession, subscription: str, rows: Sequence[Row[Any]]) -> Mapping[str, int]:
-    """By key, the first open message that is not among these. Those without an envelope have no key, and no order."""
-    row = failed_message.c
-    theirs = [row.subscription == subscription, row.key.in_({each.key for each in rows if each.key})]
-    others = select(row.key, func.min(row.position)).where(*theirs, row.position.not_in([each.position for each in rows]))
-    return {found.key: found[1] for found in await session.execute(others.group_by(row.key))}
 
 
 async def is_in_inbox(session: AsyncSession, subscription: str, envelope: Envelope) -> bool:

@@ -195,6 +195,7 @@ action = Table(
     Column("total", Integer, nullable=False),
     _timestamp("began_at"),
     _timestamp("ended_at", nullable=True),
+    Column("in_hand", Integer, comment="place up to which messages were begun together"),
 )
 Index("action_running_idx", action.c.id, postgresql_where=action.c.state == "running")
 action_message = Table(

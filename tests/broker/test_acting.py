@@ -12,10 +12,10 @@ from sqlalchemy import text
 
 from broker import Permanent, _acting
 from broker._acting import ActionLoop, Metronome
-from broker._actions import Action, Asker, Pace, history, parts, past_of, resume, stop
+from broker._actions import Action, Asker, Pace, history, parts, past_of, resume, stop, take_up
 from broker._corrections import discard
 from broker._keeping import Housekeeping
-from broker._replay import Retrier
+from broker._replay import Note, Outcome, Retrier
 from broker._settings import Settings
 from broker._tables import action, discarded_message
 from tests.broker.failing import ASKER, SETTINGS, Desk, raising
@@ -228,6 +228,43 @@ async def test_a_message_that_ends_the_process_is_given_up(desk: Desk) -> None:
     assert [row.reason for row in await desk.rows(position=positions[20])] == [
         "ended the process 3 times while it was handled alone"
     ]
+
+
+async def test_what_was_in_hand_when_the_process_ended_is_tried_alone(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One of them may have ended it; those behind go together as before."""
+    positions = await failing(desk, range(30), Torn)
+    begun = await desk.begin("replay", Pace(canary=1, few=1))
+    async with desk.database.transaction() as session:
+        assert len(await take_up(session, begun.id, after=0, limit=20)) == 20
+    together: list[int] = []
+    retry_together = desk.retrier.retry_together
+
+    async def spy(subscription: str, kept: Mapping[int, str], note: Note) -> Mapping[int, Outcome]:
+        together.extend(kept)
+        return await retry_together(subscription, kept, note)
+
+    monkeypatch.setattr(desk.retrier, "retry_together", spy)
+    assert await desk.actions.carry_out(begun.id)
+    ended = await desk.look(begun.id)
+    assert (ended.outcomes, ended.in_hand) == ({"took effect": 30}, None)
+    assert together == positions[20:]
+
+
+async def test_nothing_is_in_hand_of_what_was_stopped(desk: Desk) -> None:
+    """Whoever resumes it suspects none of its messages, and an action that does not run gives out none."""
+    await failing(desk, range(10), Torn)
+    begun = await desk.begin("replay", Pace(canary=1, few=1))
+
+    async def stops(event: object, session: object) -> None:
+        async with desk.database.transaction() as other:
+            assert await stop(other, begun.id)
+
+    desk.behaviour[5] = stops
+    assert await desk.actions.carry_out(begun.id)
+    stopped = await desk.look(begun.id)
+    assert (stopped.state, stopped.in_hand) == ("stopped", None)
+    async with desk.database.transaction() as session:
+        assert await take_up(session, begun.id, after=0, limit=20) == []
 
 
 async def test_a_batch_that_fails_is_tried_one_by_one(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
