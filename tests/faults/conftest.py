@@ -1,4 +1,4 @@
-"""A house for each test, on the run's servers."""
+"""A house for each test, on the run's servers; and the courier with operations."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import pytest
 
 from nilecare.stack import Servers, Stack
 from tests.faults.house import House
+from tests.faults.operated import Operated
 from tests.scratch import Databases, VirtualHosts
 
 
@@ -27,5 +28,24 @@ async def own_house(own_stack: Stack, tmp_path: Path) -> AsyncIterator[House]:
     house = await House(own_stack.servers, databases, hosts, tmp_path).open()
     yield house
     await house.close()
+    await databases.drop()
+    await hosts.drop()
+
+
+@pytest.fixture
+async def operated(servers: Servers, database: Databases, vhost: VirtualHosts, tmp_path: Path) -> AsyncIterator[Operated]:
+    """The courier and operations, with nothing running yet."""
+    operated = await Operated(servers, database, vhost, tmp_path).open()
+    yield operated
+    await operated.close()
+
+
+@pytest.fixture
+async def own_operated(own_stack: Stack, tmp_path: Path) -> AsyncIterator[Operated]:
+    """The same on servers that may be killed."""
+    databases, hosts = Databases(own_stack.servers.postgres_url), VirtualHosts(own_stack.servers)
+    operated = await Operated(own_stack.servers, databases, hosts, tmp_path).open()
+    yield operated
+    await operated.close()
     await databases.drop()
     await hosts.drop()

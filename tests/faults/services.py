@@ -167,8 +167,8 @@ class Release:
         async def confirm(event: NoteFiled, session: AsyncSession, envelope: Envelope) -> None:
             session.add(DeskEffect(source=envelope.id, role="confirm", folder=event.folder, number=event.number))
 
-        contracts = _module("contracts.desk", NOTES[self.version], FolderChanged)
-        handlers = _module("desk.handlers", on(NoteFiled)(confirm))
+        contracts = module("contracts.desk", NOTES[self.version], FolderChanged)
+        handlers = module("desk.handlers", on(NoteFiled)(confirm))
         return Service(name="desk", port=0, tables=DeskBase.metadata, contracts=contracts, handlers=handlers)
 
     def _archive(self) -> Service:
@@ -189,13 +189,14 @@ class Release:
             name="archive",
             port=0,
             tables=ArchiveBase.metadata,
-            contracts=_module("contracts.archive", NoteFiled),
-            handlers=_module("archive.handlers", *reactions),
-            replicas=_module("archive.replicas", FolderCopy),
+            contracts=module("contracts.archive", NoteFiled),
+            handlers=module("archive.handlers", *reactions),
+            replicas=module("archive.replicas", FolderCopy),
         )
 
 
-def _module(name: str, *contents: Any) -> types.ModuleType:
+def module(name: str, *contents: Any) -> types.ModuleType:
+    """A module that has these, as if they stood in it."""
     made = types.ModuleType(name)
     for each in contents:
         each.__module__ = name
