@@ -18,7 +18,9 @@ import uvloop
 P = ParamSpec("P")
 
 _processes = multiprocessing.get_context("forkserver")
-_processes.set_forkserver_preload(["tests.broker.consumer_process", "tests.broker.relay_process", "tests.faults.process", "tests.faults.parcels"])
+_processes.set_forkserver_preload(
+    ["tests.broker.consumer_process", "tests.broker.relay_process", "tests.faults.process", "tests.faults.parcels"]
+)
 
 
 def start(main: Callable[P, Awaitable[None]], *args: P.args, **kwargs: P.kwargs) -> ForkServerProcess:
