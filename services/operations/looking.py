@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, and_, func, select
+from sqlalchemy import BigInteger, ColumnElement, Select, and_, cast, func, select, true
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.operations.replicas import FailedMessageReference as Message
-from services.operations.replicas import InvoiceReference, PatientReference
+from services.operations.replicas import FailureCount, InvoiceReference, PatientReference
 
 MOST = 50
 """Aggregates that one number may find."""
+
+MOST_LATELY = 1000
+"""Messages of a group that are counted as of the last hour: more need not be told apart to see that it goes on."""
+
+KIND = ("service", "heard_by", "state", "fingerprint")
+"""What makes a group."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,21 +39,21 @@ class Sought:
     @property
     def condition(self) -> ColumnElement[bool]:
         """As a condition on the replica."""
-        asked: dict[Any, object] = {
-            Message.service: self.service,
-            Message.heard_by: self.subscription,
-            Message.state: self.state,
-            Message.type: self.type,
-            Message.fingerprint: self.fingerprint,
-            Message.aggregate: self.aggregate,
-            Message.flow: self.flow,
-        }
-        return and_(~Message.deleted, *(column == value for column, value in asked.items() if value is not None))
+        return and_(
+            ~Message.deleted,
+            _kind(self, Message),
+            *_equal({Message.aggregate: self.aggregate, Message.flow: self.flow}),
+        )
+
+    @property
+    def is_of_kinds(self) -> bool:
+        """Whether whole kinds are asked for."""
+        return self.aggregate is None and self.flow is None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Group:
-    """What failed for one reason in one subscription."""
+    """What failed for one reason in one subscription. `newest`, `type` and `reason` are those of the one that failed last."""
 
     service: str
     subscription: str
@@ -58,7 +64,7 @@ class Group:
     oldest: datetime
     newest: datetime
     last_hour: int
-    """How many of them failed for the first time within the last hour: whether it goes on."""
+    """How many of them failed for the first time within the last hour, at most MOST_LATELY: whether it goes on."""
 
     reason: str
 
@@ -95,24 +101,70 @@ def messages(sought: Sought) -> Select[Any]:
 
 async def count(session: AsyncSession, sought: Sought) -> int:
     """How many messages are meant."""
-    return int(await session.scalar(select(func.count()).select_from(Message).where(sought.condition)) or 0)
+    if sought.is_of_kinds:
+        counted = select(func.coalesce(func.sum(FailureCount.count), 0)).where(_kind(sought, FailureCount))
+    else:
+        counted = select(func.count()).select_from(Message).where(sought.condition)
+    return int(await session.scalar(counted) or 0)
 
 
 async def groups(session: AsyncSession, sought: Sought, since: datetime) -> Sequence[Group]:
-    """What is meant, grouped by reason, the largest first. since: an hour ago."""
-    by = (Message.service, Message.heard_by.label("subscription"), Message.state, Message.fingerprint)
-    counted = (
-        select(
-            *by,
-            func.min(Message.type).label("type"),
-            func.count().label("count"),
-            func.min(Message.first_failed_at).label("oldest"),
-            func.max(Message.last_failed_at).label("newest"),
-            func.count().filter(Message.first_failed_at >= since).label("last_hour"),
-            func.max(Message.reason).label("reason"),
+    """What is meant, grouped by reason, the largest first. since: an hour ago.
+
+    Kinds are counted as they change, so that their number alone decides how long this takes.
+    """
+    counted = _counted(sought).subquery()
+    same = [getattr(Message, name) == counted.c[name] for name in KIND]
+    kept = select(Message).where(sought.condition, *same)
+    first, last = (
+        kept.order_by(*order).limit(1).subquery(name).lateral()
+        for name, order in (
+            ("first", (Message.first_failed_at, Message.id)),
+            ("last", (Message.first_failed_at.desc(), Message.id.desc())),
         )
-        .where(sought.condition)
-        .group_by(*by)
-        .order_by(func.count().desc(), *by)
     )
-    return [Group(**row) for row in (await session.execute(counted)).mappings()]
+    recent = kept.where(Message.first_failed_at >= since).limit(MOST_LATELY).correlate(counted).subquery()
+    lately = select(func.count().label("count")).select_from(recent).lateral("lately")
+    query = (
+        select(
+            counted.c.service,
+            counted.c.heard_by.label("subscription"),
+            counted.c.state,
+            counted.c.fingerprint,
+            counted.c.count,
+            first.c.first_failed_at.label("oldest"),
+            last.c.last_failed_at.label("newest"),
+            last.c.type,
+            last.c.reason,
+            lately.c.count.label("last_hour"),
+        )
+        .select_from(counted.join(first, true()).join(last, true()).join(lately, true()))
+        .order_by(counted.c.count.desc(), *(counted.c[name] for name in KIND))
+    )
+    return [Group(**row) for row in (await session.execute(query)).mappings()]
+
+
+def _counted(sought: Sought) -> Select[Any]:
+    """How many messages of each group are meant."""
+    if not sought.is_of_kinds:
+        columns = [getattr(Message, name) for name in KIND]
+        return select(*columns, func.count().label("count")).where(sought.condition).group_by(*columns)
+    columns = [getattr(FailureCount, name) for name in KIND]
+    total = cast(func.sum(FailureCount.count), BigInteger).label("count")
+    return select(*columns, total).where(_kind(sought, FailureCount)).group_by(*columns).having(total > 0)
+
+
+def _kind(sought: Sought, row: type[Message | FailureCount]) -> ColumnElement[bool]:
+    """What is asked of the kind of a message, which is counted already."""
+    asked: dict[Any, object] = {
+        row.service: sought.service,
+        row.heard_by: sought.subscription,
+        row.state: sought.state,
+        row.type: sought.type,
+        row.fingerprint: sought.fingerprint,
+    }
+    return and_(True, *_equal(asked))
+
+
+def _equal(asked: Mapping[Any, object]) -> list[ColumnElement[bool]]:
+    return [column == value for column, value in asked.items() if value is not None]

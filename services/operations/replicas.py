@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, Index
+from sqlalchemy import BigInteger, Index, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -18,14 +18,21 @@ from contracts.clinical import PatientChanged
 from services.operations.tables import Base
 
 
+def _open(name: str, *columns: str) -> Index:
+    """An index of what failed and has not gone through since."""
+    return Index(f"failed_message_reference_{name}_idx", *columns, postgresql_where=text("NOT deleted"))
+
+
 class FailedMessageReference(Replica[FailedMessageChanged], Base):
     """A failed message of any service; `id` is what people call it: `billing/17`."""
 
     __tablename__ = "failed_message_reference"
     __table_args__ = (
-        Index("failed_message_reference_group_idx", "service", "heard_by", "state", "fingerprint"),
-        Index(None, "first_failed_at", "id"),
-        Index(None, "fingerprint"),
+        _open("group", "service", "heard_by", "state", "fingerprint", "first_failed_at", "id"),
+        _open("fingerprint", "fingerprint", "first_failed_at", "id"),
+        _open("state", "state", "first_failed_at", "id"),
+        _open("type", "type", "first_failed_at", "id"),
+        _open("first_failed_at_id", "first_failed_at", "id"),
         Index(None, "flow"),
         Index(None, "aggregate"),
     )
@@ -55,6 +62,19 @@ class FailedMessageReference(Replica[FailedMessageChanged], Base):
         own = {column.name for column in cls.__table__.columns} & FailedMessageChanged.model_fields.keys() - {"deleted"}
         kept = {name: getattr(event, name) for name in own - {"state_version"}}
         return {**kept, "heard_by": event.subscription}
+
+
+class FailureCount(Base):
+    """How many failed messages there are of a kind. Triggers on the replica keep it."""
+
+    __tablename__ = "failure_counts"
+
+    service: Mapped[str] = mapped_column(primary_key=True)
+    heard_by: Mapped[str] = mapped_column(primary_key=True)
+    type: Mapped[str] = mapped_column(primary_key=True)
+    state: Mapped[FailedState] = mapped_column(primary_key=True)
+    fingerprint: Mapped[str] = mapped_column(primary_key=True)
+    count: Mapped[int] = mapped_column(BigInteger, comment="kept by triggers on failed_message_reference")
 
 
 class InvoiceReference(Replica[InvoiceChanged], Base):
