@@ -12,7 +12,7 @@ from uuid import UUID
 from aiormq.abc import DeliveredMessage
 from pamqp.commands import Basic
 
-from broker._envelope import Envelope
+from broker._envelope import ADDRESSED, Envelope
 from broker._subscriptions import Subscription
 from broker.errors import Newer, Permanent
 from contracts.event import EVERY_SERVICE
@@ -21,7 +21,6 @@ DELIVERY_COUNT = "x-delivery-count"
 CAREFUL = 2
 """Deliveries without an acknowledgement from which on a message is suspected of killing the process."""
 
-ADDRESSED = "to."
 DEFAULT_EXCHANGE = ""
 NUL = "\0"
 """A character that PostgreSQL's text cannot hold."""

@@ -15,9 +15,14 @@ from aiormq.abc import DeliveredMessage
 from pamqp.commands import Basic
 
 from broker.errors import Permanent
+from contracts.backbone import ReplicaStates
 
 PREFIX = "cloudEvents:"
 CONTENT_TYPE = "application/json"
+ADDRESSED = "to."
+"""Begins the routing key of a message that is meant for one queue alone."""
+
+ADDRESSED_TYPES = frozenset({ReplicaStates.contract.name})
 CAUSE, TRACE = f"{PREFIX}causationid", f"{PREFIX}traceparent"
 MAX_ATTRIBUTE = 500
 """Characters of an attribute, at most: keys and types stand in indexes, which hold no more than about 2,700 bytes."""
@@ -38,6 +43,11 @@ class Envelope:
     trace: str | None
     time: datetime
     body: bytes
+
+    @property
+    def routing_key(self) -> str:
+        """Its type; or the queue that it is addressed to."""
+        return f"{ADDRESSED}{self.subject}" if self.type in ADDRESSED_TYPES else self.type
 
     def properties(self, user: str) -> Basic.Properties:
         """The AMQP properties it is sent with; `user` is the account of the sender, which the broker checks."""

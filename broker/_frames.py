@@ -56,7 +56,7 @@ def _header(name: str, value: str) -> bytes:
 
 
 def publish_frames(envelope: Envelope, *, channel: int, user: str, mandatory: bool, frame_max: int) -> bytes:
-    """The bytes that publish `envelope` on the exchange of its source, with its type as the routing key."""
+    """The bytes that publish `envelope` on the exchange of its source, with its routing key."""
     id_, flow = str(envelope.id), str(envelope.flow)
     headers = [
         _constant_headers(envelope.source, envelope.type, envelope.version),
@@ -88,7 +88,7 @@ def publish_frames(envelope: Envelope, *, channel: int, user: str, mandatory: bo
     room = frame_max - FRAME_OVERHEAD
     return b"".join(
         (
-            _method(channel, envelope.source, envelope.type, mandatory),
+            _method(channel, envelope.source, envelope.routing_key, mandatory),
             _frame(HEADER, channel, properties),
             *(_frame(BODY, channel, envelope.body[at : at + room]) for at in range(0, len(envelope.body), room)),
         )

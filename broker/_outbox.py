@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import asyncpg
 
-from broker._envelope import Envelope
+from broker._envelope import ADDRESSED_TYPES, Envelope
 
 TABLES = ("backbone.outbox_0", "backbone.outbox_1", "backbone.outbox_2")
 """The children of the outbox, by slot."""
@@ -33,7 +33,7 @@ JOURNAL = """
     )
     INSERT INTO backbone.published (id, position, type, key, sequence, flow, cause, occurred_at, subscriptions)
     SELECT id, position, type, key, sequence, flow, cause, occurred_at,
-           ARRAY(SELECT jsonb_array_elements_text($2::jsonb -> type))
+           CASE WHEN type = ANY ($3::text[]) THEN ARRAY[key] ELSE ARRAY(SELECT jsonb_array_elements_text($2::jsonb -> type)) END
     FROM gone
     ON CONFLICT (id) DO NOTHING
 """
@@ -115,7 +115,7 @@ class Outbox:
     async def journal(self, positions: Sequence[int], bound: Mapping[str, Collection[str]]) -> None:
         """Moves rows that the broker has into `published`, with the queues that were bound to their types."""
         subscriptions = {type_: sorted(queues) for type_, queues in bound.items()}
-        await self._writer.execute(JOURNAL, positions, subscriptions)
+        await self._writer.execute(JOURNAL, positions, subscriptions, list(ADDRESSED_TYPES))
         self._passed += len(positions)
 
     async def tidy(self) -> None:

@@ -29,7 +29,7 @@ def check_ownership(service: Service) -> None:
                     f"{service.name} publishes {event.contract.name} in {module.__name__}, line {line}, but that event "
                     f"belongs to {event.contract.publisher}: say it with an event of contracts/{service.name}.py"
                 )
-    for owner in _owners(service):
+    for owner in owners_of(service):
         event = state_of(owner)
         if event.contract.publisher != service.name:
             raise DeclarationError(
@@ -38,7 +38,7 @@ def check_ownership(service: Service) -> None:
             )
 
 
-def _owners(service: Service) -> Iterator[type[StateOwner]]:
+def owners_of(service: Service) -> Iterator[type[StateOwner]]:
     """The mapped classes of the service that publish their state."""
     waiting = list(StateOwner.__subclasses__())
     while waiting:

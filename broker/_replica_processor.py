@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import groupby
 from typing import Any, cast
 
 from broker import _inbox as inbox
 from broker._batch import BatchProcessor, Calls, Effect, Failures, Observer
+from broker._context import Cause, caused_by
 from broker._database import Database, LentSession
 from broker._reading import Readable
+from broker._replica_runs import take_answer
 from broker._replicas import Replica
 from broker._service import Service
 from broker._subscriptions import Subscription
 from broker._upsert import Arrived, upsert
 from broker.errors import DeclarationError
+from contracts.backbone import ReplicaStates
 from contracts.event import StateEvent
 
 
@@ -23,7 +27,9 @@ def replica_fed_by(service: Service, subscription: Subscription) -> type[Replica
 
 
 class ReplicaProcessor(BatchProcessor):
-    """Gives a replica its deliveries. What cannot be handled is kept and holds nothing: the next state of its key replaces it.
+    """Gives a replica its deliveries: live states, and answers to what it asks its owner.
+
+    What cannot be handled is kept and holds nothing: the next state of its key replaces it.
 
     Raises DeclarationError when the subscription feeds no replica of the service.
     """
@@ -47,6 +53,20 @@ class ReplicaProcessor(BatchProcessor):
         envelopes = [message.envelope for message in messages]
         taken = await inbox.take(session, self.subscription.name, envelopes, hold=False)
         new = [message for message in messages if message.envelope.id in taken.free]
-        woken = await upsert(session, self.replica, [Arrived(cast("StateEvent", each.event), each.envelope) for each in new])
+        woken = 0
+        for is_answer, run in groupby(new, lambda message: isinstance(message.event, ReplicaStates)):
+            woken += await (self._take_answers if is_answer else self._take_states)(session, list(run))
         handled = tuple(message.envelope for message in new)
         return Effect(handled=handled, duplicates=len(messages) - len(handled), woken=woken)
+
+    async def _take_states(self, session: LentSession, messages: Sequence[Readable]) -> int:
+        arrived = [Arrived.by(message.envelope, cast("StateEvent", message.event)) for message in messages]
+        return await upsert(session, self.replica, arrived)
+
+    async def _take_answers(self, session: LentSession, messages: Sequence[Readable]) -> int:
+        woken = 0
+        for message in messages:
+            envelope = message.envelope
+            with caused_by(Cause(flow=envelope.flow, message=envelope.id, trace=envelope.trace)):
+                woken += await take_answer(session, self.replica, cast("ReplicaStates", message.event), envelope)
+        return woken

@@ -33,7 +33,8 @@ from broker._envelope import Envelope
 from broker._subscriptions import Subscription
 from broker._upsert import Arrived, upsert
 from broker.errors import DeclarationError, NotFound, NotYet
-from contracts.event import StateEvent
+from contracts.backbone import ReplicaStates
+from contracts.event import EVERY_SERVICE, StateEvent
 
 State = TypeVar("State", bound=StateEvent)
 Sessions = Callable[[], AbstractAsyncContextManager[AsyncSession]]
@@ -165,10 +166,16 @@ def _subscription(replica: type[Replica[Any]]) -> Subscription:
     if arrays:
         raise DeclarationError(f"{replica.__tablename__} has array columns: {', '.join(arrays)}; make them JSONB")
 
-    async def take(event: StateEvent, session: AsyncSession, envelope: Envelope) -> None:
-        await upsert(session, replica, [Arrived(event, envelope)])
+    async def take(event: StateEvent | ReplicaStates, session: AsyncSession, envelope: Envelope) -> None:
+        if isinstance(event, ReplicaStates):
+            from broker._replica_runs import take_answer
 
-    return Subscription(name=replica.__tablename__, events=(event,), handler=take, on_failure="pass")
+            await take_answer(session, replica, event, envelope)
+        else:
+            await upsert(session, replica, [Arrived.by(envelope, event)])
+
+    answers = () if event.contract.publisher == EVERY_SERVICE else (ReplicaStates,)
+    return Subscription(name=replica.__tablename__, events=(event, *answers), handler=take, on_failure="pass")
 
 
 def replicas_in(module: ModuleType) -> list[type[Replica[Any]]]:

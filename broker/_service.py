@@ -79,12 +79,16 @@ class Service:
 
     @cached_property
     def subscriptions(self) -> tuple[Subscription, ...]:
-        """How it reacts: its replicas' subscriptions first, then what it is asked for, then those of its handlers."""
+        """How it reacts: its replicas' subscriptions first, then what it is asked for by people and by replicas of what it
+        owns, then those of its handlers."""
+        from broker._answering import subscription_to_replicas
+        from broker._ownership import owners_of
         from broker._requests import subscription_to_requests
 
         asked = [subscription_to_requests(self.name)] if self.is_operated else []
         own = subscriptions_in(self.handlers) if self.handlers else []
-        return (*(replica.subscription() for replica in self.replicated), *asked, *own)
+        answers = [subscription_to_replicas(self)] if any(owners_of(self)) else []
+        return (*(replica.subscription() for replica in self.replicated), *asked, *answers, *own)
 
     @cached_property
     def calls(self) -> tuple[Outside[Any, Any], ...]:
@@ -148,6 +152,8 @@ def check_platform(services: Iterable[Service]) -> Mapping[str, frozenset[str]]:
         for subscription in service.subscriptions:
             for event in subscription.events:
                 name = event.contract.name
+                if event.contract.is_addressed:
+                    continue
                 if event.contract.publisher == EVERY_SERVICE:
                     subscribers.setdefault(name, set())
                 elif publishers.get(name) != event.contract.publisher:

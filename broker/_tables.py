@@ -344,3 +344,39 @@ idempotency = Table(
     Column("body", LargeBinary, nullable=False),
     _timestamp("created_at"),
 )
+
+
+# What fills, checks or repairs a replica, as far as it is. `at` is the last key that was taken in; `columns` are those that the
+# replica had when it began.
+replica_run = Table(
+    "replica_run",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("replica", Text, nullable=False),
+    Column("purpose", Text, nullable=False, comment="fill, check, repair"),
+    Column("state", Text, nullable=False, comment="running, done, given_up"),
+    Column("asked_by", Text, nullable=False),
+    Column("columns", ARRAY(Text), nullable=False),
+    Column("at", Text),
+    Column("is_looking_again", Boolean, nullable=False, server_default=text("false")),
+    Column("rows", BigInteger, nullable=False, server_default=text("0")),
+    Column("failed", BigInteger, nullable=False, server_default=text("0"), comment="keys that differ because a message failed"),
+    Column("reason", Text, comment="why it was given up"),
+    _timestamp("began_at"),
+    _timestamp("changed_at"),
+    _timestamp("ended_at", nullable=True),
+)
+Index("replica_run_running_key", replica_run.c.replica, unique=True, postgresql_where=text("state = 'running'"))
+Index(None, replica_run.c.replica, replica_run.c.began_at)
+
+# A key that differed from what its owner has when it was looked at: once, or twice in a row, which confirms it.
+replica_drift = Table(
+    "replica_drift",
+    metadata,
+    Column("run_id", Uuid, ForeignKey("backbone.replica_run.id", ondelete="CASCADE"), primary_key=True),
+    Column("key", Text, primary_key=True),
+    Column("drift", Text, nullable=False, comment="missing, stale, surplus, altered"),
+    Column("version", BigInteger, comment="of the row that was seen"),
+    Column("is_confirmed", Boolean, nullable=False, server_default=text("false")),
+    Column("is_repaired", Boolean, nullable=False, server_default=text("false")),
+)

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
+from broker._envelope import ADDRESSED
 from broker._service import Service, check_platform
 from broker._subscriptions import Subscription
 from broker.errors import DeclarationError
@@ -211,7 +212,7 @@ def former_queues(service: Service, subscription: Subscription) -> tuple[str, ..
 
 def address_of(queue: str) -> str:
     """The routing key of a message that is meant for one queue alone."""
-    return f"to.{queue}"
+    return f"{ADDRESSED}{queue}"
 
 
 def _check_names(service: Service) -> None:
@@ -236,6 +237,7 @@ def _bindings(service: Service, subscription: Subscription, publishers: Sequence
     return {
         Binding(publisher, key, queue)
         for contract in contracts
+        if not contract.is_addressed
         for publisher in (publishers if contract.publisher == EVERY_SERVICE else [contract.publisher])
         for key in (contract.name, *addresses)
     }

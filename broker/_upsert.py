@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
-from sqlalchemy import ARRAY, Table, bindparam, func, select, text
+from sqlalchemy import ARRAY, Table, TableValuedAlias, and_, bindparam, func, or_, select, text, true
 from sqlalchemy.dialects.postgresql import Insert
 from sqlalchemy.dialects.postgresql import insert as pg_insert
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -37,30 +39,46 @@ SUPERSEDED = text(
 
 @dataclass(frozen=True, slots=True)
 class Arrived:
-    """A state and the message it came in."""
+    """A state, the key that it is of, as text, and when it was published."""
 
     event: StateEvent
-    envelope: Envelope
+    key: str
+    time: datetime
+
+    @classmethod
+    def by(cls, envelope: Envelope, event: StateEvent) -> Arrived:
+        """As a message brought it."""
+        return cls(event, envelope.subject, envelope.time)
 
 
-async def upsert(session: AsyncSession, replica: type[Replica[Any]], arrived: Iterable[Arrived]) -> int:
+class Wins(Enum):
+    """When a state that arrives replaces the row that is there."""
+
+    NEWER = "of a newer version"
+    SAYS_MORE = "of a newer version, or of the same where the row is otherwise: its columns may be newer than itself"
+    ALWAYS = "whatever the row claims to be"
+
+
+async def upsert(
+    session: AsyncSession, replica: type[Replica[Any]], arrived: Iterable[Arrived], wins: Wins = Wins.NEWER
+) -> int:
     """Brings the replica up to the newest of these states and wakes what waited for their keys; says how many messages that is.
 
-    Older states change nothing. An older message of the same key that had failed is closed: its state would not either.
+    What does not win changes nothing. An older message of the same key that had failed is closed: its state would not either.
     """
     newest = newest_per_key(arrived)
     if not newest:
         return 0
     # Whoever records a message as waiting for this replica takes the lock exclusively and looks again: no wake-up is lost.
     await session.execute(SHARED_LOCK, {"number": lock_number("replica", replica.__tablename__)})
-    await session.execute(_statement(replica.__table__), _columns(replica, newest))
+    await session.execute(_statement(replica.__table__, wins), columns_of(replica, newest))
     await _close_superseded(session, replica, newest)
-    return await wake_waiting(session, replica.__tablename__, [state.envelope.subject for state in newest])
+    return await wake_waiting(session, replica.__tablename__, [state.key for state in newest])
 
 
 async def _close_superseded(session: AsyncSession, replica: type[Replica[Any]], newest: Sequence[Arrived]) -> None:
     subscription = replica.__tablename__
-    keys, versions = [state.envelope.subject for state in newest], [state.event.state_version for state in newest]
+    keys, versions = [state.key for state in newest], [state.event.state_version for state in newest]
     failed = await session.execute(SUPERSEDED, {"keys": keys, "versions": versions, "subscription": subscription})
     rows = failed.all()
     if rows:
@@ -72,13 +90,14 @@ def newest_per_key(arrived: Iterable[Arrived]) -> list[Arrived]:
     """The highest version of each key, in the order of the keys, in which every writer locks them."""
     newest: dict[str, Arrived] = {}
     for state in arrived:
-        known = newest.get(state.envelope.subject)
+        known = newest.get(state.key)
         if known is None or known.event.state_version < state.event.state_version:
-            newest[state.envelope.subject] = state
+            newest[state.key] = state
     return [newest[key] for key in sorted(newest)]
 
 
-def _columns(replica: type[Replica[Any]], states: Sequence[Arrived]) -> dict[str, list[Any]]:
+def columns_of(replica: type[Replica[Any]], states: Sequence[Arrived]) -> dict[str, list[Any]]:
+    """What the rows of these states hold, by column."""
     key = states[0].event.contract.key
     now = clock.now()
     columns: dict[str, list[Any]] = {column.name: [] for column in replica.__table__.columns}
@@ -89,7 +108,7 @@ def _columns(replica: type[Replica[Any]], states: Sequence[Arrived]) -> dict[str
             id=getattr(event, key),
             state_version=event.state_version,
             deleted=event.deleted,
-            changed_at=state.envelope.time,
+            changed_at=state.time,
             received_at=now,
         )
         for name, values in columns.items():
@@ -98,15 +117,23 @@ def _columns(replica: type[Replica[Any]], states: Sequence[Arrived]) -> dict[str
     return columns
 
 
-@cache
-def _statement(table: Table) -> Insert:
-    names = [column.name for column in table.columns]
+def given_rows(table: Table) -> TableValuedAlias:
+    """The rows that `columns_of` gives, as a table `new` in a statement."""
     # One dimension: a value that is itself a list, as JSONB may be, is one element.
     arrays = [bindparam(column.name, type_=ARRAY(column.type, dimensions=1)) for column in table.columns]
-    new = func.unnest(*arrays).table_valued(*names, name="new").render_derived()
+    return func.unnest(*arrays).table_valued(*(column.name for column in table.columns), name="new").render_derived()
+
+
+@cache
+def _statement(table: Table, wins: Wins) -> Insert:
+    names = [column.name for column in table.columns]
+    new = given_rows(table)
     insert = pg_insert(table).from_select(names, select(*(new.c[name] for name in names)))
+    here, there = table.c.state_version, insert.excluded.state_version
+    contents = [name for name in names if name not in ("id", "changed_at", "received_at")]
+    says_more = and_(here == there, or_(*(table.c[name].is_distinct_from(insert.excluded[name]) for name in contents)))
     return insert.on_conflict_do_update(
         index_elements=[table.c.id],
         set_={name: insert.excluded[name] for name in names if name != "id"},
-        where=table.c.state_version < insert.excluded.state_version,
+        where={Wins.NEWER: here < there, Wins.SAYS_MORE: or_(here < there, says_more), Wins.ALWAYS: true()}[wins],
     )

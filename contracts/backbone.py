@@ -1,5 +1,5 @@
 """What the backbone says on behalf of every service: which messages failed, what is done about them, how its copies are
-doing, and what it answers to those who operate it."""
+doing, what fills and checks its replicas, and what it answers to those who operate it."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from contracts.event import EVERY_SERVICE, Event, StateEvent
 
 FailedState = Literal["retrying", "waiting", "held", "dead"]
 Consuming = Literal["at work", "standing by", "not consuming"]
+Drift = Literal["missing", "stale", "surplus", "altered"]
+"""How a replica's row differs: it is absent, of an older version, of nothing that its owner has, or of other content."""
 
 
 class FailedMessageChanged(
@@ -128,3 +130,55 @@ class ServiceCopyChanged(StateEvent, name="service_copy.changed", version=1, key
 
     dead_queue: str
     subscriptions: list[SubscriptionState]
+
+
+class ReplicaRequested(Event, name="replica.requested", version=1, key="replica", publisher=EVERY_SERVICE):
+    """A replica asks the owner of what it copies for states: the next ones after a key, or those of certain keys.
+
+    `run_id` is echoed in the answer. Every service hears it; the one that owns `type` answers with `replica.states`.
+    """
+
+    replica: str
+    """Its queue: `ehr.patient_reference`."""
+
+    run_id: UUID
+    type: str
+    """The state event that it copies."""
+
+    after: str | None = None
+    """The last key that it has; null for the first ones."""
+
+    keys: list[str] | None = None
+    """The keys that it asks about; null for the next ones."""
+
+
+class ReplicaStates(Event, name="replica.states", version=1, key="replica", publisher=EVERY_SERVICE, addressed=True):
+    """What an owner has in a range of keys, or of the keys that were asked about: as one statement saw it.
+
+    The range is above `after` and up to `upto`, in the order of the keys (text by its bytes); null is without end. Whatever
+    the owner has of it is in here.
+    """
+
+    replica: str
+    run_id: UUID
+    type: str
+    type_version: int
+    after: str | None
+    upto: str | None
+    keys: list[str] | None
+    ask_after: str | None
+    """Where the replica is to ask on once it handles this; null where that is not its turn, or nothing is left."""
+
+    fields: list[str]
+    rows: list[list[Any]]
+    refusal: str | None = None
+    """Why there are no states: the service publishes the event, but keeps no objects that it could be made from."""
+
+
+class ReplicaRepaired(Event, name="replica.repaired", version=1, key="replica", publisher=EVERY_SERVICE):
+    """A key of a replica was not as its owner has it, and is now."""
+
+    replica: str
+    run_id: UUID
+    aggregate: str
+    drift: Drift

@@ -54,6 +54,9 @@ class Contract:
     version: int
     key: str
     publisher: str
+    is_addressed: bool = False
+    """Whether each message is for one queue alone, the one that its key names."""
+
     upcasters: Mapping[int, Upcaster] = field(default_factory=dict)
 
     def belongs_to(self, service: str) -> bool:
@@ -86,7 +89,14 @@ class Event(BaseModel):
 
     @classmethod
     def __pydantic_init_subclass__(
-        cls, *, name: str | None = None, version: int = 1, key: str = "", publisher: str | None = None, **kwargs: Any
+        cls,
+        *,
+        name: str | None = None,
+        version: int = 1,
+        key: str = "",
+        publisher: str | None = None,
+        addressed: bool = False,
+        **kwargs: Any,
     ) -> None:
         super().__pydantic_init_subclass__(**kwargs)
         if name is None:
@@ -97,7 +107,8 @@ class Event(BaseModel):
         upcasters: dict[int, Upcaster] = {
             getattr(attribute, UPCASTS): attribute for attribute in attributes if attribute and hasattr(attribute, UPCASTS)
         }
-        cls.contract = Contract(name, version, key, publisher or cls.__module__.rpartition(".")[2], upcasters)
+        owner = publisher or cls.__module__.rpartition(".")[2]
+        cls.contract = Contract(name, version, key, owner, is_addressed=addressed, upcasters=upcasters)
 
     @classmethod
     def of(cls, source: object, **fields: Any) -> Self:

@@ -279,6 +279,20 @@ async def test_a_batch_that_fails_is_tried_one_by_one(desk: Desk, monkeypatch: p
         assert await desk.effects(f"key-{number}") == ([] if number == 120 else [number])
 
 
+async def test_a_batch_leaves_what_lies_behind_others_and_what_took_effect(desk: Desk) -> None:
+    """Nothing overtakes a message that is not asked for, and nothing takes effect twice, however many go together."""
+    await desk.fail("a", 1, Permanent("never"))
+    behind = [await desk.hold("a", number) for number in (2, 3)]
+    positions = await failing(desk, range(5), Torn)
+    known = "INSERT INTO backbone.inbox (id, subscription, key) SELECT id, subscription, key FROM backbone.failed_message"
+    async with desk.database.engine.begin() as connection:
+        await connection.execute(text(f"{known} WHERE position = :position"), {"position": positions[4]})
+    ended = await desk.act("replay", Pace(canary=1, few=0), positions=(*behind, *positions))
+    assert ended.outcomes == {"took effect": 4, "had taken effect": 1, "behind": 2}
+    assert await desk.effects("key-4") == await desk.effects("a") == []
+    assert (await desk.states("a"), await desk.held_keys()) == (["dead", "held", "held"], 1)
+
+
 async def test_the_database_knows_how_large_a_replay_is(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its plans are made for so many messages: made for none, each batch would read all of them again."""
     monkeypatch.setattr(_acting, "TOGETHER", 10)

@@ -27,6 +27,7 @@ from broker._invocation import Invocation
 from broker._publishing import body_of
 from broker._replica_processor import ReplicaProcessor
 from broker._replicas import replicas_in
+from contracts.backbone import ReplicaStates
 from contracts.event import Event, StateEvent
 from tests.scratch import Databases
 
@@ -378,7 +379,7 @@ def test_declarations() -> None:
 def test_subscription_and_module() -> None:
     """A replica is fed by one subscription named after its table, which holds nothing; a module lists its replicas."""
     subscription = PersonReference.subscription()
-    assert (subscription.name, subscription.events, subscription.on_failure) == ("person_reference", (PersonChanged,), "pass")
+    assert (subscription.name, subscription.events, subscription.on_failure) == ("person_reference", (PersonChanged, ReplicaStates), "pass")
     assert PersonReference.subscription() is subscription
     assert [replica.__name__ for replica in replicas_in(replicas)] == ["PersonReference", "WardReference"]
     assert all(issubclass(event, Event) for event in subscription.events)

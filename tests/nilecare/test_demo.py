@@ -270,7 +270,7 @@ async def keep(database: Database, replica: type[Replica[Any]], state: StateEven
         body=b"",
     )
     async with database.transaction() as session:
-        await upsert(session, replica, [Arrived(state, envelope)])
+        await upsert(session, replica, [Arrived.by(envelope, state)])
 
 
 async def test_inbox_keeps_effects_single(databases: dict[str, Database]) -> None:

@@ -1,0 +1,349 @@
+"""Filling, checking and repairing a replica: a run asks the owner for states, a few messages at a time, from the first key to
+the last, and compares or takes in what comes. Where it is stands in the replica's database, and changes with each message.
+
+What differs is looked at again, key by key, once everything has been seen: a state may have been on its way. Only what
+differs twice in a row is drift. Since an owner's messages are queued in the order of its commits, the second look sees every
+change that the first one missed.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal, cast
+from uuid import UUID
+
+import structlog
+from pydantic_core import to_json
+from sqlalchemy import (
+    ARRAY,
+    ColumnElement,
+    Row,
+    Table,
+    and_,
+    bindparam,
+    case,
+    delete,
+    func,
+    insert,
+    literal,
+    or_,
+    select,
+    text,
+    update,
+)
+from sqlalchemy.dialects.postgresql import insert as pg_insert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from broker._clock import clock
+from broker._context import uuid7
+from broker._envelope import Envelope
+from broker._projections import by_key, key_of
+from broker._publishing import publish
+from broker._replicas import Replica, own_columns, state_event_of
+from broker._tables import failed_message, replica_drift, replica_run
+from broker._upsert import Arrived, Wins, columns_of, given_rows, upsert
+from broker.errors import BackboneError
+from contracts.backbone import Drift, ReplicaRepaired, ReplicaRequested, ReplicaStates
+from contracts.event import EVERY_SERVICE, StateEvent
+
+log = structlog.get_logger("nilecare.replicas")
+
+Purpose = Literal["fill", "check", "repair"]
+RunState = Literal["running", "done", "given_up"]
+
+AGAIN = 500
+"""Keys that are looked at again at once."""
+
+
+class RunUnderWay(BackboneError):
+    """The replica is being filled, checked or repaired already."""
+
+
+class NotFillable(BackboneError):
+    """No service owns what the replica copies: every service says it of itself, and has nothing to send again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A run, as far as it is. drift: how many keys differed twice, by how; repaired: how many of them were put right."""
+
+    id: UUID
+    replica: str
+    purpose: Purpose
+    state: RunState
+    asked_by: str
+    rows: int
+    failed: int
+    reason: str | None
+    began_at: datetime
+    ended_at: datetime | None
+    drift: Mapping[Drift, int]
+    repaired: int
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A replica and the service that keeps it."""
+
+    service: str
+    replica: type[Replica[Any]]
+
+    @property
+    def name(self) -> str:
+        """The replica's table, after which its subscription is named."""
+        return self.replica.__tablename__
+
+    @property
+    def queue(self) -> str:
+        """Where the owner's answers go."""
+        return f"{self.service}.{self.name}"
+
+    @property
+    def event(self) -> type[StateEvent]:
+        """What it copies."""
+        return state_event_of(self.replica)
+
+    @property
+    def table(self) -> Table:
+        """Its table."""
+        table: Table = self.replica.__table__
+        return table
+
+    @property
+    def is_fillable(self) -> bool:
+        """Whether there is one owner to ask."""
+        return self.event.contract.publisher != EVERY_SERVICE
+
+
+async def begin(session: AsyncSession, place: Place, purpose: Purpose, asked_by: str, *, anew: bool = False) -> UUID:
+    """Begins a run; gives its id. anew: gives up one that is under way.
+
+    Raises RunUnderWay, NotFillable.
+    """
+    if not place.is_fillable:
+        raise NotFillable(NotFillable.__doc__)
+    now, id_ = clock.now(), uuid7()
+    if anew:
+        given_up = {"state": "given_up", "ended_at": now, "reason": f"{asked_by} began another"}
+        running = (replica_run.c.replica == place.name) & (replica_run.c.state == "running")
+        await session.execute(update(replica_run).where(running).values(given_up))
+    row = {
+        "id": id_, "replica": place.name, "purpose": purpose, "state": "running", "asked_by": asked_by,
+        "columns": sorted(own_columns(place.table)), "began_at": now, "changed_at": now,
+    }  # fmt: skip
+    begun = pg_insert(replica_run).values(row).on_conflict_do_nothing().returning(replica_run.c.id)
+    if await session.scalar(begun) is None:
+        raise RunUnderWay(f"{place.queue}: a run is under way")
+    _ask(session, place, id_)
+    return id_
+
+
+async def runs(session: AsyncSession, replica: str | None = None, *, limit: int = 100) -> list[Run]:
+    """The latest runs, of one replica or of all, the newest first."""
+    which = [replica_run.c.replica == replica] if replica is not None else []
+    query = select(replica_run).where(*which).order_by(replica_run.c.began_at.desc(), replica_run.c.id.desc()).limit(limit)
+    return [await _shown(session, row) for row in await session.execute(query)]
+
+
+async def run_of(session: AsyncSession, id_: UUID) -> Run | None:
+    """One run."""
+    row = (await session.execute(select(replica_run).where(replica_run.c.id == id_))).one_or_none()
+    return await _shown(session, row) if row is not None else None
+
+
+async def drift_of(session: AsyncSession, id_: UUID) -> list[tuple[str, Drift, bool]]:
+    """The keys that a run confirmed to differ, how, and whether each was repaired."""
+    columns = (replica_drift.c.key, replica_drift.c.drift, replica_drift.c.is_repaired)
+    query = select(*columns).where(replica_drift.c.run_id == id_, replica_drift.c.is_confirmed).order_by(replica_drift.c.key)
+    return [(key, drift, is_repaired) for key, drift, is_repaired in await session.execute(query)]
+
+
+async def _shown(session: AsyncSession, row: Row[Any]) -> Run:
+    found = Counter[Drift]()
+    repaired = 0
+    for _, drift, is_repaired in await drift_of(session, row.id):
+        found[drift] += 1
+        repaired += is_repaired
+    names = ("id", "replica", "purpose", "state", "asked_by", "rows", "failed", "reason", "began_at", "ended_at")
+    return Run(**{name: getattr(row, name) for name in names}, drift=found, repaired=repaired)
+
+
+def _ask(session: AsyncSession, place: Place, run: UUID, *, after: str | None = None, keys: list[str] | None = None) -> None:
+    type_ = place.event.contract.name
+    publish(session, ReplicaRequested(replica=place.queue, run_id=run, type=type_, after=after, keys=keys))
+
+
+async def take_answer(session: AsyncSession, replica: type[Replica[Any]], states: ReplicaStates, envelope: Envelope) -> int:
+    """Takes in what the owner says; gives how many messages that wakes which waited for it."""
+    place = Place(states.replica.partition(".")[0], replica)
+    query = select(replica_run).where(replica_run.c.id == states.run_id, replica_run.c.state == "running").with_for_update()
+    run = (await session.execute(query)).one_or_none()
+    if run is None:
+        return 0
+    if states.refusal is not None:
+        await _end(session, place, run, "given_up", reason=states.refusal)
+        return 0
+    arrived = _read(place.event, states, envelope.time)
+    if states.keys is not None:
+        return await _look_again(session, place, run, states, arrived)
+    if run.is_looking_again or run.at != states.after:
+        return 0  # it was taken in before: the owner was asked twice
+    woken = await _take_range(session, place, run, states, arrived)
+    is_all = states.upto is None
+    done = {"at": states.upto, "rows": run.rows + len(arrived), "changed_at": clock.now(), "is_looking_again": is_all}
+    await session.execute(update(replica_run).where(replica_run.c.id == run.id).values(done))
+    if is_all:
+        await _go_on(session, place, run)
+    elif states.ask_after is not None:
+        _ask(session, place, run.id, after=states.ask_after)
+    return woken
+
+
+async def _take_range(
+    session: AsyncSession, place: Place, run: Row[Any], states: ReplicaStates, arrived: Sequence[Arrived]
+) -> int:
+    suspects = await _surplus(session, place, _between(place, states), [state.key for state in arrived])
+    woken = 0
+    if run.purpose == "fill":
+        woken = await upsert(session, place.replica, arrived, Wins.SAYS_MORE)
+    else:
+        suspects |= await _differences(session, place, arrived)
+    if suspects:
+        rows = [{"run_id": run.id, "key": key, "drift": each.drift, "version": each.version} for key, each in suspects.items()]
+        await session.execute(insert(replica_drift), rows)
+    return woken
+
+
+async def _look_again(
+    session: AsyncSession, place: Place, run: Row[Any], states: ReplicaStates, arrived: Sequence[Arrived]
+) -> int:
+    """Confirms what still differs, and repairs it where that is wanted; forgets the rest."""
+    asked = replica_drift.c.key.in_(states.keys or []) & (replica_drift.c.run_id == run.id) & ~replica_drift.c.is_confirmed
+    seen = {row.key: row.version for row in await session.execute(select(replica_drift).where(asked))}
+    own = [state for state in arrived if state.key in seen]
+    id_ = place.table.c.id
+    wanted = id_.in_([key_of(id_, key) for key in seen])
+    await session.execute(select(id_).where(wanted).order_by(id_).with_for_update())
+    found = await _surplus(session, place, wanted, [state.key for state in own]) | await _differences(session, place, own)
+    # What the owner does not know yet may have come between the looks: then it is not what the first one saw.
+    differ = {key: each.drift for key, each in found.items() if not each.is_ahead or each.version == seen[key]}
+    failed = await _failed(session, place, differ)
+    confirmed = {key: drift for key, drift in differ.items() if key not in failed}
+    await session.execute(delete(replica_drift).where(asked, replica_drift.c.key.not_in(confirmed)))
+    repairs = run.purpose != "check"
+    for drift in set(confirmed.values()):
+        keys = [key for key, kind in confirmed.items() if kind == drift]
+        told = {"drift": drift, "is_confirmed": True, "is_repaired": repairs}
+        await session.execute(update(replica_drift).where(asked, replica_drift.c.key.in_(keys)).values(told))
+    progress = {"failed": run.failed + len(failed), "changed_at": clock.now()}
+    await session.execute(update(replica_run).where(replica_run.c.id == run.id).values(progress))
+    woken = await _repair(session, place, run.id, confirmed, own) if repairs else 0
+    await _go_on(session, place, run)
+    return woken
+
+
+async def _repair(
+    session: AsyncSession, place: Place, run: UUID, confirmed: Mapping[str, Drift], states: Sequence[Arrived]
+) -> int:
+    id_ = place.table.c.id
+    surplus = [key_of(id_, key) for key, drift in confirmed.items() if drift == "surplus"]
+    if surplus:
+        await session.execute(delete(place.table).where(id_.in_(surplus)))
+    woken = await upsert(session, place.replica, [state for state in states if state.key in confirmed], Wins.ALWAYS)
+    for key, drift in confirmed.items():
+        log.warning("replica.repaired", replica=place.queue, key=key, drift=drift)
+        publish(session, ReplicaRepaired(replica=place.queue, run_id=run, aggregate=key, drift=drift))
+    return woken
+
+
+async def _go_on(session: AsyncSession, place: Place, run: Row[Any]) -> None:
+    """Asks for the next keys that differed once; ends the run when there are none."""
+    left = (replica_drift.c.run_id == run.id) & ~replica_drift.c.is_confirmed
+    keys = list(await session.scalars(select(replica_drift.c.key).where(left).order_by(replica_drift.c.key).limit(AGAIN)))
+    if keys:
+        _ask(session, place, run.id, keys=keys)
+    else:
+        await _end(session, place, run, "done")
+
+
+async def _end(session: AsyncSession, place: Place, run: Row[Any], state: RunState, *, reason: str | None = None) -> None:
+    ended = {"state": state, "ended_at": clock.now(), "changed_at": clock.now(), "reason": reason}
+    await session.execute(update(replica_run).where(replica_run.c.id == run.id).values(ended))
+    shown = cast("Run", await run_of(session, run.id))
+    log.info(
+        f"replica.{shown.purpose}_ended", replica=place.queue, state=state, rows=shown.rows, drift=dict(shown.drift),
+        repaired=shown.repaired, failed=shown.failed, reason=reason,
+    )  # fmt: skip
+
+
+def _read(event: type[StateEvent], states: ReplicaStates, at: datetime) -> list[Arrived]:
+    """The states. Raises NewerVersion, ValidationError."""
+    said = [dict(zip(states.fields, row, strict=True)) for row in states.rows]
+    if states.type_version == event.contract.version:
+        read = [event.model_validate(each, extra="ignore") for each in said]
+    else:
+        read = [event.read(to_json(each), states.type_version) for each in said]
+    return [Arrived(each, each.subject, at) for each in read]
+
+
+def _between(place: Place, states: ReplicaStates) -> ColumnElement[bool]:
+    id_ = place.table.c.id
+    bounds: list[ColumnElement[bool]] = []
+    if states.after is not None:
+        bounds.append(by_key(id_) > key_of(id_, states.after))
+    if states.upto is not None:
+        bounds.append(by_key(id_) <= key_of(id_, states.upto))
+    return and_(text("true"), *bounds)
+
+
+@dataclass(frozen=True, slots=True)
+class Suspect:
+    """How a row differs from what its owner has, its version, and whether that is above the owner's."""
+
+    drift: Drift
+    version: int | None
+    is_ahead: bool
+
+
+async def _surplus(
+    session: AsyncSession, place: Place, among: ColumnElement[bool], known: Collection[str]
+) -> dict[str, Suspect]:
+    """Rows of which the owner knows nothing."""
+    table = place.table
+    given = func.unnest(_keys(place, known)).column_valued("given")
+    there = select(literal(1)).where(given == table.c.id).exists()
+    query = select(table.c.id, table.c.state_version).where(among, ~table.c.deleted, ~there)
+    return {str(id_): Suspect("surplus", version, is_ahead=True) for id_, version in await session.execute(query)}
+
+
+async def _differences(session: AsyncSession, place: Place, states: Sequence[Arrived]) -> dict[str, Suspect]:
+    """Rows that are not as the owner has them."""
+    if not states:
+        return {}
+    here = place.table.alias("here")
+    new = given_rows(place.table)
+    contents = ("deleted", *own_columns(place.table))
+    is_other = or_(*(here.c[name].is_distinct_from(new.c[name]) for name in contents))
+    is_ahead = func.coalesce(here.c.state_version > new.c.state_version, literal(False))
+    is_stale = here.c.state_version < new.c.state_version
+    drift = case((here.c.id.is_(None), "missing"), (is_stale, "stale"), (is_ahead | is_other, "altered"))
+    joined = new.outerjoin(here, here.c.id == new.c.id)
+    query = select(new.c.id, drift, here.c.state_version, is_ahead).select_from(joined).where(drift.is_not(None))
+    found = await session.execute(query, columns_of(place.replica, states))
+    return {str(id_): Suspect(*how) for id_, *how in found}
+
+
+async def _failed(session: AsyncSession, place: Place, keys: Collection[str]) -> set[str]:
+    """Those of the keys that differ because a message of theirs could not be handled: that is known, and replayed."""
+    if not keys:
+        return set()
+    mine = (failed_message.c.subscription == place.name) & failed_message.c.key.in_(keys)
+    return set(await session.scalars(select(failed_message.c.key).where(mine)))
+
+
+def _keys(place: Place, keys: Collection[str]) -> Any:
+    id_ = place.table.c.id
+    return bindparam(None, [key_of(id_, key) for key in keys], type_=ARRAY(id_.type))
