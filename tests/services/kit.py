@@ -7,13 +7,15 @@ from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
+from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
 from uuid import UUID, uuid4
 
 import httpx
+from fastapi import FastAPI
 from sqlalchemy import select, text
-from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from broker import Envelope, Service, Settings, clock
 from broker._batch import BatchProcessor
@@ -44,18 +46,22 @@ def migrations_of(service: Service) -> Path:
 class Workplace:
     """A service at work. Every `transaction` commits at its end, with what was published in it."""
 
-    def __init__(self, service: Service, address: str) -> None:
+    def __init__(self, service: Service, engine: AsyncEngine) -> None:
         self.service = service
-        self.database = Database(engine_for(address), publisher=service.name)
-        settings = replace(SETTINGS, outside=dict.fromkeys(service.secrets, "a secret of the test's"))
-        self.app = application(service, settings, self.database)
+        self.database = Database(engine, publisher=service.name)
+
+    @cached_property
+    def app(self) -> FastAPI:
+        """The service's HTTP API, made when it is first asked for."""
+        settings = replace(SETTINGS, outside=dict.fromkeys(self.service.secrets, "a secret of the test's"))
+        return application(self.service, settings, self.database)
 
     @classmethod
     @asynccontextmanager
     async def of(cls, service: Service, databases: Databases) -> AsyncIterator[Workplace]:
         """The service over a fresh database with all its migrations."""
         address = await databases(tables=service.tables, migrations=migrations_of(service))
-        workplace = cls(service, address)
+        workplace = cls(service, engine_for(address))
         try:
             yield workplace
         finally:

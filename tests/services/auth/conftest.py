@@ -11,22 +11,21 @@ from argon2 import PasswordHasher
 from broker import _trust as trust
 from services.auth import passwords
 from services.auth.app import service
-from tests.scratch import Databases
 from tests.services.auth.given import ELSEWHERE, HERE, Desk, facility
-from tests.services.kit import Workplace
+from tests.services.shared import Workplaces
 
 CHEAP = PasswordHasher(time_cost=1, memory_cost=64, parallelism=1)
 """What these tests are not about."""
 
 
 @pytest.fixture
-async def desk(database: Databases, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Desk]:
+async def desk(workplaces: Workplaces, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Desk]:
     """Nobody has an account yet."""
     monkeypatch.setattr(passwords, "HASHER", CHEAP)
     for pause in ("FRESH", "LOOK_AGAIN"):
         monkeypatch.setattr(trust, pause, 0.0)
     passwords.nobodys_hash.cache_clear()
-    async with Workplace.of(service, database) as at:
+    async with workplaces.of(service) as at:
         for event in (facility(HERE), facility(ELSEWHERE)):
             await at.deliver(event)
         transport = httpx.ASGITransport(at.app, raise_app_exceptions=False)

@@ -7,14 +7,14 @@ from collections.abc import AsyncIterator
 import pytest
 
 from services.billing.app import service
-from tests.scratch import Databases
 from tests.services.billing.given import PATIENT, facility, patient
 from tests.services.kit import Workplace
+from tests.services.shared import Workplaces
 
 
 @pytest.fixture
-async def billing(database: Databases) -> AsyncIterator[Workplace]:
-    async with Workplace.of(service, database) as workplace:
+async def billing(workplaces: Workplaces) -> AsyncIterator[Workplace]:
+    async with workplaces.of(service) as workplace:
         await workplace.deliver(facility())
         await workplace.deliver(patient(PATIENT))
         yield workplace

@@ -9,8 +9,8 @@ import pytest
 
 from contracts.facility import FacilityChanged, FacilityStatus
 from services.clinical.app import service
-from tests.scratch import Databases
 from tests.services.kit import Workplace
+from tests.services.shared import Workplaces
 
 HERE, ELSEWHERE = uuid4(), uuid4()
 
@@ -22,8 +22,8 @@ def house(facility_id: UUID, status: FacilityStatus = "active", *, version: int 
 
 
 @pytest.fixture
-async def clinical(database: Databases) -> AsyncIterator[Workplace]:
-    async with Workplace.of(service, database) as workplace:
+async def clinical(workplaces: Workplaces) -> AsyncIterator[Workplace]:
+    async with workplaces.of(service) as workplace:
         await workplace.deliver(house(HERE))
         await workplace.deliver(house(ELSEWHERE))
         yield workplace

@@ -7,14 +7,14 @@ from collections.abc import AsyncIterator
 import pytest
 
 from services.ehr.app import service
-from tests.scratch import Databases
 from tests.services.ehr.given import known
 from tests.services.kit import Workplace
+from tests.services.shared import Workplaces
 
 
 @pytest.fixture
-async def ehr(database: Databases) -> AsyncIterator[Workplace]:
+async def ehr(workplaces: Workplaces) -> AsyncIterator[Workplace]:
     """With a patient, an encounter of theirs, and people who write."""
-    async with Workplace.of(service, database) as workplace:
+    async with workplaces.of(service) as workplace:
         await known(workplace)
         yield workplace

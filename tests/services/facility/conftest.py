@@ -7,14 +7,14 @@ from collections.abc import AsyncIterator
 import pytest
 
 from services.facility.app import service
-from tests.scratch import Databases
 from tests.services.facility.house import House
 from tests.services.kit import Workplace
+from tests.services.shared import Workplaces
 
 
 @pytest.fixture
-async def facility(database: Databases) -> AsyncIterator[Workplace]:
-    async with Workplace.of(service, database) as workplace:
+async def facility(workplaces: Workplaces) -> AsyncIterator[Workplace]:
+    async with workplaces.of(service) as workplace:
         yield workplace
 
 

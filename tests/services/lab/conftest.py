@@ -7,11 +7,11 @@ from collections.abc import AsyncIterator
 import pytest
 
 from services.lab.app import service
-from tests.scratch import Databases
 from tests.services.kit import Workplace
+from tests.services.shared import Workplaces
 
 
 @pytest.fixture
-async def lab(database: Databases) -> AsyncIterator[Workplace]:
-    async with Workplace.of(service, database) as workplace:
+async def lab(workplaces: Workplaces) -> AsyncIterator[Workplace]:
+    async with workplaces.of(service) as workplace:
         yield workplace

@@ -19,9 +19,9 @@ from contracts.event import Event
 from contracts.notification import DigestDue, NotificationDue
 from nilecare.simulator import Mail, MailSink, MessageGateway
 from services.notification.app import service
-from tests.scratch import Databases
 from tests.services.kit import Workplace
 from tests.services.notification.given import NOON, facility, patient, user
+from tests.services.shared import Workplaces
 
 SECRET = "gw_test"
 OPEN = "SELECT count(*) FROM backbone.call WHERE state NOT IN ('answered', 'given_up')"
@@ -99,9 +99,9 @@ class Desk:
 
 
 @pytest.fixture
-async def desk(database: Databases) -> AsyncIterator[Desk]:
+async def desk(workplaces: Workplaces) -> AsyncIterator[Desk]:
     """Noon, with a facility, a patient and a clinician, who are reached by mail and phone."""
-    async with Workplace.of(service, database) as workplace:
+    async with workplaces.of(service) as workplace:
         workplace.app.state.outside = {"message_gateway_secret": SECRET}
         listener = Listener(workplace.app, "127.0.0.1", 0)
         await listener.start()
