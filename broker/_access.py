@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session, SessionTransaction
 from broker._database import Database
 from broker._tokens import Principal, TokenRefused
 from broker._trust import Trust
+from broker._written import READ_AFTER, WROTE, caught_up
 from broker.errors import RuleBroken
 
 CLOSES, OPENS = "__closes_route__", "__opens_route__"
@@ -139,16 +140,31 @@ OutsideSettings = Annotated[Mapping[str, str], Depends(_outside_settings)]
 
 
 async def _transaction(request: Request) -> AsyncIterator[AsyncSession]:
-    database = cast("Database", request.app.state.database)
+    database = await _caught_up(request)
     async with database.transaction() as session:
+        request.state.session = session
         yield session
 
 
 async def _reading(request: Request) -> AsyncIterator[AsyncSession]:
-    database = cast("Database", request.app.state.database)
+    database = await _caught_up(request)
     async with database.transaction() as session:
+        request.state.session = session
         event.listen(session.sync_session, "after_begin", _read_only)
         yield session
+
+
+async def _caught_up(request: Request) -> Database:
+    """The database, once its replicas have what the request wants to read after. Raises 400, ReplicaLag."""
+    state = request.app.state
+    database = cast("Database", state.database)
+    headers = request.headers.getlist(READ_AFTER)
+    if headers:
+        try:
+            await caught_up(database, state.copies, headers, state.patience)
+        except ValueError as malformed:
+            raise HTTPException(400, f"{READ_AFTER} is what an answer's {WROTE} was.") from malformed
+    return database
 
 
 def _read_only(session: Session, transaction: SessionTransaction, connection: Connection) -> None:

@@ -30,6 +30,7 @@ from broker._service import Service
 from broker._settings import Settings
 from broker._tracing import span
 from broker._trust import Trust
+from broker._written import copies_of
 from broker.errors import DeclarationError
 
 log = structlog.get_logger("nilecare.http")
@@ -73,6 +74,7 @@ def application(
     app.state.trust = Trust(settings.key_set, database.engine if service.keeps_trust else None)
     app.state.outside = settings.outside
     app.state.depths = depths
+    app.state.copies, app.state.patience = copies_of(service.replicated), settings.replica_patience
     install(app)
     app.add_middleware(Watch, service=service.name)
     if service.api is not None:

@@ -22,12 +22,16 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from broker._access import Transaction, authenticated, bearer, gates_of
 from broker._loop import Loop
 from broker._tables import idempotency
+from broker._written import WROTE, wrote
 from broker.errors import BackboneError
 
 KEPT = timedelta(days=3)
 """How long a reply is kept; afterwards its key may be used again."""
 
 REPLAYED = {"Idempotency-Replayed": "true"}
+
+KEPT_HEADERS = (WROTE,)
+"""Headers that a reply keeps when it is given again."""
 
 
 class AlreadyAnswered(BackboneError):
@@ -56,11 +60,13 @@ class Claim:
         earlier = (await self._session.execute(select(idempotency).where(self._mine))).one()
         if earlier.request_hash != self._fingerprint:
             raise HTTPException(422, "This Idempotency-Key was used for another request.")
-        raise AlreadyAnswered(Response(earlier.body or None, earlier.status, REPLAYED, media_type="application/json"))
+        headers = REPLAYED | earlier.headers
+        raise AlreadyAnswered(Response(earlier.body or None, earlier.status, headers, media_type="application/json"))
 
     async def keep(self, response: Response) -> None:
         """Writes the reply, to be committed with its effect."""
-        reply = {"status": response.status_code, "body": bytes(response.body)}
+        headers = {name: response.headers[name] for name in KEPT_HEADERS if name in response.headers}
+        reply = {"status": response.status_code, "body": bytes(response.body), "headers": headers}
         await self._session.execute(update(idempotency).where(self._mine).values(reply))
 
     @property
@@ -95,7 +101,7 @@ Idempotent = Annotated[str | None, Depends(_once, scope="function")]
 
 
 class _Route(APIRoute):
-    """Runs inside the request's transaction, and so can commit the reply with the effect."""
+    """Runs inside the request's transaction, and so can commit the reply with the effect, and say what it wrote."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         answer = super().get_route_handler()
@@ -105,6 +111,7 @@ class _Route(APIRoute):
                 response = await answer(request)
             except AlreadyAnswered as answered:
                 return answered.response
+            await _say_what_it_wrote(request, response)
             claim: Claim | None = getattr(request.state, "claim", None)
             if claim is not None:
                 await claim.keep(response)
@@ -113,8 +120,18 @@ class _Route(APIRoute):
         return answer_once
 
 
+async def _say_what_it_wrote(request: Request, response: Response) -> None:
+    """Just before the commit: should that fail, the response is not sent."""
+    session: AsyncSession | None = getattr(request.state, "session", None)
+    if session is not None:
+        await session.flush()
+        said = wrote(session.sync_session)
+        if said is not None:
+            response.headers[WROTE] = said
+
+
 class Router(APIRouter):
-    """The router of a service's `api.py`: FastAPI's, whose routes know Idempotent."""
+    """The router of a service's `api.py`: FastAPI's, whose routes know Idempotent and say what they wrote."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**{"route_class": _Route} | options)

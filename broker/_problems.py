@@ -16,7 +16,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 
-from broker.errors import Later, NotYet, Permanent, RuleBroken
+from broker.errors import Later, NotYet, Permanent, ReplicaLag, RuleBroken
 
 log = structlog.get_logger("nilecare.http")
 
@@ -94,6 +94,16 @@ async def _not_yet(_: Request, error: NotYet) -> Response:
     )
 
 
+async def _replica_lag(_: Request, error: ReplicaLag) -> Response:
+    return problem(
+        503,
+        "What was written elsewhere has not arrived here yet; try again.",
+        type_="urn:nilecare:replica-lag",
+        headers=RETRY_AFTER,
+        members={"waits_for": error.replica.__tablename__},
+    )
+
+
 async def _later(_: Request, __: Exception) -> Response:
     return problem(503, "This cannot be done now; try again.", type_="urn:nilecare:later", headers=RETRY_AFTER)
 
@@ -135,6 +145,7 @@ def install(app: FastAPI) -> None:
         (RuleBroken, _rule_broken),
         (Permanent, _permanent),
         (NotYet, _not_yet),
+        (ReplicaLag, _replica_lag),
         (Later, _later),
         (HTTPException, _http),
         (RequestValidationError, _invalid),

@@ -130,6 +130,12 @@ def _one_state_each(buffer: list[Buffered]) -> list[Buffered]:
     ]
 
 
+def states_written(session: Session) -> list[StateEvent]:
+    """The states that leave with the commit of a flushed session, in the order of their positions."""
+    buffer = _one_state_each(session.info.get(BUFFER, []))
+    return [buffered.event for buffered in buffer if isinstance(buffered.event, StateEvent)]
+
+
 def write_buffer(session: Session) -> None:
     """Writes what was published so far to the outbox, inside the transaction. Runs by itself before a commit."""
     buffer = _one_state_each(session.info.pop(BUFFER, []))

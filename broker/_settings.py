@@ -61,6 +61,9 @@ class Settings:
     dead_letter_retention: timedelta | None = None
     """How long after its last failure a dead letter is let go by itself, as if somebody discarded it. None: never."""
 
+    replica_patience: timedelta = timedelta(seconds=5)
+    """How long a request waits for a replica to have what it asks for, at most. Then it is refused, to be sent again."""
+
     report_every: timedelta = timedelta(seconds=5)
     """How often a copy of the service looks whether there is news for operations of how it is doing."""
 

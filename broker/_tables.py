@@ -342,6 +342,7 @@ idempotency = Table(
     Column("request_hash", LargeBinary, nullable=False),
     Column("status", SmallInteger, nullable=False),
     Column("body", LargeBinary, nullable=False),
+    Column("headers", JSONB, nullable=False, server_default=text("'{}'"), comment="those of the reply that are given again"),
     _timestamp("created_at"),
 )
 

@@ -9,7 +9,8 @@ BackboneError
 ├── SessionIsGuarded          a handler tried to end the transaction it runs in
 └── Failure                   a message could not be handled; the subclass says what happens next
     ├── Later                   needs time: tried again with growing pauses
-    │   └── Overtaken               an aggregate was changed by somebody else meanwhile
+    │   ├── Overtaken               an aggregate was changed by somebody else meanwhile
+    │   └── ReplicaLag              a replica does not have what its reader has written elsewhere
     ├── NotYet                  waits for a replica's row, and is woken by it
     ├── Permanent               never will: dead at once
     │   └── RuleBroken              a rule of the business, by its name
@@ -63,6 +64,14 @@ class Later(Failure):
 
 class Overtaken(Later):
     """What was to be changed was changed by another transaction after it was loaded: do it again on what is there now."""
+
+
+class ReplicaLag(Later):
+    """A replica does not have, in time, what its reader has written at its owner."""
+
+    def __init__(self, replica: type[Replica[Any]], key: UUID | str) -> None:
+        super().__init__(f"{replica.__tablename__} {key} is of an earlier version")
+        self.replica = replica
 
 
 class NotYet(Failure):
