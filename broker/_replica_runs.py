@@ -168,7 +168,7 @@ async def _shown(session: AsyncSession, row: Row[Any]) -> Run:
         found[drift] += 1
         repaired += is_repaired
     names = ("id", "replica", "purpose", "state", "asked_by", "rows", "failed", "reason", "began_at", "ended_at")
-    return Run(**{name: getattr(row, name) for name in names}, drift=found, repaired=repaired)
+    return Run(**{name: getattr(row, name) for name in names}, drift=dict(found), repaired=repaired)
 
 
 def _ask(session: AsyncSession, place: Place, run: UUID, *, after: str | None = None, keys: list[str] | None = None) -> None:

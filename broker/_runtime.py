@@ -32,7 +32,9 @@ from broker._operating import OperationLoop
 from broker._ownership import check_ownership
 from broker._presence import Presence
 from broker._relay import Relay
+from broker._replica_keeper import ReplicaKeeper
 from broker._replica_processor import ReplicaProcessor, replica_fed_by
+from broker._replica_runs import Place
 from broker._reporting import Reporter
 from broker._retry import RetryLoop
 from broker._schedule import Scheduler
@@ -143,6 +145,7 @@ class Runtime:
         if ServiceCopyChanged.contract.name in self._heard:
             timed.append(self._presence())
         names = [subscription.name for subscription in service.subscriptions]
+        places = [Place(service.name, replica) for replica in service.replicated]
         trust = [RevokedSessionPurge(database.engine)] if service.keeps_trust else []
         return [
             *timed,
@@ -154,6 +157,7 @@ class Runtime:
             self._notifier,
             ClockFollower(database.engine, lambda: _wake(timed)),
             DeadDrain(database, service, settings, self._failures),
+            ReplicaKeeper(database, places, check_every=settings.replica_check_every),
             InboxKeeper(database, names, retention=settings.inbox_retention),
             IdempotencyPurge(database.engine),
         ]

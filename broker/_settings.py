@@ -61,6 +61,9 @@ class Settings:
     dead_letter_retention: timedelta | None = None
     """How long after its last failure a dead letter is let go by itself, as if somebody discarded it. None: never."""
 
+    replica_check_every: timedelta | None = timedelta(days=1)
+    """How long after it was filled or checked a replica is checked against its owner, and repaired. None: only when asked."""
+
     replica_patience: timedelta = timedelta(seconds=5)
     """How long a request waits for a replica to have what it asks for, at most. Then it is refused, to be sent again."""
 

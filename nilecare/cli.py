@@ -17,6 +17,7 @@ COMMANDS = {
     "load": ("nilecare.load:command", "Take patients, results, claims and payments from Synthea's CSV files."),
     "migration": ("nilecare.migration:command", "Write a service's next migration from its tables."),
     "provision": ("nilecare.provision:command", "Set up accounts, databases, tables and topology."),
+    "replicas": ("nilecare.replicas:group", "Fill, check and repair copies of what other services own."),
     "run": ("nilecare.run:command", "Run services."),
     "service-pages": ("nilecare.service_pages:command", "Generate docs/services, or check that it is fresh."),
     "simulator": ("nilecare.simulator:command", "Run the world outside, simulated, for development."),

@@ -46,6 +46,12 @@ class House:
     settings: Settings
     database: Database
 
+    async def wake(self) -> None:
+        """Tells the running service at once what was published."""
+        notifier = Notifier(self.service.name, self.database.engine)
+        notifier.wake()
+        await notifier.run_once()
+
     @property
     def name(self) -> str:
         """The service's name."""

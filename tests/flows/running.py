@@ -25,6 +25,7 @@ from broker import Service, clock
 from broker._database import Database
 from broker._flows import Flows
 from broker._logs import configure_logs
+from broker._replica_runs import Place
 from broker._runtime import Runtime
 from broker._service import check_platform
 from nilecare.addresses import Platform, vhost_of
@@ -41,8 +42,11 @@ from tests.waiting import until
 SERVICES = services()
 SUBSCRIBED = check_platform(SERVICES)
 
+FILLABLE = sum(Place(service.name, replica).is_fillable for service in SERVICES for replica in service.replicated)
+"""Replicas that have one owner to ask."""
+
 SELDOM = timedelta(hours=1)
-"""How often services look whether they have news for operations: when the clock moves they do, and else nothing goes on here."""
+"""How often services look whether they have news for operations: when the clock moves, and otherwise nothing goes on here."""
 
 CONTENTS = text(
     """
@@ -142,16 +146,20 @@ class Running:
             known = outside if service.calls else {}
             if service.pages is not None:
                 known = {"auth": f"http://127.0.0.1:{self.runtimes['auth'].port}"}
-            await self.start(service, port=0, journal=True, key_set=key_set, outside=known, report_every=SELDOM)
+            quiet = {"report_every": SELDOM, "replica_check_every": None}
+            await self.start(service, port=0, journal=True, key_set=key_set, outside=known, **quiet)
         self.provider.webhooks.url = f"{self.address('payment')}/webhooks/card"
         for inbox in (self.mails, self.messages):
             inbox.receipts.url = f"{self.address('notification')}/receipts"
         await until(self._reports)
 
     async def _reports(self) -> bool:
-        """Whether every service has begun to tell operations of its failed messages."""
+        """Whether every service has begun to tell operations of its failed messages, and every replica has filled itself."""
         told = [await self.rows(name, "SELECT is_whole FROM backbone.reporting") for name in self.runtimes]
-        return all(row.is_whole for (row,) in told)
+        filled = [
+            row.state for name in self.runtimes for row in await self.rows(name, "SELECT state FROM backbone.replica_run")
+        ]
+        return all(row.is_whole for (row,) in told) and len(filled) == FILLABLE == filled.count("done")
 
     async def stop_all(self) -> None:
         """Stops the services."""

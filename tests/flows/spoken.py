@@ -63,7 +63,7 @@ def faults(message: DeliveredMessage) -> list[str]:
         "datacontenttype": (properties.content_type, "application/json"),
         "id": (said["id"], properties.message_id),
         "source": (said["source"], message.exchange),
-        "type": (said["type"], message.routing_key),
+        "type": (f"to.{said['subject']}" if said["type"] == "replica.states" else said["type"], message.routing_key),
         "the sender's account": (str(properties.user_id).rpartition("_")[2], said["source"]),
         "delivery mode": (properties.delivery_mode, 2),
     }

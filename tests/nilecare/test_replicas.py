@@ -1,0 +1,120 @@
+"""`nilecare replicas` says how replicas are, and begins what it is asked for; its exit code tells whether anything differed."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+from sqlalchemy import text
+
+from nilecare import replicas
+from tests.broker.copying import PERSONS, Ferry, ferry_over, ledger, people
+from tests.broker.test_replica_runs import damage, person
+
+
+@pytest.fixture
+async def ferry(database: Callable[..., Awaitable[str]], monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Ferry]:
+    """Two services, of which the command knows both, at work as long as the test lasts."""
+    ferry = await ferry_over(database)
+    monkeypatch.setattr(replicas, "services", lambda: [people, ledger])
+    monkeypatch.delenv("NILECARE_SECRET", raising=False)
+    monkeypatch.setenv("NILECARE_DATABASE_URL", ferry.keeper.engine.url.render_as_string(hide_password=False))
+    monkeypatch.setenv("NILECARE_AMQP_URL", "amqp://nobody@127.0.0.1:1/")
+    await ferry.write(*(person(number) for number in range(1, 6)))
+    at_work = asyncio.create_task(_goes_on(ferry))
+    yield ferry
+    at_work.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await at_work
+    await ferry.owner.close()
+    await ferry.keeper.close()
+
+
+async def _goes_on(ferry: Ferry) -> None:
+    while True:
+        await ferry.settle()
+        await asyncio.sleep(0.02)
+
+
+async def run(*arguments: str) -> Result:
+    """The command, in a thread, since it brings an event loop of its own."""
+    return await asyncio.to_thread(CliRunner().invoke, replicas.group, arguments)
+
+
+def said(result: Result) -> list[str]:
+    """What it printed, without the log of the services at work in this process."""
+    return [line for line in result.stdout.splitlines() if not line.startswith("20")]
+
+
+async def json_of(*arguments: str) -> Any:
+    return json.loads("\n".join(said(await run(*arguments, "--json"))))
+
+
+async def test_a_person_fills_checks_and_repairs(ferry: Ferry) -> None:
+    """Each says what it found, by key; status 1 means that something differed, 0 that nothing did."""
+    filled = await run("refill", "ledger", "person_reference")
+    assert (filled.exit_code, said(filled)) == (0, ["ledger.person_reference: 5 rows, all as its owner has it"])
+    assert (await run("check", "ledger", "person_reference")).exit_code == 0
+    await damage(ferry, "DELETE FROM person_reference WHERE id = :id", id=person(2).person_id)
+    await damage(ferry, "UPDATE person_reference SET full_name = 'Nobody' WHERE id = :id", id=person(3).person_id)
+    checked = await run("check", "ledger", "person_reference")
+    assert checked.exit_code == 1
+    assert said(checked) == [
+        "ledger.person_reference: 5 rows, 1 altered, 1 missing differ",
+        f"  missing  {person(2).person_id}",
+        f"  altered  {person(3).person_id}",
+    ]
+    repaired = await json_of("repair", "ledger", "person_reference")
+    assert repaired[0]["repaired"] == 2
+    assert [(each["key"], each["drift"], each["repaired"]) for each in repaired[0]["keys"]] == [
+        (str(person(2).person_id), "missing", True),
+        (str(person(3).person_id), "altered", True),
+    ]
+    assert await ferry.copies() == await ferry.persons()
+
+
+async def test_the_list_says_how_each_is(ferry: Ferry) -> None:
+    """Not filled yet, filled, checked; rows and lag; all of it as JSON, with what it copies and whose it is."""
+    before = (await run("list", "ledger")).stdout
+    assert "ledger.ward_reference" in before
+    assert "not filled yet" in before
+    await run("refill", "ledger", "person_reference")
+    await run("check", "ledger", "person_reference")
+    words = (await run("list", "ledger", "person_reference")).stdout.split()
+    assert {"ledger.person_reference", "check", "done,", "none"} <= set(words)
+    (told,) = await json_of("list", "ledger", "person_reference")
+    assert (told["owner"], told["copies"], told["rows"], told["last_run"]["purpose"]) == (
+        "people",
+        "person.changed",
+        5,
+        "check",
+    )
+
+
+async def test_bad_input_is_one_line(ferry: Ferry) -> None:
+    """What it does not know, what is under way, and what cannot be filled: status 2, and what to do."""
+    assert "there is no service nobody: one of people, ledger" in (await run("check", "nobody")).output
+    assert "ledger keeps no replica x: it has person_reference" in (await run("check", "ledger", "x")).output
+    refused = await run("refill", "ledger", "guest_reference")
+    assert (refused.exit_code, "keeps no objects" in refused.output) == (2, True)
+
+
+async def test_a_run_under_way_is_not_disturbed(ferry: Ferry) -> None:
+    """It is refused unless one says --anew, which gives the first one up."""
+    async with ferry.keeper.transaction() as session:
+        await session.execute(
+            text(
+                "INSERT INTO backbone.replica_run (id, replica, purpose, state, asked_by, columns, began_at, changed_at)"
+                " VALUES (gen_random_uuid(), 'person_reference', 'check', 'running', 'else', '{}', now(), now())"
+            )
+        )
+    refused = await run("check", "ledger", "person_reference")
+    assert (refused.exit_code, "--anew" in refused.output) == (2, True)
+    assert (await run("check", "ledger", "person_reference", "--anew")).exit_code == 0
+    (told,) = await json_of("list", "ledger", PERSONS.name)
+    assert told["last_run"]["state"] == "done"
