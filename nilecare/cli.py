@@ -8,6 +8,8 @@ from typing import NoReturn
 
 import click
 
+from nilecare.loading import loading
+
 COMMANDS = {
     "administrator": ("nilecare.administrator:command", "Appoint the first platform administrator."),
     "contracts": ("nilecare.contracts:group", "Check, release and describe the events between services."),
@@ -38,7 +40,8 @@ class LazyGroup(click.Group):
         if cmd_name not in COMMANDS:
             return None
         module, _, name = COMMANDS[cmd_name][0].partition(":")
-        command: click.Command = getattr(importlib.import_module(module), name)
+        with loading():
+            command: click.Command = getattr(importlib.import_module(module), name)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

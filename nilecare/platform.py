@@ -6,19 +6,27 @@ import importlib
 import importlib.util
 import pkgutil
 from collections.abc import Iterable
+from functools import cache
 
 import services as _services
 from broker import Service
 from broker._service import events_in
 from contracts import backbone
 from contracts.event import Event
+from nilecare.loading import loading
 
 
 def services() -> list[Service]:
     """Every service, by name."""
+    return list(_load())
+
+
+@cache
+def _load() -> tuple[Service, ...]:
     names = sorted(module.name for module in pkgutil.iter_modules(_services.__path__) if module.ispkg)
     found = [name for name in names if importlib.util.find_spec(f"services.{name}.app")]
-    return [importlib.import_module(f"services.{name}.app").service for name in found]
+    with loading():
+        return tuple(importlib.import_module(f"services.{name}.app").service for name in found)
 
 
 def events(platform: Iterable[Service]) -> list[type[Event]]:
