@@ -32,7 +32,8 @@ class Databases:
         try:
             template = await self._template(admin, tables, migrations)
             name = f"test_{secrets.token_hex(6)}"
-            await admin.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+            # In memory, copying files takes half of what writing each page to the log does.
+            await admin.execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy")
         finally:
             await admin.close()
         self._made.append(name)
