@@ -22,7 +22,8 @@ from broker._database import CHECK, Database, LentSession
 from broker._delivery import CAREFUL, Delivery
 from broker._envelope import Envelope
 from broker._invocation import Invocation
-from broker._reading import Readable, Unreadable, read
+from broker._persons import Bodies
+from broker._reading import Readable, Unreadable, read, without_erased
 from broker._service import Service
 from broker._subscriptions import Subscription
 from broker.errors import Permanent
@@ -113,6 +114,7 @@ class BatchProcessor:
     ) -> None:
         self.subscription = subscription
         self.invocation = Invocation(service, subscription)
+        self._bodies = Bodies(service.known_events)
         self._database = database
         self._failures = failures
         self._observe = observe
@@ -243,6 +245,7 @@ class BatchProcessor:
 
     async def _handle(self, session: LentSession, messages: Sequence[Readable], calls: Calls) -> Effect:
         """The core: what is new goes to the handler in queue order, what belongs behind a failed message is laid there."""
+        messages = await without_erased(session, self._bodies, messages, self.invocation)
         subscription = self.subscription
         envelopes = [message.envelope for message in messages]
         taken = await inbox.take(session, subscription.name, envelopes, hold=subscription.on_failure == "hold")

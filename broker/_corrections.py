@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from broker._actions import Action, Asker, Result, begin, note
 from broker._clock import clock
 from broker._dead_letters import Filter
+from broker._erased import shut_out_erasures
 from broker._failures import close, lock_keys, release
 from broker._masking import unmasked
 from broker._replay import Retrier
@@ -92,10 +93,12 @@ async def edit(session: AsyncSession, retrier: Retrier, position: int, change: C
         raise CorrectionIsNotJson
     body = json.dumps(edited, separators=(",", ":"), ensure_ascii=False).encode()
     _check(retrier, row, body)
+    body, persons = await retrier.failures.fit_to_keep(session, row.type, row.version, body)
     action = await begin(session, "edit", Filter(positions=(position,)), asker, state="done")
     changed = {"position": position, "action": action.id, "before": row.body, "after": body}
     await session.execute(insert(correction).values(changed))
-    await session.execute(update(failed_message).where(failed_message.c.position == position).values(body=body))
+    kept = {"body": body, "persons": persons}
+    await session.execute(update(failed_message).where(failed_message.c.position == position).values(kept))
     await note(session, action.id, {position: ("edited", None)})
     return action
 
@@ -137,7 +140,8 @@ def _check(retrier: Retrier, row: Row[Any], body: bytes) -> None:
 
 
 async def _locked(session: AsyncSession, table: Table, position: int) -> Row[Any] | None:
-    """The row under the lock of its key; None when it is gone."""
+    """The row under the lock of its key; None when it is gone. Nobody is erased meanwhile: its body may be copied."""
+    await shut_out_erasures(session)
     here = select(table).where(table.c.position == position)
     seen = (await session.execute(here)).one_or_none()
     if seen is None:

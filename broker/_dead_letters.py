@@ -36,7 +36,7 @@ from broker._verdicts import NEWER_CODE
 HIDDEN = frozenset({"body", "properties"})
 """What may hold personal data."""
 
-SHOWN = tuple(column for column in failed_message.c if column.name not in HIDDEN | {"stack"})
+SHOWN = tuple(column for column in failed_message.c if column.name not in HIDDEN | {"stack", "persons"})
 """What a list shows."""
 
 

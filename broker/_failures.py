@@ -21,8 +21,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from broker._clock import clock
 from broker._delivery import Delivery
 from broker._envelope import Envelope
+from broker._erased import fit_to_keep
 from broker._evidence import Evidence
 from broker._failed_row import clean, row_of
+from broker._persons import Bodies
 from broker._publishing import lock_number
 from broker._subscriptions import Subscription
 from broker._tables import attempt, failed_message, inbox
@@ -126,6 +128,7 @@ class Failures:
 
     def __init__(self, service: Service) -> None:
         self.service = service
+        self._bodies = Bodies(service.known_events)
 
     async def known(self, session: AsyncSession, subscription: Subscription, ids: Collection[UUID]) -> set[UUID]:
         """Those of `ids` that took effect, or failed and are kept."""
@@ -187,9 +190,16 @@ class Failures:
     ) -> None:
         """Writes the row, unless this very message has one. The caller has locked the key."""
         row = row_of(subscription, delivery, envelope, verdict, attempts)
+        row["body"], row["persons"] = await self.fit_to_keep(session, row["type"], row["version"], row["body"])
         if envelope is None and await is_kept_nameless(session, row):
             return
         await session.execute(upsert(failed_message).values(row).on_conflict_do_nothing())
+
+    async def fit_to_keep(
+        self, session: AsyncSession, type_: str, version: int, body: bytes
+    ) -> tuple[bytes, list[UUID] | None]:
+        """A body as it may be kept, and the persons under whom it is found."""
+        return await fit_to_keep(session, self._bodies, type_, version, body)
 
     async def again(
         self, session: AsyncSession, subscription: Subscription, position: int, envelope: Envelope | None, exception: Exception

@@ -66,7 +66,7 @@ def _of_field(value: Any, field: FieldInfo) -> Any:
 
 def _of_type(value: Any, annotation: Any) -> Any:
     """What a type of ours declares is shown, down to the marks within it; what is not of that type is masked."""
-    for option in _options(annotation):
+    for option in options(annotation):
         if isinstance(option, type) and issubclass(option, BaseModel) and isinstance(value, Mapping):
             return _of_model(value, option.model_fields)
         if get_origin(option) in (list, tuple) and isinstance(value, list):
@@ -78,11 +78,12 @@ def _of_type(value: Any, annotation: Any) -> Any:
     return value
 
 
-def _options(annotation: Any) -> tuple[Any, ...]:
+def options(annotation: Any) -> tuple[Any, ...]:
+    """The types that an annotation allows, but for None."""
     if get_origin(annotation) is Annotated:
-        return _options(get_args(annotation)[0])
+        return options(get_args(annotation)[0])
     if get_origin(annotation) in (Union, UnionType):
-        return tuple(option for each in get_args(annotation) for option in _options(each) if option is not NoneType)
+        return tuple(option for each in get_args(annotation) for option in options(each) if option is not NoneType)
     return (annotation,)
 
 

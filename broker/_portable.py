@@ -14,6 +14,7 @@ from sqlalchemy import Row, insert, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from broker._dead_letters import Filter
+from broker._erased import shut_out_erasures
 from broker._evidence import invalid_fields
 from broker._failures import Failures, is_kept_nameless, lock_keys
 from broker._subscriptions import Subscription
@@ -112,10 +113,12 @@ async def import_line(
     subscription = subscriptions.get(line.subscription)
     if subscription is None:
         return "foreign", None
+    await shut_out_erasures(session)
     await lock_keys(session, line.subscription, [line.key])
     if line.id is not None and await failures.known(session, subscription, [line.id]):
         return "known", None
-    values = line.model_dump(exclude={"service", "body", "body_base64"}) | {"body": line.content, "state": "dead"}
+    values = line.model_dump(exclude={"service", "body", "body_base64"}) | {"state": "dead"}
+    values["body"], values["persons"] = await failures.fit_to_keep(session, line.type, line.version, line.content)
     if line.id is None and await is_kept_nameless(session, values):
         return "known", None
     kept = insert(failed_message).values(values).returning(failed_message.c.position)

@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session, SessionTransaction
 
 from broker._clock import clock
 from broker._context import current_cause, uuid7
+from broker._erased import fit_to_publish
 from broker._lookup import LookingUp
 from broker.errors import EventTooLarge, ForeignEvent
 from contracts.event import Event, StateEvent
@@ -141,7 +142,8 @@ def write_buffer(session: Session) -> None:
     buffer = _one_state_each(session.info.pop(BUFFER, []))
     if not buffer:
         return
-    rows = [(buffered, body_of(buffered.event)) for buffered in buffer]
+    events = [buffered.event for buffered in buffer]
+    rows = list(zip(buffer, fit_to_publish(session, events, [body_of(event) for event in events]), strict=True))
     session.execute(
         INSERT,
         {

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from broker._delivery import Delivery, Forged
 from broker._envelope import Envelope
+from broker._erased import erased_among
 from broker._invocation import Invocation
+from broker._persons import Bodies, is_erasable
 from contracts.event import Event
 
 
@@ -60,3 +64,22 @@ def read_one(delivery: Delivery, invocation: Invocation) -> Readable | Unreadabl
         return Unreadable(delivery, None, forged)
     except Exception as reason:
         return Unreadable(delivery, envelope, reason)
+
+
+async def without_erased(
+    session: AsyncSession, bodies: Bodies, messages: Sequence[Readable], invocation: Invocation
+) -> Sequence[Readable]:
+    """The messages as they may be handled. Raises Permanent or Newer where one cannot be read without what was erased."""
+    if not is_erasable(invocation.subscription.events):
+        return messages
+    sent = [message.envelope for message in messages]
+    whose = [bodies.persons(envelope.type, envelope.version, envelope.body) for envelope in sent]
+    erased = await erased_among(session, frozenset().union(*whose))
+
+    def fit(message: Readable) -> Readable:
+        envelope = message.envelope
+        body = bodies.without(envelope.type, envelope.version, envelope.body, erased)
+        envelope = replace(envelope, body=body)
+        return Readable(replace(message.delivery, body=body), envelope, invocation.decode(envelope))
+
+    return [fit(message) if persons & erased else message for message, persons in zip(messages, whose, strict=True)]

@@ -18,8 +18,10 @@ from broker._database import Database, LentSession
 from broker._dead_letters import read
 from broker._delivery import Delivery
 from broker._envelope import Envelope
+from broker._erased import shut_out_erasures
 from broker._failures import Failures, close, lock_keys, pass_on, release, take_out
 from broker._invocation import Invocation
+from broker._persons import is_erasable
 from broker._service import Service
 from broker._subscriptions import Subscription
 from broker._tables import failed_message, inbox
@@ -90,6 +92,7 @@ class Retrier:
         keys = set(kept.values())
         try:
             async with self.database.lent() as session:
+                await _shut_out_erasures(session, self.subscriptions[subscription])
                 await lock_keys(session, subscription, keys)
                 outcomes = await self._handle_together(session, self.subscriptions[subscription], list(kept))
                 due = await pass_on(session, subscription, keys)
@@ -145,6 +148,7 @@ class Retrier:
 
     async def _handle(self, seen: Row[Any], subscription: Subscription, note: Note | None) -> Outcome:
         async with self.database.lent() as session:
+            await _shut_out_erasures(session, subscription)
             await lock_keys(session, subscription.name, [seen.key])
             row = await read(session, seen.position)
             if row is None:
@@ -216,6 +220,12 @@ async def is_in_inbox(session: AsyncSession, subscription: str, envelope: Envelo
     """Whether a message took effect, or was let go."""
     seen = exists().where(inbox.c.id == envelope.id, inbox.c.subscription == subscription)
     return bool(await session.scalar(select(seen)))
+
+
+async def _shut_out_erasures(session: AsyncSession, subscription: Subscription) -> None:
+    """A body that is kept says nothing of anybody erased; nobody is, between reading it and its effect."""
+    if is_erasable(subscription.events):
+        await shut_out_erasures(session)
 
 
 def _envelope_if_known(row: Row[Any]) -> Envelope | None:

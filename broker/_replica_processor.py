@@ -10,7 +10,7 @@ from broker import _inbox as inbox
 from broker._batch import BatchProcessor, Calls, Effect, Failures, Observer
 from broker._context import Cause, caused_by
 from broker._database import Database, LentSession
-from broker._reading import Readable
+from broker._reading import Readable, without_erased
 from broker._replica_runs import take_answer
 from broker._replicas import Replica
 from broker._service import Service
@@ -50,6 +50,7 @@ class ReplicaProcessor(BatchProcessor):
         self.replica = replica
 
     async def _handle(self, session: LentSession, messages: Sequence[Readable], calls: Calls) -> Effect:
+        messages = await without_erased(session, self._bodies, messages, self.invocation)
         envelopes = [message.envelope for message in messages]
         taken = await inbox.take(session, self.subscription.name, envelopes, hold=False)
         new = [message for message in messages if message.envelope.id in taken.free]

@@ -13,7 +13,9 @@ from broker import _tables
 from broker._clock import clock
 from broker._context import current_cause, uuid7
 from broker._database import Database
+from broker._erased import fit_to_keep
 from broker._loop import Loop
+from broker._persons import Bodies
 from broker._publishing import INSERT, PUBLISHER, WROTE, body_of, lock_number
 from broker.errors import ForeignEvent
 from contracts.event import Event
@@ -36,6 +38,7 @@ async def schedule(session: AsyncSession, event: Event, *, at: datetime, name: s
     if at.tzinfo is None:
         raise ValueError("the time of a scheduled event needs a time zone")
     cause = current_cause()
+    body, _ = await fit_to_keep(session, Bodies([type(event)]), event.contract.name, event.contract.version, body_of(event))
     values = {
         "due_at": at,
         "type": event.contract.name,
@@ -44,7 +47,7 @@ async def schedule(session: AsyncSession, event: Event, *, at: datetime, name: s
         "flow": cause.flow,
         "cause": cause.message,
         "trace": cause.trace,
-        "body": body_of(event),
+        "body": body,
     }
     statement = insert(table).values(name=name, **values)
     await session.execute(statement.on_conflict_do_update(index_elements=[table.c.name], set_=values))

@@ -22,6 +22,15 @@ if TYPE_CHECKING:
     from broker._replicas import Replica
 
 
+@dataclass(frozen=True, slots=True)
+class Retained:
+    """Rows that stay when a person is erased: those of a table whose `column` is the person's id, and the law that says so."""
+
+    table: str
+    column: str
+    because: str
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Service:
     """Everything the backbone knows about a service. `app.py` of each service holds one, named `service`."""
@@ -39,6 +48,9 @@ class Service:
     contracts: ModuleType | None = None
     secrets: tuple[str, ...] = ()
     """Names in `Settings.outside` without which it does not start."""
+
+    retained: tuple[Retained, ...] = ()
+    """What stays of erased persons, under their bare id."""
 
     trusts_auth: bool = True
     """Whether its API takes tokens of the service `auth`; False on a platform that has none, where the settings' keys count."""
@@ -77,18 +89,25 @@ class Service:
         """Whether it does what people ask for in the service `operations`: as every service of a platform that has auth."""
         return self.keeps_trust
 
+    @property
+    def known_events(self) -> tuple[type[Event], ...]:
+        """The events that it publishes or reads."""
+        return (*self.events, *(event for subscription in self.subscriptions for event in subscription.events))
+
     @cached_property
     def subscriptions(self) -> tuple[Subscription, ...]:
         """How it reacts: its replicas' subscriptions first, then what it is asked for by people and by replicas of what it
-        owns, then those of its handlers."""
+        owns, then those of its handlers, then the erasures of persons of whom it may have personal data."""
         from broker._answering import subscription_to_replicas
+        from broker._erasure import subscription_to_erasures
         from broker._ownership import owners_of
         from broker._requests import subscription_to_requests
 
         asked = [subscription_to_requests(self.name)] if self.is_operated else []
         own = subscriptions_in(self.handlers) if self.handlers else []
         answers = [subscription_to_replicas(self)] if any(owners_of(self)) else []
-        return (*(replica.subscription() for replica in self.replicated), *asked, *answers, *own)
+        reacting = (*(replica.subscription() for replica in self.replicated), *asked, *answers, *own)
+        return (*reacting, *subscription_to_erasures(self, reacting))
 
     @cached_property
     def calls(self) -> tuple[Outside[Any, Any], ...]:

@@ -130,7 +130,14 @@ def _message() -> list[Column[Any]]:
         Column("stack", Text, nullable=False, server_default="", comment="where the exception came through, without values"),
         Column("fingerprint", Text, nullable=False, server_default="", comment="groups what failed for one reason"),
         Column("cause", Uuid, comment="id of the message whose handling published this one"),
+        Column("persons", ARRAY(Uuid), comment="whose personal data may be in the body"),
     ]
+
+
+def _persons_index(table: Table) -> Index:
+    """Finds the messages with data of a person; those without anybody's are not in it."""
+    name, column = f"{table.name}_persons_idx", table.c.persons
+    return Index(name, column, postgresql_using="gin", postgresql_where=column.is_not(None))
 
 
 # The messages that a subscription could not handle (yet).
@@ -169,6 +176,8 @@ Index(
     postgresql_using="gin",
     _table=failed_message,
 )
+
+_persons_index(failed_message)
 
 # How many failed messages of a kind there are: a trigger writes the difference that each statement made.
 failure_count = Table(
@@ -242,6 +251,7 @@ discarded_message = Table(
 )
 Index(None, discarded_message.c.id)
 Index(None, discarded_message.c.discarded_at)
+_persons_index(discarded_message)
 
 # What changed about failed messages and actions, for `broker._reporting` to tell; and whether all of it was told once.
 change = Table(
@@ -323,6 +333,20 @@ call = Table(
 _is_open = call.c.state.in_(("pending", "sending", "unknown", "received"))
 Index("call_open_idx", call.c.due_at, postgresql_where=_is_open)
 Index("call_key_idx", call.c.name, call.c.key, call.c.position, postgresql_where=_is_open)
+
+# Persons who were erased: nothing of them is handled, published or kept any more.
+erased = Table(
+    "erased",
+    metadata,
+    Column("person", Uuid, primary_key=True),
+    Column("kind", Text, nullable=False, comment="the field that holds such ids: user_id"),
+    Column("event_id", Uuid, nullable=False, comment="the message that said so"),
+    _timestamp("erased_at"),
+    _timestamp("noted_at"),
+    Column("found", JSONB, nullable=False, comment="rows with data of the person at that time, by table"),
+)
+erased.c.erased_at.comment = "when it was published"
+erased.c.noted_at.comment = "when it took effect here"
 
 # How far business time is from the wall clock: tests move it, production never does.
 clock = Table(

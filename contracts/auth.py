@@ -62,7 +62,7 @@ class UserSuspended(Event, name="user.suspended", version=1, key="user_id"):
     suspended_at: datetime
 
 
-class UserErased(Event, name="user.erased", version=1, key="user_id"):
+class UserErased(Event, name="user.erased", version=1, key="user_id", erases="user_id"):
     """The user's personal data is gone, and has to go everywhere."""
 
     user_id: UUID

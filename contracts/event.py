@@ -16,6 +16,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Self
+from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
@@ -28,6 +29,9 @@ UPCASTS = "__upcasts_since__"
 EVERY_SERVICE = "*"
 """The publisher of what the backbone itself says, on behalf of every service and over each one's own exchange."""
 
+ERASURES: dict[str, list[type[Event]]] = {}
+"""The events that this process knows by which a person is erased, by kind: the name of the fields that hold such ids."""
+
 
 class NewerVersion(Exception):
     """The event was written in a version of its contract that this code does not know yet."""
@@ -37,10 +41,12 @@ class NewerVersion(Exception):
 class Personal:
     """Marks a field as personal data: `full_name: Annotated[str, Personal(of="patient_id")]`.
 
-    `of` names the field that holds the id of the person the data is about.
+    `of` names the field that holds the id of the person the data is about: a UUID. `erased` stands for the value once the
+    person is erased; where it is not given that is null, or the empty text where the field must have a value.
     """
 
     of: str
+    erased: Any = None
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
         return {**handler(schema), "x-personal-data-of": self.of}
@@ -56,6 +62,9 @@ class Contract:
     publisher: str
     is_addressed: bool = False
     """Whether each message is for one queue alone, the one that its key names."""
+
+    erases: str | None = None
+    """The field with the id of the person whose personal data has to go everywhere; None for all but erasures."""
 
     upcasters: Mapping[int, Upcaster] = field(default_factory=dict)
 
@@ -96,6 +105,7 @@ class Event(BaseModel):
         key: str = "",
         publisher: str | None = None,
         addressed: bool = False,
+        erases: str | None = None,
         **kwargs: Any,
     ) -> None:
         super().__pydantic_init_subclass__(**kwargs)
@@ -103,12 +113,16 @@ class Event(BaseModel):
             return
         if key not in cls.model_fields:
             raise TypeError(f"{cls.__name__}: the key {key!r} is not one of its fields")
+        if erases is not None and (erases not in cls.model_fields or cls.model_fields[erases].annotation is not UUID):
+            raise TypeError(f"{cls.__name__}: it erases {erases!r}, which is no field of it that holds a UUID")
         attributes = [getattr(cls, attribute, None) for attribute in vars(cls)]
         upcasters: dict[int, Upcaster] = {
             getattr(attribute, UPCASTS): attribute for attribute in attributes if attribute and hasattr(attribute, UPCASTS)
         }
         owner = publisher or cls.__module__.rpartition(".")[2]
-        cls.contract = Contract(name, version, key, owner, is_addressed=addressed, upcasters=upcasters)
+        cls.contract = Contract(name, version, key, owner, is_addressed=addressed, erases=erases, upcasters=upcasters)
+        if erases is not None:
+            ERASURES.setdefault(erases, []).append(cls)
 
     @classmethod
     def of(cls, source: object, **fields: Any) -> Self:
