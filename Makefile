@@ -7,8 +7,11 @@ PATIENTS ?= 40
 SEED ?= 1
 WORKERS ?= 3
 
+# Processes start by the dozen here: each module is compiled once, also where Python is told to keep nothing.
+export PYTHONDONTWRITEBYTECODE :=
+
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check bench up down
+.PHONY: help setup demo test check types rules bench up down
 
 help: ## say what there is
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 15
@@ -26,9 +29,14 @@ test: check ## run every check, then every test, on real servers
 	@$(BIN)/pytest -n $(WORKERS) --dist loadfile
 
 check: $(READY) ## lint, format, types, import rules, contracts, generated pages
+	@$(MAKE) --no-print-directory --jobs --output-sync types rules
+
+types:
+	$(BIN)/mypy
+
+rules:
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
-	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/nilecare contracts check
 	$(BIN)/nilecare event-map --check

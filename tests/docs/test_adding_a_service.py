@@ -73,9 +73,8 @@ class Checkout:
 
     def checks(self) -> list[str]:
         """What `make check` does here: everything that looks at the whole, and of what looks at each file, the new ones."""
-        recipe = (self.folder / "Makefile").read_text().partition("\ncheck:")[2].partition("\n\n")[0]
-        lines = re.findall(r"^\t\$\(BIN\)/(.+)$", recipe, re.MULTILINE)
-        assert lines
+        lines = re.findall(r"^\t\$\(BIN\)/(.+)$", (self.folder / "Makefile").read_text(), re.MULTILINE)
+        assert "mypy" in lines
         new = " ".join(NEW)
         return [f"{line} {new}" if line.startswith(("ruff", "mypy")) else line for line in lines]
 
