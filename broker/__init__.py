@@ -27,7 +27,7 @@ from broker._publishing import publish
 from broker._replicas import Replica
 from broker._rows import Tables, same_as, visible
 from broker._schedule import schedule, unschedule
-from broker._service import Service
+from broker._service import Retained, Service
 from broker._settings import Settings
 from broker._states import StateOwner, publishes_state, touch
 from broker._subscriptions import Subscription, on
@@ -80,6 +80,7 @@ __all__ = [
     "PublishRefused",
     "Reading",
     "Replica",
+    "Retained",
     "Router",
     "RuleBroken",
     "Service",

@@ -64,6 +64,10 @@ class Service:
                 names.add(name)
         for call in self.calls:
             call.check(self.name)
+        for kept in self.retained:
+            table = self.tables.tables.get(kept.table)
+            if table is None or kept.column not in table.c:
+                raise DeclarationError(f"{self.name} retains {kept.table}.{kept.column}, which is no column of its tables")
 
     @cached_property
     def events(self) -> tuple[type[Event], ...]:

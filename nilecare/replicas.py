@@ -19,6 +19,7 @@ from broker import Service, age
 from broker._replica_runs import NotFillable, Place, Purpose, Run, RunUnderWay, begin, drift_of, run_of, runs
 from broker._replicas import Freshness
 from contracts.backbone import Drift
+from nilecare import erased
 from nilecare.dead_letters import view
 from nilecare.dead_letters.access import House, as_json_option, asker_of, opened, run
 from nilecare.dead_letters.selection import Refused
@@ -86,6 +87,9 @@ def _chosen(name: str | None, replica: str | None) -> list[Chosen]:
 @click.group("replicas")
 def group() -> None:
     """Copies of what other services own: fill, check and repair them."""
+
+
+group.add_command(erased.command)
 
 
 @group.command("list")

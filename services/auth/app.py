@@ -1,6 +1,6 @@
 """Auth, put together."""
 
-from broker import Service
+from broker import Retained, Service
 from services.auth import api, handlers, replicas, vault
 from services.auth.tables import Base
 
@@ -12,4 +12,8 @@ service = Service(
     replicas=replicas,
     api=api.router,
     secrets=(vault.SECRET,),
+    retained=(
+        Retained("auth_users", "user_id", "the bare id, so that nobody gets it again"),
+        Retained("auth_audit_logs", "user_id", "who did what under a bare id, as GDPR Article 5(2) asks to be shown"),
+    ),
 )

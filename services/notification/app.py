@@ -1,6 +1,6 @@
 """Notification, put together."""
 
-from broker import Service
+from broker import Retained, Service
 from services.notification import api, handlers, outside, replicas
 from services.notification.tables import Base
 
@@ -13,4 +13,7 @@ service = Service(
     outside=outside,
     api=api.router,
     secrets=("message_gateway_secret",),
+    retained=(
+        Retained("notifications", "recipient_id", "that something was sent to a bare id, and when: not what, nor where"),
+    ),
 )
