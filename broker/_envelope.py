@@ -23,7 +23,7 @@ ADDRESSED = "to."
 """Begins the routing key of a message that is meant for one queue alone."""
 
 ADDRESSED_TYPES = frozenset({ReplicaStates.contract.name})
-CAUSE, TRACE = f"{PREFIX}causationid", f"{PREFIX}traceparent"
+CAUSE, TRACE, VERSION = f"{PREFIX}causationid", f"{PREFIX}traceparent", f"{PREFIX}dataversion"
 MAX_ATTRIBUTE = 500
 """Characters of an attribute, at most: keys and types stand in indexes, which hold no more than about 2,700 bytes."""
 

@@ -50,7 +50,7 @@ def fit_to_publish(session: Session, events: Sequence[Event], written: Sequence[
     if not may_be:
         return list(written)
     contents = Bodies({type(events[place]) for place in may_be})
-    whose = {place: contents.persons(*_named(events[place]), written[place]) for place in may_be}
+    whose = {place: contents.persons_of(events[place], written[place]) for place in may_be}
     erased = _erased_among(session, frozenset().union(*whose.values()))
     fit = list(written)
     for place, persons in whose.items():

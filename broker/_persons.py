@@ -45,6 +45,11 @@ def kinds_within(field: FieldInfo) -> frozenset[str]:
     return frozenset[str]().union(*(kinds_of(inner) for inner in _models_in(field.annotation)))
 
 
+@cache
+def _is_nested(model: type[BaseModel]) -> bool:
+    return any(kinds_within(field) for field in model.model_fields.values())
+
+
 def is_erasable(events: Iterable[type[Event]]) -> bool:
     """Whether one of these events has personal data of persons who can be erased."""
     return any(not kinds_of(event).isdisjoint(ERASURES) for event in events)
@@ -92,6 +97,14 @@ class Bodies:
         if event is None or data is None:
             return _ids_in(body)
         return frozenset(person for part, state in self._parts(event, data) for person in self._persons_of(part, state))
+
+    def persons_of(self, event: Event, body: bytes) -> Persons:
+        """The same of an event that was read from a body, or is to be written: its fields say it, where none is nested."""
+        contract = type(event)
+        if contract is ReplicaStates or _is_nested(contract):
+            return self.persons(contract.contract.name, contract.contract.version, body)
+        ids = (getattr(event, of) for of in kinds_of(contract))
+        return frozenset(id_ for id_ in ids if isinstance(id_, UUID))
 
     def holds(self, type_: str, version: int, body: bytes, person: UUID) -> bool:
         """Whether a body has personal data of a person, and not their id alone."""

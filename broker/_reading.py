@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from broker._delivery import Delivery, Forged
-from broker._envelope import Envelope
+from broker._envelope import VERSION, Envelope
 from broker._erased import erased_among
 from broker._invocation import Invocation
 from broker._persons import Bodies, is_erasable
@@ -69,17 +69,17 @@ def read_one(delivery: Delivery, invocation: Invocation) -> Readable | Unreadabl
 async def without_erased(
     session: AsyncSession, bodies: Bodies, messages: Sequence[Readable], invocation: Invocation
 ) -> Sequence[Readable]:
-    """The messages as they may be handled. Raises Permanent or Newer where one cannot be read without what was erased."""
+    """The messages as they may be handled; one of an older version is brought up to this one when something goes from it."""
     if not is_erasable(invocation.subscription.events):
         return messages
-    sent = [message.envelope for message in messages]
-    whose = [bodies.persons(envelope.type, envelope.version, envelope.body) for envelope in sent]
+    whose = [bodies.persons_of(message.event, message.envelope.body) for message in messages]
     erased = await erased_among(session, frozenset().union(*whose))
 
     def fit(message: Readable) -> Readable:
-        envelope = message.envelope
-        body = bodies.without(envelope.type, envelope.version, envelope.body, erased)
-        envelope = replace(envelope, body=body)
-        return Readable(replace(message.delivery, body=body), envelope, invocation.decode(envelope))
+        contract, written = message.event.contract, message.event.model_dump_json().encode()
+        body = bodies.without(contract.name, contract.version, written, erased)
+        envelope = replace(message.envelope, body=body, version=contract.version)
+        headers = {**message.delivery.headers, VERSION: str(contract.version)}
+        return Readable(replace(message.delivery, body=body, headers=headers), envelope, invocation.decode(envelope))
 
     return [fit(message) if persons & erased else message for message, persons in zip(messages, whose, strict=True)]

@@ -25,7 +25,7 @@ from broker._failures import Failures
 from broker._replay import Retrier
 from broker._replica_processor import ReplicaProcessor, replica_fed_by
 from contracts.backbone import ReplicaStates
-from contracts.event import Event, Personal, StateEvent
+from contracts.event import Event, Personal, StateEvent, upcaster
 from tests.broker.consuming import envelope_of
 from tests.broker.failing import delivery_of
 
@@ -47,6 +47,11 @@ class GuestArrived(Event, name="guest.arrived", version=2, key="guest_id", publi
     height: Annotated[int, Personal(of="guest_id", erased=0)] = 170
     brought_by: UUID | None = None
     brought_by_name: Annotated[str | None, Personal(of="brought_by")] = None
+
+    @upcaster(since=1)
+    @staticmethod
+    def _name_looks(data: dict[str, Any]) -> dict[str, Any]:
+        return {"guest_id": data["guest_id"], "looks": data["appearance"].strip()}
 
 
 class GuestErased(Event, name="guest.erased", version=1, key="guest_id", publisher="hotel", erases="guest_id"):
