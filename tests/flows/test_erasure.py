@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
+from dataclasses import replace
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
+import pytest
+from click.testing import CliRunner
+
+from broker import Permanent
+from broker._corrections import discard
+from broker._dead_letters import Filter, find
+from broker._delivery import Delivery
+from broker._failures import Failures
+from nilecare import replicas
 from tests.flows.again import hear_again, hear_anew
 from tests.flows.drawn import drawn
 from tests.flows.hospital import POTASSIUM, Hospital
@@ -79,6 +91,47 @@ async def test_nothing_is_left_of_an_erased_user(running: Running, hospital: Hos
     assert await users(running, clinician.user_id) == before
     await something_reported(clinician)
     assert running.mails.mails_to(clinician.email) == mails
+
+
+async def failed_here(running: Running, colleague: Colleague) -> None:
+    """What auth said of a user, a secret code among it, could not be handled in notification."""
+    runtime = running.runtimes["notification"]
+    [subscription] = [each for each in runtime.service.subscriptions if each.name == "tell_at_once"]
+    codes = [each for each in running.overheard.messages.values() if each.routing_key == "auth.verification.requested"]
+    last = [Delivery.received(each) for each in codes if attributes(each)["subject"] == str(colleague.user_id)][-1]
+    last = replace(last, message_id=str(uuid4()))
+    async with runtime.database.transaction() as session:
+        failures = Failures(runtime.service)
+        await failures.record(session, subscription, last, last.envelope(), Permanent("it was not to be read"))
+
+
+async def proof(running: Running, colleague: Colleague, monkeypatch: pytest.MonkeyPatch) -> tuple[int, dict[str, Any]]:
+    """What the command says, with the rights that each service's account has."""
+    for name in ("postgres_url", "amqp_url", "management_url", "secret", "prefix"):
+        monkeypatch.setenv(f"NILECARE_{name.upper()}", getattr(running.platform, name))
+    asked = ("erased", str(colleague.user_id), "--json")
+    result = await asyncio.to_thread(CliRunner().invoke, replicas.group, asked)
+    return result.exit_code, json.loads(result.stdout)
+
+
+async def test_the_command_proves_an_erasure(running: Running, hospital: Hospital, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the data was, a dead letter among it; that it is gone; and what is kept, with the law that says so."""
+    author = await engaged(hospital, "clinician")
+    await signed(author)
+    code, said = await proof(running, author, monkeypatch)
+    assert (code, said["is_known"], said["is_done"]) == (1, False, False)
+    await failed_here(running, author)
+    await erased(author)
+    await running.settled()
+    code, said = await proof(running, author, monkeypatch)
+    places = {f"{each['service']} {place['table']}": place for each in said["services"] for place in each["places"]}
+    assert (code, said["is_done"]) == (0, True)
+    assert (places["notification backbone.failed_message"]["then"], places["ehr notes"]["now"]) == (1, 1)
+    assert "GDPR Article 17(3)" in places["ehr notes"]["because"]
+    async with running.runtimes["notification"].database.transaction() as session:
+        [kept] = await find(session, Filter(key=str(author.user_id)), with_body=True)
+        assert json.loads(kept.body or b"")["code"] == ""
+        await discard(session, kept.position, uuid4())
 
 
 async def test_what_an_erased_author_wrote_stays(running: Running, hospital: Hospital) -> None:
