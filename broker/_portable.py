@@ -14,7 +14,6 @@ from sqlalchemy import Row, insert, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from broker._dead_letters import Filter
-from broker._erased import shut_out_erasures
 from broker._evidence import invalid_fields
 from broker._failures import Failures, is_kept_nameless, lock_keys
 from broker._subscriptions import Subscription
@@ -113,7 +112,6 @@ async def import_line(
     subscription = subscriptions.get(line.subscription)
     if subscription is None:
         return "foreign", None
-    await shut_out_erasures(session)
     await lock_keys(session, line.subscription, [line.key])
     if line.id is not None and await failures.known(session, subscription, [line.id]):
         return "known", None

@@ -11,6 +11,7 @@ from types import ModuleType
 from typing import Annotated, Any
 from uuid import UUID
 
+from pydantic import BaseModel
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
@@ -72,6 +73,28 @@ class GuestGreeted(Event, name="guest.greeted", version=1, key="guest_id", publi
 
     guest_id: UUID
     words: Annotated[str, Personal(of="guest_id")]
+
+
+class GuestWeighed(Event, name="guest.weighed", version=1, key="guest_id", publisher="desk"):
+    """A guest was weighed; what stands for their weight once they are erased is not said."""
+
+    guest_id: UUID
+    kilograms: Annotated[int, Personal(of="guest_id")]
+
+
+class Companion(BaseModel):
+    """Who sits beside a guest."""
+
+    name: Annotated[str, Personal(of="guest_id")]
+
+
+class SeatChanged(StateEvent, name="seat.changed", version=1, key="seat", publisher="hotel"):
+    """Who sits where."""
+
+    seat: str
+    guest_id: UUID
+    sitter_name: Annotated[str, Personal(of="guest_id")]
+    companions: tuple[Companion, ...] = ()
 
 
 class Base(DeclarativeBase):

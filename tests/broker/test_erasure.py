@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import replace
+from types import ModuleType
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -12,15 +14,18 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import text
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from broker import Later, Permanent, publish
+from broker import DeclarationError, Later, Permanent, Replica, Service, publish
 from broker._actions import Asker
 from broker._corrections import discard, edit, restore
 from broker._dead_letters import Filter
 from broker._envelope import Envelope
 from broker._portable import Line, exported, import_line
 from broker._replica_runs import Place, begin, run_of
+from contracts.event import Event
 from tests.broker.consuming import envelope_of
 from tests.broker.failing import delivery_of
 from tests.broker.hotel import (
@@ -29,9 +34,12 @@ from tests.broker.hotel import (
     GuestErased,
     GuestGreeted,
     GuestReference,
+    GuestWeighed,
     RoomCleaned,
+    SeatChanged,
     answer,
     desk_at,
+    module_of,
     state,
 )
 from tests.waiting import until
@@ -118,19 +126,24 @@ async def test_a_handler_is_told_nothing_of_an_erased_person(desk: Desk) -> None
     assert told == [("", 0, None), ("tall", 170, None), ("", 0, None)]
 
 
+def said_of(guest: UUID, **more: object) -> bytes:
+    """A body by hand."""
+    return json.dumps({"guest_id": str(guest), "looks": "tall", **more}).encode()
+
+
 async def test_what_failed_is_masked_when_it_failed_and_when_it_fails_later(desk: Desk) -> None:
-    """A dead letter, one that nobody can read, and one of a version of which nothing is known: not one name is left."""
+    """A dead letter, one that breaks its contract, one with a field and one of a version of which nothing is known."""
     guest = uuid4()
-    broken = envelope_of(arrived(guest), body=f'{{"guest_id": "{guest}", "looks": {{"like": "{NAME}"}}}}'.encode())
+    broken = envelope_of(arrived(guest), body=said_of(guest, brought_by=NAME))
+    unknown = envelope_of(arrived(guest), body=said_of(guest, nickname=NAME))
     newer = envelope_of(arrived(guest), version=3)
-    await failed(desk, guest)
-    await desk.hear(broken, newer)
-    assert await desk.left(guest) == {"backbone.failed_message": 3}
+    desk.behaviour = failing(Permanent("never"))
+    await desk.hear(envelope_of(arrived(guest)), broken, unknown, newer)
+    assert await desk.left(guest) == {"backbone.failed_message": 4}
     await desk.erase(guest)
-    assert await found(desk, guest) == {"backbone.failed_message": 3}
-    await failed(desk, guest)
-    await desk.hear(*(replace(each, id=uuid4()) for each in (broken, newer)))
-    assert len(await desk.rows("SELECT 1 FROM backbone.failed_message")) == 6
+    assert await found(desk, guest) == {"backbone.failed_message": 4}
+    await desk.hear(envelope_of(arrived(guest)), *(replace(each, id=uuid4()) for each in (broken, unknown, newer)))
+    assert len(await desk.rows("SELECT 1 FROM backbone.failed_message")) == 8
     assert (await desk.left(guest), await desk.holds(NAME)) == ({}, set())
 
 
@@ -237,19 +250,8 @@ async def test_an_owner_that_still_has_the_person_brings_nothing_back(desk: Desk
     assert len(await desk.rows("SELECT 1 FROM guest_reference WHERE full_name = 'Otieno'")) == 1
 
 
-async def test_an_erasure_waits_for_what_is_under_way_and_then_masks_it(desk: Desk) -> None:
-    """Whoever looked before the erasure, and writes after it began, is waited for."""
-    guest = uuid4()
-    looked, go_on = asyncio.Event(), asyncio.Event()
-
-    async def take_long(event: GuestArrived, session: AsyncSession) -> None:
-        looked.set()
-        await go_on.wait()
-        publish(session, GuestGreeted(guest_id=event.guest_id, words=event.looks))
-
-    desk.behaviour = take_long
-    hearing = asyncio.create_task(desk.hear(envelope_of(arrived(guest))))
-    await looked.wait()
+async def erased_meanwhile(desk: Desk, guest: UUID, go_on: asyncio.Event) -> None:
+    """The erasure is heard; it waits, until what it waits for goes on."""
     erasing = asyncio.create_task(desk.erase(guest))
 
     async def is_waiting() -> bool:
@@ -257,10 +259,125 @@ async def test_an_erasure_waits_for_what_is_under_way_and_then_masks_it(desk: De
 
     await until(is_waiting)
     go_on.set()
-    await hearing
     await erasing
-    assert (await desk.left(guest), await desk.holds(NAME)) == ({}, {"public.seen"})
-    assert await found(desk, guest) == {"backbone.outbox": 1}
+
+
+@pytest.mark.parametrize("is_replayed", [False, True])
+async def test_an_erasure_waits_for_a_handler_and_then_masks_what_it_said(desk: Desk, is_replayed: bool) -> None:
+    """Whoever looked before the erasure, and writes after it began, is waited for: a first attempt, and a replay."""
+    guest = uuid4()
+    looked, go_on = asyncio.Event(), asyncio.Event()
+    position = await failed(desk, guest) if is_replayed else 0
+
+    async def take_long(event: GuestArrived, session: AsyncSession) -> None:
+        looked.set()
+        await go_on.wait()
+        publish(session, GuestGreeted(guest_id=event.guest_id, words=event.looks))
+
+    desk.behaviour = take_long
+    work = desk.retrier.retry(position) if is_replayed else desk.hear(envelope_of(arrived(guest)))
+    working = asyncio.create_task(work)
+    await looked.wait()
+    await erased_meanwhile(desk, guest, go_on)
+    await working
+    assert (await desk.left(guest), await found(desk, guest)) == ({}, {"backbone.outbox": 1})
+
+
+@pytest.mark.parametrize("what", ["discard", "restore", "edit", "import"])
+async def test_an_erasure_waits_for_who_moves_bodies_and_then_masks_them(desk: Desk, what: str) -> None:
+    """A body that was read before the erasure is where it was written to when that looks for it."""
+    guest, go_on = uuid4(), asyncio.Event()
+    position = await failed(desk, guest)
+    async with desk.database.transaction() as session:
+        [line] = [line async for _, line in exported(session, "desk", Filter())]
+        if what == "restore":
+            await discard(session, position, uuid4())
+    if what == "import":
+        await desk.rows("WITH gone AS (DELETE FROM backbone.failed_message) SELECT 1")
+
+    async def move() -> None:
+        async with desk.database.transaction() as session:
+            match what:
+                case "discard":
+                    await discard(session, position, uuid4())
+                case "restore":
+                    await restore(session, position, uuid4())
+                case "edit":
+                    await edit(session, desk.retrier, position, lambda said: said, ASKER)
+                case _:
+                    await import_line(session, desk.retrier.subscriptions, desk.failures, line)
+            moved.set()
+            await go_on.wait()
+
+    moved = asyncio.Event()
+    moving = asyncio.create_task(move())
+    await moved.wait()
+    await erased_meanwhile(desk, guest, go_on)
+    await moving
+    assert (await desk.left(guest), await desk.holds(NAME)) == ({}, set())
+
+
+class Elsewhere(DeclarativeBase):
+    """The tables of services that are refused."""
+
+
+class Unclaimed(Replica[SeatChanged], Elsewhere):
+    __tablename__ = "unclaimed"
+
+    sitter_name: Mapped[str]
+
+
+class Initials(Replica[SeatChanged], Elsewhere):
+    __tablename__ = "initials"
+
+    guest_id: Mapped[UUID]
+    sitter_initials: Mapped[str]
+
+    @classmethod
+    def kept(cls, event: SeatChanged) -> dict[str, Any]:
+        return {"guest_id": event.guest_id, "sitter_initials": event.sitter_name[:1]}
+
+
+class Beside(Replica[SeatChanged], Elsewhere):
+    __tablename__ = "beside"
+
+    guest_id: Mapped[UUID]
+    companions: Mapped[Any] = mapped_column(JSONB)
+
+
+def service_of(*members: type, publishes: Sequence[type[Event]] = ()) -> Service:
+    """A service that keeps these replicas and publishes these events."""
+    replicas = ModuleType(members[0].__module__ if members else __name__)
+    for member in members:
+        setattr(replicas, member.__name__, member)
+    return Service(name="desk", port=0, replicas=replicas, contracts=module_of(*publishes))
+
+
+def test_a_service_hears_of_erasures_if_it_may_have_such_persons_data() -> None:
+    """Only then; by the marks of what it reads and publishes."""
+    assert [each.name for each in service_of(GuestReference).subscriptions] == ["guest_reference", "erasures"]
+    assert [each.name for each in service_of(publishes=[GuestGreeted, GuestErased]).subscriptions] == ["erasures"]
+    assert service_of(publishes=[RoomCleaned, GuestErased]).subscriptions == ()
+
+
+@pytest.mark.parametrize(
+    ("replica", "why"),
+    [
+        (Unclaimed, "keep guest_id too"),
+        (Initials, "sitter_initials, which is no field of seat.changed"),
+        (Beside, "companions, .* is personal in parts"),
+    ],
+)
+def test_a_replica_that_an_erasure_would_miss_is_refused(replica: type, why: str) -> None:
+    """When the service is put together, in one sentence."""
+    with pytest.raises(DeclarationError, match=why):
+        service_of(replica)
+
+
+def test_a_contract_says_what_stands_for_erased_data() -> None:
+    """Where neither null nor an empty text would do."""
+    with pytest.raises(DeclarationError, match=r"guest.weighed: kilograms of an erased person .* Personal\(of=…, erased=…\)"):
+        service_of(publishes=[GuestWeighed])
 
 
 async def test_an_erasure_heard_again_changes_nothing(desk: Desk) -> None:

@@ -11,7 +11,7 @@ from uuid import UUID, uuid4
 import pytest
 from pydantic import ValidationError
 
-from contracts.event import Event, NewerVersion, Personal, StateEvent, personal_fields, upcaster
+from contracts.event import ERASURES, Event, NewerVersion, Personal, StateEvent, personal_fields, upcaster
 
 
 class Weighed(Event, name="parcel.weighed", version=3, key="parcel_id", publisher="post"):
@@ -118,3 +118,17 @@ def test_a_state_event_needs_a_version_above_zero() -> None:
 
     with pytest.raises(ValidationError):
         Changed(parcel_id=uuid4(), state_version=0)
+
+
+def test_who_is_erased_is_named_by_a_uuid() -> None:
+    """An event that erases says by which field; another kind of id would be mistaken for somebody else's."""
+
+    class Left(Event, name="sender.left", key="sender_id", erases="sender_id"):
+        sender_id: UUID
+
+    assert Left.contract.erases == "sender_id"
+    assert ERASURES.pop("sender_id") == [Left]
+    with pytest.raises(TypeError, match="it erases 'sender_id', which is no field of it that holds a UUID"):
+
+        class Gone(Event, name="sender.gone", key="sender_id", erases="sender_id"):
+            sender_id: str
