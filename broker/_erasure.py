@@ -17,10 +17,11 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from broker._clock import clock
+from broker._copied import own_columns, state_event_of
 from broker._envelope import Envelope
 from broker._erased import ALONE
 from broker._persons import Bodies, erased_value, kinds_of, kinds_within, mark_of
-from broker._replicas import Replica, own_columns, state_event_of
+from broker._replicas import Replica
 from broker._subscriptions import Subscription
 from broker._tables import erased
 from broker.errors import DeclarationError

@@ -10,11 +10,14 @@ import inspect
 import sys
 from collections.abc import Iterator
 from types import ModuleType
+from typing import TYPE_CHECKING
 
-from broker._service import Service
 from broker._states import StateOwner, state_of
 from broker.errors import DeclarationError
 from contracts.event import Event
+
+if TYPE_CHECKING:
+    from broker._service import Service
 
 PUBLISHING = frozenset({"publish", "schedule"})
 """The functions of the door that take an event as their second argument."""

@@ -122,7 +122,7 @@ class Bodies:
             if not erased.isdisjoint(self._persons_of(part, state)):
                 _erase(part, state, erased)
         if event is ReplicaStates:
-            data["rows"] = [[part.get(name) for name in data["fields"]] for part, _ in parts]
+            data["rows"] = json.dumps([[part.get(name) for name in data["fields"]] for part, _ in parts])
         return _written(data)
 
     def _read(self, type_: str, version: int, body: bytes) -> tuple[type[Event] | None, Object | None]:
@@ -143,7 +143,7 @@ class Bodies:
             return
         state = self._events.get(data["type"])
         known = state if state is not None and state.contract.version == data["type_version"] else None
-        for row in data["rows"]:
+        for row in json.loads(data["rows"]):
             yield dict(zip(data["fields"], row, strict=False)), known
 
     def _persons_of(self, data: Object, event: type[Event] | None) -> Persons:

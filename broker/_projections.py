@@ -6,12 +6,31 @@ making objects of them.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+import json
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, String, collate, inspect, select
+from sqlalchemy import (
+    ARRAY,
+    Boolean,
+    ColumnElement,
+    Date,
+    DateTime,
+    Integer,
+    Numeric,
+    Select,
+    String,
+    Text,
+    Uuid,
+    cast,
+    collate,
+    func,
+    inspect,
+    select,
+)
+from sqlalchemy.dialects.postgresql import JSONB, aggregate_order_by
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Session, selectinload
 
@@ -21,12 +40,26 @@ from contracts.event import StateEvent
 Key = UUID | str | int
 
 
-@dataclass(frozen=True, slots=True)
-class State:
-    """One object's state: its key, as text, and the contract's fields in their order."""
+PLAIN = (Uuid, String, Integer, Boolean, Date, DateTime, Numeric, JSONB)
+"""Types of columns that PostgreSQL writes as JSON in a form that every contract reads."""
 
-    key: str
-    values: list[Any]
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """States of consecutive keys: how many, the last key, and each one's fields as a JSON list, with commas between them."""
+
+    count: int
+    last: str
+    states: str
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """How much is read at once: bytes and states of a part, at most, and parts."""
+
+    largest: int
+    most: int
+    parts: int
 
 
 def by_key(column: Any) -> ColumnElement[Any]:
@@ -46,40 +79,117 @@ class Projection:
     def __init__(self, owner: type[StateOwner]) -> None:
         mapper = inspect(owner)
         self.event: type[StateEvent] = state_of(owner)
-        self.fields = [name for name in self.event.model_fields if name != "deleted"]
+        self._fields = [name for name in self.event.model_fields if name != "deleted"]
         self._owner = owner
         self._key = getattr(owner, mapper.get_property_by_column(mapper.primary_key[0]).key)
         self._columns = self._plain_columns()
 
-    async def after(self, session: AsyncSession, key: str | None, limit: int) -> list[State]:
-        """The next `limit` states above a key; the first ones where none is given."""
+    def named(self, wanted: Collection[str] | None) -> list[str]:
+        """The fields of the states that are wanted, as far as there are such, in the contract's order; all for None."""
+        return [name for name in self._fields if wanted is None or name in wanted]
+
+    async def after(
+        self, session: AsyncSession, key: str | None, extent: Extent, wanted: Collection[str] | None
+    ) -> tuple[list[Part], bool]:
+        """The next parts above a key, or the first ones where none is given; and whether they are all that there is."""
         condition = [] if key is None else [by_key(self._key) > key_of(self._key, key)]
-        return await self._read(session, condition, limit)
-
-    async def of(self, session: AsyncSession, keys: Collection[str]) -> list[State]:
-        """The states of these keys, as far as there are objects."""
-        return await self._read(session, [self._key.in_([key_of(self._key, key) for key in keys])], len(keys))
-
-    async def _read(self, session: AsyncSession, condition: Sequence[ColumnElement[bool]], limit: int) -> list[State]:
+        limit = extent.most * extent.parts
         if self._columns is None:
-            query = select(self._owner).where(*condition).order_by(by_key(self._key)).limit(limit)
-            return await session.run_sync(self._objects, query)
-        rows = select(self._key, *self._columns).where(*condition).order_by(by_key(self._key)).limit(limit)
-        return [State(str(row[0]), list(row[1:])) for row in await session.execute(rows)]
+            parts = list(_parts(await self._objects_at(session, condition, limit, wanted), extent))
+        else:
+            parts = await self._written_parts(session, condition, limit, extent, self._list(wanted))
+        kept = parts[: extent.parts]
+        return kept, len(kept) == len(parts) and sum(part.count for part in kept) < limit
 
-    def _objects(self, session: Session, query: Select[Any]) -> list[State]:
+    async def of(self, session: AsyncSession, keys: Collection[str], wanted: Collection[str] | None) -> dict[str, str]:
+        """The states of these keys, each a JSON list, as far as there are objects."""
+        condition = [self._key.in_([key_of(self._key, key) for key in keys])]
+        if self._columns is None:
+            return dict(await self._objects_at(session, condition, len(keys), wanted))
+        rows = await session.execute(select(cast(self._key, Text), self._list(wanted)).where(*condition))
+        return {row[0]: row[1] for row in rows}
+
+    async def _written_parts(
+        self, session: AsyncSession, condition: Sequence[ColumnElement[bool]], limit: int, extent: Extent, state: Any
+    ) -> list[Part]:
+        """Parts that PostgreSQL writes: no state comes here by itself."""
+        order = by_key(self._key)
+        said = (
+            select(order.label("ordered"), cast(self._key, Text).label("key"), state.label("said"))
+            .where(*condition)
+            .order_by(order)
+            .limit(limit)
+            .subquery()
+        )
+        number = func.row_number().over(order_by=said.c.ordered)
+        before = func.sum(func.octet_length(said.c.said)).over(order_by=said.c.ordered) - func.octet_length(said.c.said)
+        placed = select(
+            said.c.key,
+            said.c.said,
+            number.label("number"),
+            (before // extent.largest).label("by_size"),
+            ((number - 1) // extent.most).label("by_number"),
+        ).subquery()
+        last = func.array_agg(aggregate_order_by(placed.c.key, placed.c.number.desc()), type_=ARRAY(Text))[1]
+        together = func.string_agg(placed.c.said, ",")
+        parts = (
+            select(func.count(), last, together)
+            .group_by(placed.c.by_size, placed.c.by_number)
+            .order_by(func.min(placed.c.number))
+            .limit(extent.parts + 1)
+        )
+        return [Part(*row) for row in await session.execute(parts)]
+
+    async def _objects_at(
+        self, session: AsyncSession, condition: Sequence[ColumnElement[bool]], limit: int, wanted: Collection[str] | None
+    ) -> list[tuple[str, str]]:
+        query = select(self._owner).where(*condition).order_by(by_key(self._key)).limit(limit)
+        return await session.run_sync(self._objects, query, self.named(wanted))
+
+    def _list(self, wanted: Collection[str] | None) -> Any:
+        """A state as PostgreSQL writes it."""
+        assert self._columns is not None
+        return cast(func.json_build_array(*(_exact(self._columns[name]) for name in self.named(wanted))), Text)
+
+    def _objects(self, session: Session, query: Select[Any], fields: Sequence[str]) -> list[tuple[str, str]]:
         """Loads objects with what belongs to them; a state may look into that."""
         found = session.scalars(query.options(selectinload("*")), execution_options={"populate_existing": True}).all()
         states = [each.to_state() for each in found]
         for each in found:
             session.expunge(each)
-        return [State(state.subject, [getattr(state, name) for name in self.fields]) for state in states]
+        return [(state.subject, _written(state, fields)) for state in states]
 
-    def _plain_columns(self) -> list[Any] | None:
-        """A column for each field; None where one has none, or the class makes its states itself."""
+    def _plain_columns(self) -> dict[str, Any] | None:
+        """A column for each field; None where one has none that is plain, or the class makes its states itself."""
         if self._owner.to_state is not StateOwner.to_state:
             return None
         known = inspect(self._owner).column_attrs
         own_key = self.event.contract.key
-        names = [self._key.key if name == own_key and name not in known else name for name in self.fields]
-        return [getattr(self._owner, name) for name in names] if all(name in known for name in names) else None
+        names = {name: self._key.key if name == own_key and name not in known else name for name in self._fields}
+        if not all(name in known and isinstance(known[name].columns[0].type, PLAIN) for name in names.values()):
+            return None
+        return {field: getattr(self._owner, name) for field, name in names.items()}
+
+
+def _exact(column: Any) -> Any:
+    """A column as it is to be written: a number in text, so that no reader makes a float of it."""
+    return cast(column, Text) if isinstance(column.type, Numeric) else column
+
+
+def _written(state: StateEvent, fields: Sequence[str]) -> str:
+    said = state.model_dump(mode="json")
+    return json.dumps([said[name] for name in fields], separators=(",", ":"), ensure_ascii=False)
+
+
+def _parts(states: Sequence[tuple[str, str]], extent: Extent) -> Iterator[Part]:
+    """States in parts that are not too large."""
+    part: list[str] = []
+    size = 0
+    for place, (_, said) in enumerate(states):
+        if part and (size + len(said.encode()) > extent.largest or len(part) == extent.most):
+            yield Part(len(part), states[place - 1][0], ",".join(part))
+            part, size = [], 0
+        part.append(said)
+        size += len(said.encode())
+    if part:
+        yield Part(len(part), states[-1][0], ",".join(part))

@@ -26,6 +26,9 @@ from contracts.event import Event, StateEvent
 MAX_BODY = 256 * 1024
 """Bytes of an event's body, at most. Larger data belongs in a store that the event refers to."""
 
+MAX_ADDRESSED = 1024 * 1024
+"""The same of an event that is for one queue alone: its publisher and its reader are the backbone's."""
+
 PUBLISHER = "backbone.publisher"
 BUFFER = "backbone.buffer"
 ON_COMMIT = "backbone.on_commit"
@@ -111,8 +114,9 @@ def lock_number(*parts: str) -> int:
 def body_of(event: Event) -> bytes:
     """The event's data as JSON. Raises EventTooLarge."""
     body = event.model_dump_json().encode()
-    if len(body) > MAX_BODY:
-        raise EventTooLarge(f"{event.contract.name} has {len(body)} bytes, the limit is {MAX_BODY}: publish a reference")
+    limit = MAX_ADDRESSED if event.contract.is_addressed else MAX_BODY
+    if len(body) > limit:
+        raise EventTooLarge(f"{event.contract.name} has {len(body)} bytes, the limit is {limit}: publish a reference")
     return body
 
 

@@ -13,11 +13,11 @@ from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from broker._clock import clock
+from broker._copied import own_columns
 from broker._database import Database
 from broker._loop import Loop
 from broker._publishing import lock_number
 from broker._replica_runs import Place, Purpose, begin
-from broker._replicas import own_columns
 from broker._tables import replica_run
 
 log = structlog.get_logger("nilecare.replicas")

@@ -10,6 +10,8 @@ from broker import _inbox as inbox
 from broker._batch import BatchProcessor, Calls, Effect, Failures, Observer
 from broker._context import Cause, caused_by
 from broker._database import Database, LentSession
+from broker._delivery import Delivery
+from broker._envelope import ADDRESSED
 from broker._reading import Readable, without_erased
 from broker._replica_runs import take_answer
 from broker._replicas import Replica
@@ -48,6 +50,15 @@ class ReplicaProcessor(BatchProcessor):
         if replica is None:
             raise DeclarationError(f"{service.queue(subscription)} feeds no replica of {service.name}")
         self.replica = replica
+
+    async def process(self, deliveries: Sequence[Delivery]) -> None:
+        """See Processor. An answer is a transaction of its own: what it asks its owner next is on its way meanwhile."""
+        for is_answer, run in groupby(deliveries, lambda each: each.routing_key.startswith(ADDRESSED)):
+            if not is_answer:
+                await super().process(list(run))
+                continue
+            for each in run:
+                await super().process([each])
 
     async def _handle(self, session: LentSession, messages: Sequence[Readable], calls: Calls) -> Effect:
         messages = await without_erased(session, self._bodies, messages, self.invocation)

@@ -12,18 +12,17 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, Protocol, cast
 from uuid import UUID
 
 import structlog
-from pydantic_core import to_json
+from pydantic_core import from_json, to_json
 from sqlalchemy import (
-    ARRAY,
     ColumnElement,
+    FromClause,
     Row,
     Table,
     and_,
-    bindparam,
     case,
     delete,
     func,
@@ -39,15 +38,19 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from broker._clock import clock
 from broker._context import uuid7
+from broker._copied import own_columns, state_event_of
 from broker._envelope import Envelope
+from broker._pouring import plain_fields, poured_rows
 from broker._projections import by_key, key_of
 from broker._publishing import publish
-from broker._replicas import Replica, own_columns, state_event_of
 from broker._tables import failed_message, replica_drift, replica_run
-from broker._upsert import Arrived, Wins, columns_of, given_rows, upsert
+from broker._upsert import Arrived, Wins, columns_of, given_rows, pour, upsert
 from broker.errors import BackboneError
 from contracts.backbone import Drift, ReplicaRepaired, ReplicaRequested, ReplicaStates
 from contracts.event import EVERY_SERVICE, StateEvent
+
+if TYPE_CHECKING:
+    from broker._replicas import Replica
 
 log = structlog.get_logger("nilecare.replicas")
 
@@ -173,7 +176,8 @@ async def _shown(session: AsyncSession, row: Row[Any]) -> Run:
 
 def _ask(session: AsyncSession, place: Place, run: UUID, *, after: str | None = None, keys: list[str] | None = None) -> None:
     type_ = place.event.contract.name
-    publish(session, ReplicaRequested(replica=place.queue, run_id=run, type=type_, after=after, keys=keys))
+    fields = plain_fields(place.replica)
+    publish(session, ReplicaRequested(replica=place.queue, run_id=run, type=type_, after=after, keys=keys, fields=fields))
 
 
 async def take_answer(session: AsyncSession, replica: type[Replica[Any]], states: ReplicaStates, envelope: Envelope) -> int:
@@ -186,14 +190,17 @@ async def take_answer(session: AsyncSession, replica: type[Replica[Any]], states
     if states.refusal is not None:
         await _end(session, place, run, "given_up", reason=states.refusal)
         return 0
-    arrived = _read(place.event, states, envelope.time)
+    if plain_fields(place.replica) is not None and states.type_version != place.event.contract.version:
+        reason = f"{states.type} comes in version {states.type_version}, and version {place.event.contract.version} is known"
+        await _end(session, place, run, "given_up", reason=reason)
+        return 0
     if states.keys is not None:
-        return await _look_again(session, place, run, states, arrived)
+        return await _look_again(session, place, run, states, envelope.time)
     if run.is_looking_again or run.at != states.after:
         return 0  # it was taken in before: the owner was asked twice
-    woken = await _take_range(session, place, run, states, arrived)
+    woken = await _take_range(session, place, run, states, envelope.time)
     is_all = states.upto is None
-    done = {"at": states.upto, "rows": run.rows + len(arrived), "changed_at": clock.now(), "is_looking_again": is_all}
+    done = {"at": states.upto, "rows": run.rows + states.count, "changed_at": clock.now(), "is_looking_again": is_all}
     await session.execute(update(replica_run).where(replica_run.c.id == run.id).values(done))
     if is_all:
         await _go_on(session, place, run)
@@ -202,32 +209,29 @@ async def take_answer(session: AsyncSession, replica: type[Replica[Any]], states
     return woken
 
 
-async def _take_range(
-    session: AsyncSession, place: Place, run: Row[Any], states: ReplicaStates, arrived: Sequence[Arrived]
-) -> int:
-    suspects = await _surplus(session, place, _between(place, states), [state.key for state in arrived])
+async def _take_range(session: AsyncSession, place: Place, run: Row[Any], states: ReplicaStates, at: datetime) -> int:
+    given = _given(place, states, at)
+    suspects = await _surplus(session, place, _between(place, states), given)
     woken = 0
     if run.purpose == "fill":
-        woken = await upsert(session, place.replica, arrived, Wins.SAYS_MORE)
+        woken = await given.upsert(session, Wins.SAYS_MORE)
     else:
-        suspects |= await _differences(session, place, arrived)
+        suspects |= await _differences(session, place, given)
     if suspects:
         rows = [{"run_id": run.id, "key": key, "drift": each.drift, "version": each.version} for key, each in suspects.items()]
         await session.execute(insert(replica_drift), rows)
     return woken
 
 
-async def _look_again(
-    session: AsyncSession, place: Place, run: Row[Any], states: ReplicaStates, arrived: Sequence[Arrived]
-) -> int:
+async def _look_again(session: AsyncSession, place: Place, run: Row[Any], states: ReplicaStates, at: datetime) -> int:
     """Confirms what still differs, and repairs it where that is wanted; forgets the rest."""
     asked = replica_drift.c.key.in_(states.keys or []) & (replica_drift.c.run_id == run.id) & ~replica_drift.c.is_confirmed
     seen = {row.key: row.version for row in await session.execute(select(replica_drift).where(asked))}
-    own = [state for state in arrived if state.key in seen]
     id_ = place.table.c.id
     wanted = id_.in_([key_of(id_, key) for key in seen])
     await session.execute(select(id_).where(wanted).order_by(id_).with_for_update())
-    found = await _surplus(session, place, wanted, [state.key for state in own]) | await _differences(session, place, own)
+    given = _given(place, states, at, seen)
+    found = await _surplus(session, place, wanted, given) | await _differences(session, place, given)
     # What the owner does not know yet may have come between the looks: then it is not what the first one saw.
     differ = {key: each.drift for key, each in found.items() if not each.is_ahead or each.version == seen[key]}
     failed = await _failed(session, place, differ)
@@ -240,19 +244,17 @@ async def _look_again(
         await session.execute(update(replica_drift).where(asked, replica_drift.c.key.in_(keys)).values(told))
     progress = {"failed": run.failed + len(failed), "changed_at": clock.now()}
     await session.execute(update(replica_run).where(replica_run.c.id == run.id).values(progress))
-    woken = await _repair(session, place, run.id, confirmed, own) if repairs else 0
+    woken = await _repair(session, place, run.id, confirmed, _given(place, states, at, confirmed)) if repairs else 0
     await _go_on(session, place, run)
     return woken
 
 
-async def _repair(
-    session: AsyncSession, place: Place, run: UUID, confirmed: Mapping[str, Drift], states: Sequence[Arrived]
-) -> int:
+async def _repair(session: AsyncSession, place: Place, run: UUID, confirmed: Mapping[str, Drift], given: Given) -> int:
     id_ = place.table.c.id
     surplus = [key_of(id_, key) for key, drift in confirmed.items() if drift == "surplus"]
     if surplus:
         await session.execute(delete(place.table).where(id_.in_(surplus)))
-    woken = await upsert(session, place.replica, [state for state in states if state.key in confirmed], Wins.ALWAYS)
+    woken = await given.upsert(session, Wins.ALWAYS)
     for key, drift in confirmed.items():
         log.warning("replica.repaired", replica=place.queue, key=key, drift=drift)
         publish(session, ReplicaRepaired(replica=place.queue, run_id=run, aggregate=key, drift=drift))
@@ -279,14 +281,81 @@ async def _end(session: AsyncSession, place: Place, run: Row[Any], state: RunSta
     )  # fmt: skip
 
 
+class Given(Protocol):
+    """States that an owner sent, for statements."""
+
+    @property
+    def rows(self) -> FromClause:
+        """They, as rows of the replica, in a table `new`."""
+
+    @property
+    def values(self) -> Mapping[str, Any]:
+        """What `rows` needs."""
+
+    async def upsert(self, session: AsyncSession, wins: Wins) -> int:
+        """Brings the replica up to them; gives how many messages that wakes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Poured:
+    """States that the database takes in as they stand."""
+
+    place: Place
+    states: ReplicaStates
+    at: datetime
+
+    @property
+    def rows(self) -> FromClause:
+        return poured_rows(self.place.table, self.place.event.contract.key, tuple(self.states.fields))
+
+    @property
+    def values(self) -> Mapping[str, Any]:
+        return {"rows": self.states.rows, "changed_at": self.at, "received_at": clock.now()}
+
+    async def upsert(self, session: AsyncSession, wins: Wins) -> int:
+        return await pour(session, self.place.replica, self.rows, self.values, self._versions, wins)
+
+    def _versions(self) -> dict[str, int]:
+        """The versions of the keys."""
+        fields = self.states.fields
+        key, version = fields.index(self.place.event.contract.key), fields.index("state_version")
+        return {str(row[key]): row[version] for row in from_json(self.states.rows)}
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """States that were read by their contract."""
+
+    place: Place
+    states: Sequence[Arrived]
+
+    @property
+    def rows(self) -> FromClause:
+        return given_rows(self.place.table)
+
+    @property
+    def values(self) -> Mapping[str, Any]:
+        return columns_of(self.place.replica, self.states)
+
+    async def upsert(self, session: AsyncSession, wins: Wins) -> int:
+        return await upsert(session, self.place.replica, self.states, wins)
+
+
+def _given(place: Place, states: ReplicaStates, at: datetime, keys: Collection[str] | None = None) -> Given:
+    """The states, or those of certain keys; read by their contract where a column is more than a field."""
+    if keys is not None:
+        own = states.fields.index(place.event.contract.key)
+        rows = [row for row in from_json(states.rows) if str(row[own]) in keys]
+        states = states.model_copy(update={"rows": to_json(rows).decode(), "count": len(rows)})
+    if plain_fields(place.replica) is not None:
+        return Poured(place, states, at)
+    return Made(place, _read(place.event, states, at))
+
+
 def _read(event: type[StateEvent], states: ReplicaStates, at: datetime) -> list[Arrived]:
     """The states. Raises NewerVersion, ValidationError."""
-    said = [dict(zip(states.fields, row, strict=True)) for row in states.rows]
-    if states.type_version == event.contract.version:
-        read = [event.model_validate(each, extra="ignore") for each in said]
-    else:
-        read = [event.read(to_json(each), states.type_version) for each in said]
-    return [Arrived(each, each.subject, at) for each in read]
+    said = [to_json(dict(zip(states.fields, row, strict=True))) for row in from_json(states.rows)]
+    return [Arrived(each, each.subject, at) for each in (event.read(body, states.type_version) for body in said)]
 
 
 def _between(place: Place, states: ReplicaStates) -> ColumnElement[bool]:
@@ -308,23 +377,21 @@ class Suspect:
     is_ahead: bool
 
 
-async def _surplus(
-    session: AsyncSession, place: Place, among: ColumnElement[bool], known: Collection[str]
-) -> dict[str, Suspect]:
+async def _surplus(session: AsyncSession, place: Place, among: ColumnElement[bool], given: Given) -> dict[str, Suspect]:
     """Rows of which the owner knows nothing."""
-    table = place.table
-    given = func.unnest(_keys(place, known)).column_valued("given")
-    there = select(literal(1)).where(given == table.c.id).exists()
-    query = select(table.c.id, table.c.state_version).where(among, ~table.c.deleted, ~there)
-    return {str(id_): Suspect("surplus", version, is_ahead=True) for id_, version in await session.execute(query)}
-
-
-async def _differences(session: AsyncSession, place: Place, states: Sequence[Arrived]) -> dict[str, Suspect]:
-    """Rows that are not as the owner has them."""
-    if not states:
+    table, new = place.table, given.rows
+    unknown = ~select(literal(1)).where(new.c.id == table.c.id).exists()
+    there = and_(among, ~table.c.deleted)
+    if not await session.scalar(select(select(literal(1)).select_from(table).where(there).exists())):
         return {}
-    here = place.table.alias("here")
-    new = given_rows(place.table)
+    query = select(table.c.id, table.c.state_version).where(there, unknown)
+    found = await session.execute(query, given.values)
+    return {str(id_): Suspect("surplus", version, is_ahead=True) for id_, version in found}
+
+
+async def _differences(session: AsyncSession, place: Place, given: Given) -> dict[str, Suspect]:
+    """Rows that are not as the owner has them."""
+    here, new = place.table.alias("here"), given.rows
     contents = ("deleted", *own_columns(place.table))
     is_other = or_(*(here.c[name].is_distinct_from(new.c[name]) for name in contents))
     is_ahead = func.coalesce(here.c.state_version > new.c.state_version, literal(False))
@@ -332,7 +399,7 @@ async def _differences(session: AsyncSession, place: Place, states: Sequence[Arr
     drift = case((here.c.id.is_(None), "missing"), (is_stale, "stale"), (is_ahead | is_other, "altered"))
     joined = new.outerjoin(here, here.c.id == new.c.id)
     query = select(new.c.id, drift, here.c.state_version, is_ahead).select_from(joined).where(drift.is_not(None))
-    found = await session.execute(query, columns_of(place.replica, states))
+    found = await session.execute(query, given.values)
     return {str(id_): Suspect(*how) for id_, *how in found}
 
 
@@ -342,8 +409,3 @@ async def _failed(session: AsyncSession, place: Place, keys: Collection[str]) ->
         return set()
     mine = (failed_message.c.subscription == place.name) & failed_message.c.key.in_(keys)
     return set(await session.scalars(select(failed_message.c.key).where(mine)))
-
-
-def _keys(place: Place, keys: Collection[str]) -> Any:
-    id_ = place.table.c.id
-    return bindparam(None, [key_of(id_, key) for key in keys], type_=ARRAY(id_.type))

@@ -14,12 +14,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-import typing
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import cache
 from types import ModuleType
 from typing import Any, ClassVar, Generic, Self, TypeVar, cast
 from uuid import UUID
@@ -29,7 +27,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, declared_attr, mapped_column
 from sqlalchemy.types import TypeEngine
 
+from broker._copied import own_columns, state_event_of
 from broker._envelope import Envelope
+from broker._replica_runs import take_answer
 from broker._subscriptions import Subscription
 from broker._upsert import Arrived, upsert
 from broker.errors import DeclarationError, NotFound, NotYet
@@ -39,7 +39,6 @@ from contracts.event import EVERY_SERVICE, StateEvent
 State = TypeVar("State", bound=StateEvent)
 Sessions = Callable[[], AbstractAsyncContextManager[AsyncSession]]
 
-COMMON_COLUMNS = frozenset({"id", "state_version", "deleted", "changed_at", "received_at"})
 KEY_TYPES: Mapping[type, Callable[[], TypeEngine[Any]]] = {UUID: Uuid, str: Text, int: BigInteger}
 
 
@@ -139,21 +138,6 @@ class Replica(Generic[State]):
         return _subscriptions[cls]
 
 
-def state_event_of(replica: type[Any]) -> type[StateEvent]:
-    """The contract that a replica copies: the parameter of `Replica[...]`. Raises DeclarationError."""
-    for base in getattr(replica, "__orig_bases__", ()):
-        for argument in typing.get_args(base):
-            if isinstance(argument, type) and issubclass(argument, StateEvent):
-                return argument
-    raise DeclarationError(f"{replica.__name__} does not say what it copies: write Replica[TheChangedEvent]")
-
-
-@cache
-def own_columns(table: Table) -> tuple[str, ...]:
-    """The columns that hold the contract's data, without those that every replica has."""
-    return tuple(column.name for column in table.columns if column.name not in COMMON_COLUMNS)
-
-
 def _subscription(replica: type[Replica[Any]]) -> Subscription:
     event = state_event_of(replica)
     unknown = [name for name in own_columns(replica.__table__) if name not in event.model_fields]
@@ -168,8 +152,6 @@ def _subscription(replica: type[Replica[Any]]) -> Subscription:
 
     async def take(event: StateEvent | ReplicaStates, session: AsyncSession, envelope: Envelope) -> None:
         if isinstance(event, ReplicaStates):
-            from broker._replica_runs import take_answer
-
             await take_answer(session, replica, event, envelope)
         else:
             await upsert(session, replica, [Arrived.by(envelope, event)])

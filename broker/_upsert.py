@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
@@ -10,7 +10,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
-from sqlalchemy import ARRAY, Table, TableValuedAlias, and_, bindparam, func, or_, select, text, true
+from sqlalchemy import ARRAY, FromClause, Table, TableValuedAlias, and_, bindparam, func, or_, select, text, true
 from sqlalchemy.dialects.postgresql import Insert
 from sqlalchemy.dialects.postgresql import insert as pg_insert
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -35,6 +35,13 @@ SUPERSEDED = text(
     ORDER BY failed.key, failed.position
     """
 )
+
+
+CONCERNED = text(
+    "SELECT EXISTS (SELECT FROM backbone.failed_message WHERE subscription = :replica)"
+    " OR EXISTS (SELECT FROM backbone.failed_message WHERE waits_for = :replica)"
+)
+"""Whether messages are kept that new rows may concern."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,18 +79,35 @@ async def upsert(
     # Whoever records a message as waiting for this replica takes the lock exclusively and looks again: no wake-up is lost.
     await session.execute(SHARED_LOCK, {"number": lock_number("replica", replica.__tablename__)})
     await session.execute(_statement(replica.__table__, wins), columns_of(replica, newest))
-    await _close_superseded(session, replica, newest)
+    await _close_superseded(session, replica.__tablename__, {state.key: state.event.state_version for state in newest})
     return await wake_waiting(session, replica.__tablename__, [state.key for state in newest])
 
 
-async def _close_superseded(session: AsyncSession, replica: type[Replica[Any]], newest: Sequence[Arrived]) -> None:
-    subscription = replica.__tablename__
-    keys, versions = [state.key for state in newest], [state.event.state_version for state in newest]
-    failed = await session.execute(SUPERSEDED, {"keys": keys, "versions": versions, "subscription": subscription})
-    rows = failed.all()
+async def pour(
+    session: AsyncSession,
+    replica: type[Replica[Any]],
+    rows: FromClause,
+    values: Mapping[str, Any],
+    versions: Callable[[], Mapping[str, int]],
+    wins: Wins,
+) -> int:
+    """`upsert` of rows that the database itself makes, one of each key. versions: of each, for messages that they concern."""
+    name = replica.__tablename__
+    await session.execute(SHARED_LOCK, {"number": lock_number("replica", name)})
+    await session.execute(insert_from(rows, replica.__table__, wins), values)
+    if not await session.scalar(CONCERNED, {"replica": name}):
+        return 0
+    known = versions()
+    await _close_superseded(session, name, known)
+    return await wake_waiting(session, name, list(known))
+
+
+async def _close_superseded(session: AsyncSession, replica: str, versions: Mapping[str, int]) -> None:
+    keys = {"keys": list(versions), "versions": list(versions.values()), "subscription": replica}
+    rows = (await session.execute(SUPERSEDED, keys)).all()
     if rows:
-        await lock_keys(session, subscription, [row.key for row in rows])
-        await close(session, subscription, rows)
+        await lock_keys(session, replica, [row.key for row in rows])
+        await close(session, replica, rows)
 
 
 def newest_per_key(arrived: Iterable[Arrived]) -> list[Arrived]:
@@ -98,14 +122,13 @@ def newest_per_key(arrived: Iterable[Arrived]) -> list[Arrived]:
 
 def columns_of(replica: type[Replica[Any]], states: Sequence[Arrived]) -> dict[str, list[Any]]:
     """What the rows of these states hold, by column."""
-    key = states[0].event.contract.key
     now = clock.now()
     columns: dict[str, list[Any]] = {column.name: [] for column in replica.__table__.columns}
     for state in states:
         event = state.event
         row = replica.kept(event)
         row.update(
-            id=getattr(event, key),
+            id=getattr(event, event.contract.key),
             state_version=event.state_version,
             deleted=event.deleted,
             changed_at=state.time,
@@ -126,8 +149,12 @@ def given_rows(table: Table) -> TableValuedAlias:
 
 @cache
 def _statement(table: Table, wins: Wins) -> Insert:
+    return insert_from(given_rows(table), table, wins)
+
+
+def insert_from(new: FromClause, table: Table, wins: Wins) -> Insert:
+    """The statement that brings a replica's table up to the rows of `new`."""
     names = [column.name for column in table.columns]
-    new = given_rows(table)
     insert = pg_insert(table).from_select(names, select(*(new.c[name] for name in names)))
     here, there = table.c.state_version, insert.excluded.state_version
     contents = [name for name in names if name not in ("id", "changed_at", "received_at")]

@@ -19,10 +19,11 @@ from urllib.parse import quote, unquote
 
 from sqlalchemy.orm import Session
 
+from broker._copied import state_event_of
 from broker._database import Database
 from broker._projections import Key, key_of
 from broker._publishing import states_written
-from broker._replicas import Replica, state_event_of
+from broker._replicas import Replica
 from broker.errors import ReplicaLag
 from contracts.event import StateEvent
 

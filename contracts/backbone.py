@@ -4,12 +4,12 @@ doing, what fills and checks its replicas, and what it answers to those who oper
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from pydantic import BaseModel
 
-from contracts.event import EVERY_SERVICE, Event, StateEvent
+from contracts.event import EVERY_SERVICE, Event, Personal, StateEvent
 
 FailedState = Literal["retrying", "waiting", "held", "dead"]
 Consuming = Literal["at work", "standing by", "not consuming"]
@@ -151,6 +151,9 @@ class ReplicaRequested(Event, name="replica.requested", version=1, key="replica"
     keys: list[str] | None = None
     """The keys that it asks about; null for the next ones."""
 
+    fields: list[str] | None = None
+    """The fields that it keeps; null for all."""
+
 
 class ReplicaStates(Event, name="replica.states", version=1, key="replica", publisher=EVERY_SERVICE, addressed=True):
     """What an owner has in a range of keys, or of the keys that were asked about: as one statement saw it.
@@ -169,8 +172,11 @@ class ReplicaStates(Event, name="replica.states", version=1, key="replica", publ
     ask_after: str | None
     """Where the replica is to ask on once it handles this; null where that is not its turn, or nothing is left."""
 
+    count: int
     fields: list[str]
-    rows: list[list[Any]]
+    rows: Annotated[str, Personal(of="replica")]
+    """A JSON list of the states, each a list of its fields' values: as text, so that a database can take it in as it stands."""
+
     refusal: str | None = None
     """Why there are no states: the service publishes the event, but keeps no objects that it could be made from."""
 

@@ -10,8 +10,8 @@ import click
 from sqlalchemy import Table
 
 from broker import LifeCycle, Service
+from broker._copied import own_columns, state_event_of
 from broker._http import PREFIX
-from broker._replicas import own_columns, state_event_of
 from contracts.event import EVERY_SERVICE, StateEvent
 from nilecare import declared
 from nilecare.declared import sentence

@@ -9,8 +9,9 @@ from typing import Any
 from sqlalchemy import select
 
 from broker import Service, StateOwner
+from broker._copied import own_columns, state_event_of
 from broker._database import Database
-from broker._replicas import Replica, own_columns, state_event_of
+from broker._replicas import Replica
 from broker._states import state_of
 from contracts.event import StateEvent
 

@@ -106,11 +106,16 @@ class PersonReference(Replica[PersonChanged], LedgerBase):
 
 
 class WardReference(Replica[WardChanged], LedgerBase):
-    """A copy of a ward."""
+    """A copy of a ward, which keeps its beds in another form than the state has them."""
 
     __tablename__ = "ward_reference"
 
     beds: Mapped[Any] = mapped_column(JSONB)
+
+    @classmethod
+    def kept(cls, event: WardChanged) -> dict[str, Any]:
+        """The columns: each bed by its name."""
+        return {"beds": {bed: True for bed in event.beds}}
 
 
 class GuestReference(Replica[GuestChanged], LedgerBase):

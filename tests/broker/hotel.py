@@ -211,9 +211,10 @@ def answer(guests: Iterable[tuple[UUID, str, int]], run: UUID, **more: Any) -> E
     """The hotel's answer to the replica: states of guests with their names and versions."""
     said: dict[str, Any] = {"after": None, "upto": None, "keys": None, "ask_after": None, **more}
     fields = ["guest_id", "full_name", "phone", "room", "state_version"]
+    rows = [[str(guest), name, name, 1, version] for guest, name, version in guests]
     event = ReplicaStates(
-        replica="desk.guest_reference", run_id=run, type="guest.changed", type_version=1, fields=fields,
-        rows=[[str(guest), name, name, 1, version] for guest, name, version in guests], **said,
+        replica="desk.guest_reference", run_id=run, type="guest.changed", type_version=1, fields=fields, count=len(rows),
+        rows=json.dumps(rows), **said,
     )  # fmt: skip
     return envelope_of(event, source="hotel")
 
