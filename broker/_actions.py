@@ -12,16 +12,19 @@ from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
 
-from sqlalchemy import Row, Table, func, insert, literal, select, true, update
+from sqlalchemy import Row, Table, exists, func, insert, literal, select, true, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from broker._clock import clock
 from broker._context import uuid7
 from broker._dead_letters import Filter, among
-from broker._tables import action, action_message, discarded_message, failed_message
+from broker._tables import action, action_message, discarded_message, disclosure, erased, failed_message
 
 Verb = Literal["replay", "discard", "restore", "edit", "redirect", "reveal", "export", "import", "expire"]
 State = Literal["running", "done", "halted", "stopped"]
+DISCLOSING = frozenset[Verb]({"export", "reveal"})
+"""What gives personal data out."""
+
 Result = Literal[
     "took effect", "had taken effect", "failed again", "failed otherwise", "behind", "gone", "foreign", "not tried",
     "discarded", "restored", "edited", "redirected", "shown", "exported", "imported",
@@ -107,7 +110,17 @@ async def begin(
     await session.execute(insert(action).values(values | {"pace": asdict(pace)}))
     total = await _freeze(session, begun.id, wanted, discarded_message if verb == "restore" else failed_message)
     await session.execute(update(action).where(action.c.id == begun.id).values(total=total))
+    if verb in DISCLOSING:
+        await _note_disclosed(session, begun.id, wanted)
     return replace(begun, total=total, outcomes={None: total} if total else {})
+
+
+async def disclosed(session: AsyncSession, person: UUID) -> list[tuple[Action, int]]:
+    """When data of a person in failed messages was shown or exported, to whom and why; how many messages it was each time."""
+    given = await session.execute(select(disclosure.c.action, disclosure.c.messages).where(disclosure.c.person == person))
+    messages = {row.action: row.messages for row in given}
+    found = await session.execute(select(action).where(action.c.id.in_(messages)).order_by(action.c.id))
+    return [(_action(row, {}), messages[row.id]) for row in found]
 
 
 async def note(session: AsyncSession, id_: UUID, outcomes: Mapping[int, tuple[Result, str | None]]) -> None:
@@ -195,6 +208,14 @@ async def past_of(session: AsyncSession, position: int) -> list[tuple[Action, Pa
     found = await session.execute(select(action).where(action.c.id.in_([part.action for part in touched])))
     by_id = {row.id: _action(row, {}) for row in found}
     return [(by_id[part.action], part) for part in touched]
+
+
+async def _note_disclosed(session: AsyncSession, id_: UUID, wanted: Filter) -> None:
+    """Writes down whose data is given out; of the erased there is none."""
+    persons = select(func.unnest(failed_message.c.persons).label("person")).where(wanted.condition).subquery()
+    is_erased = exists().where(erased.c.person == persons.c.person)
+    counted = select(persons.c.person, literal(id_), func.count()).where(~is_erased).group_by(persons.c.person)
+    await session.execute(insert(disclosure).from_select(["person", "action", "messages"], counted))
 
 
 async def _freeze(session: AsyncSession, id_: UUID, wanted: Filter, table: Table) -> int:

@@ -240,6 +240,16 @@ correction = Table(
     Column("after", LargeBinary, nullable=False),
 )
 
+# To whom personal data in failed messages was given out: shown, or exported.
+disclosure = Table(
+    "disclosure",
+    metadata,
+    Column("person", Uuid, primary_key=True),
+    Column("action", Uuid, ForeignKey(action.c.id, ondelete="CASCADE"), primary_key=True),
+    Column("messages", Integer, nullable=False, comment="of the person, that were shown or exported"),
+)
+Index(None, disclosure.c.action)
+
 # Messages that were let go, kept for a while: they can be restored.
 discarded_message = Table(
     "discarded_message",

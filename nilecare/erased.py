@@ -15,6 +15,7 @@ from sqlalchemy import String, cast, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from broker import Service, age
+from broker._actions import Action, disclosed
 from broker._erasure import left_of
 from broker._tables import erased
 from nilecare.dead_letters import view
@@ -41,13 +42,17 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """What one service says. noted_at: when it heard of the erasure; None where it has not yet."""
+    """What one service says. noted_at: when it heard of the erasure; None where it has not yet.
+
+    disclosed: when data of the person was shown or exported before, and how many messages each time.
+    """
 
     service: str
     kind: str | None
     erased_at: datetime | None
     noted_at: datetime | None
     places: Sequence[Place]
+    disclosed: Sequence[tuple[Action, int]]
 
     @property
     def is_done(self) -> bool:
@@ -96,9 +101,10 @@ async def _proof(session: AsyncSession, service: Service, person: UUID) -> Proof
     now = await left_of(session, service, person)
     places = [Place(table, then.get(table, 0), now.get(table, 0)) for table in sorted(then.keys() | now.keys())]
     places += await _retained(session, service, person)
+    given = await disclosed(session, person)
     if row is None:
-        return Proof(service.name, None, None, None, places)
-    return Proof(service.name, row.kind, row.erased_at, row.noted_at, places)
+        return Proof(service.name, None, None, None, places, given)
+    return Proof(service.name, row.kind, row.erased_at, row.noted_at, places, given)
 
 
 async def _retained(session: AsyncSession, service: Service, person: UUID) -> list[Place]:
@@ -118,8 +124,12 @@ def _as_json(proof: Proof) -> dict[str, Any]:
         {"table": each.table, "then": each.then, "now": each.now, "state": each.state, "because": each.because}
         for each in proof.places
     ]
+    given = [
+        {"verb": action.verb, "by": action.asked_by, "why": action.why, "at": action.began_at, "messages": messages}
+        for action, messages in proof.disclosed
+    ]
     names = ("service", "kind", "erased_at", "noted_at", "is_done")
-    return {name: getattr(proof, name) for name in names} | {"places": places}
+    return {name: getattr(proof, name) for name in names} | {"places": places, "disclosed": given}
 
 
 def _tell(person: UUID, proofs: Sequence[Proof]) -> None:
@@ -130,6 +140,12 @@ def _tell(person: UUID, proofs: Sequence[Proof]) -> None:
         for row in _rows(proof):
             table.add_row(*row)
     Console().print(table)
+    for proof in proofs:
+        for action, messages in proof.disclosed:
+            click.echo(
+                f"given out of {proof.service}: {view.plural(messages, 'message')}, to {action.asked_by} on "
+                f"{action.began_at:%Y-%m-%d} ({action.verb}: {action.why})"
+            )
     late = [proof.service for proof in proofs if proof.noted_at is None]
     rows = sum(place.now for proof in proofs for place in proof.places if place.state == "still there")
     if late:

@@ -12,10 +12,14 @@ import pytest
 from click.testing import CliRunner, Result
 from sqlalchemy import text
 
-from broker import Retained, Service, Settings
+from broker import Permanent, Retained, Service, Settings, clock
+from broker._actions import Asker, begin
+from broker._dead_letters import Filter
 from nilecare import erased, replicas
 from nilecare.dead_letters import access
+from tests.broker.consuming import envelope_of
 from tests.broker.hotel import Desk, desk_at, state
+from tests.broker.test_erasure import arrived, failing
 
 NAME = "Amina Njeri"
 
@@ -79,6 +83,20 @@ async def test_what_is_lawfully_kept_says_why(desk: Desk, monkeypatch: pytest.Mo
     monkeypatch.setitem(vars(desk.service), "retained", (Retained("guest_reference", "id", "the law says so"),))
     code, said = await lines(guest)
     assert (code, said[3]) == (0, "desk.guest_reference 1 1 lawfully kept: the law says so")
+
+
+async def test_to_whom_it_was_given_out_is_said(desk: Desk) -> None:
+    """Who exported messages with data of the person, or saw it, before: files are out of our reach. Afterwards nothing was."""
+    guest = uuid4()
+    desk.behaviour = failing(Permanent("never"))
+    await desk.hear(envelope_of(arrived(guest)), envelope_of(arrived(guest)), envelope_of(arrived(uuid4())))
+    for asker in (Asker("amani", "for the auditor"), Asker("otieno", "too late")):
+        async with desk.database.transaction() as session:
+            await begin(session, "export", Filter(), asker, state="done")
+        await desk.erase(guest)
+    _, said = await lines(guest)
+    given = [line for line in said if line.startswith("given out")]
+    assert given == [f"given out of desk: 2 messages, to amani on {clock.now():%Y-%m-%d} (export: for the auditor)"]
 
 
 async def test_a_service_that_has_not_heard_of_it_is_waited_for(
