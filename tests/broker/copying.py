@@ -115,7 +115,7 @@ class WardReference(Replica[WardChanged], LedgerBase):
     @classmethod
     def kept(cls, event: WardChanged) -> dict[str, Any]:
         """The columns: each bed by its name."""
-        return {"beds": {bed: True for bed in event.beds}}
+        return {"beds": dict.fromkeys(event.beds, True)}
 
 
 class GuestReference(Replica[GuestChanged], LedgerBase):

@@ -195,6 +195,25 @@ async def test_what_is_on_its_way_is_no_drift(ferry: Ferry) -> None:
     assert await ferry.copies() == await ferry.persons()
 
 
+async def test_what_came_between_the_looks_is_no_drift(ferry: Ferry) -> None:
+    """A row that was wrong at the first look, and newer than the owner's second answer when that arrives, is left as it is."""
+    await owned(ferry, 3)
+    await ferry.run(PERSONS, "fill")
+    await damage(ferry, "UPDATE person_reference SET full_name = 'somebody else' WHERE id = :id", id=person(2).person_id)
+    id_ = await ferry.begin(PERSONS, "repair")
+    await ferry.fetch()
+    for _ in range(3):  # the request, the first look, and the request for what differs
+        await ferry.deliver()
+        await ferry.fetch()
+    await ferry.write(person(2, "new name"))
+    await ferry.fetch()
+    assert [to for to, _ in ferry.under_way] == [PERSONS.queue] * 2
+    await ferry.deliver(1)  # the live state overtakes the answer
+    await ferry.settle()
+    assert ((await ferry.look(id_)).state, (await ferry.look(id_)).drift) == ("done", {})
+    assert await ferry.copies() == await ferry.persons()
+
+
 async def test_a_key_whose_message_failed_is_reported_as_such(ferry: Ferry) -> None:
     """It is not drift and not repaired: a replay of the message is what it needs."""
     await owned(ferry, 5)
