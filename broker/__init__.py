@@ -17,6 +17,7 @@ from broker._clock import age, clock
 from broker._context import Cause, caused_by, current_cause
 from broker._depth import Depth, Depths
 from broker._envelope import Envelope
+from broker._fresh import Fresh
 from broker._idempotency import Idempotent, Router
 from broker._life_cycle import LifeCycle
 from broker._merging import MergingReplica
@@ -48,6 +49,7 @@ from broker.errors import (
     PublishRefused,
     RuleBroken,
     SessionIsGuarded,
+    StaleReplica,
     StateBypassed,
 )
 
@@ -64,6 +66,7 @@ __all__ = [
     "EventTooLarge",
     "Failure",
     "ForeignEvent",
+    "Fresh",
     "Idempotent",
     "Later",
     "LifeCycle",
@@ -87,6 +90,7 @@ __all__ = [
     "SessionIsGuarded",
     "Settings",
     "Shown",
+    "StaleReplica",
     "StateBypassed",
     "StateOwner",
     "StoppedBeforeCall",

@@ -320,7 +320,8 @@ async def _has_arrived(session: AsyncSession, waits: NotYet) -> bool:
     number = lock_number("replica", waits.replica.__tablename__)
     await session.execute(select(func.pg_advisory_xact_lock(number)))
     table: Table = waits.replica.__table__
-    found = select(exists().where(table.c.id == cast(literal(waits.key, Text()), table.c.id.type)))
+    mine = table.c.id == cast(literal(waits.key, Text()), table.c.id.type)
+    found = select(exists().where(mine, table.c.state_version >= waits.version))
     return bool(await session.scalar(found))
 
 

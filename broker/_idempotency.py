@@ -8,7 +8,9 @@ and may be sent again. Source: IETF draft-ietf-httpapi-idempotency-key-header.
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Callable, Coroutine
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
@@ -20,17 +22,21 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from broker._access import Transaction, authenticated, bearer, gates_of
+from broker._fresh import is_fresh_again, served_stale
 from broker._loop import Loop
 from broker._tables import idempotency
 from broker._written import WROTE, wrote
-from broker.errors import BackboneError
+from broker.errors import BackboneError, StaleReplica
 
 KEPT = timedelta(days=3)
 """How long a reply is kept; afterwards its key may be used again."""
 
 REPLAYED = {"Idempotency-Replayed": "true"}
 
-KEPT_HEADERS = (WROTE,)
+STALE = "X-Stale"
+"""Header that names what an answer was made from although it is too old."""
+
+KEPT_HEADERS = (WROTE, STALE)
 """Headers that a reply keeps when it is given again."""
 
 
@@ -100,10 +106,13 @@ Idempotent = Annotated[str | None, Depends(_once, scope="function")]
 """Makes a route of a `Router` safe to call again: `key: Idempotent` is the request's Idempotency-Key, None without one."""
 
 
+Answer = Callable[[Request], Coroutine[Any, Any, Response]]
+
+
 class _Route(APIRoute):
     """Runs inside the request's transaction, and so can commit the reply with the effect, and say what it wrote."""
 
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+    def get_route_handler(self) -> Answer:
         answer = super().get_route_handler()
 
         async def answer_once(request: Request) -> Response:
@@ -111,23 +120,41 @@ class _Route(APIRoute):
                 response = await answer(request)
             except AlreadyAnswered as answered:
                 return answered.response
-            await _say_what_it_wrote(request, response)
+            await _say_more(request, response)
             claim: Claim | None = getattr(request.state, "claim", None)
             if claim is not None:
                 await claim.keep(response)
             return response
 
-        return answer_once
+        return _fresh_enough(answer_once)
 
 
-async def _say_what_it_wrote(request: Request, response: Response) -> None:
-    """Just before the commit: should that fail, the response is not sent."""
+def _fresh_enough(answer: Answer) -> Answer:
+    """Answers again what met a replica that is too old and may be waited for: in between, nothing of the request is there."""
+
+    async def answer_fresh(request: Request) -> Response:
+        state = request.app.state
+        until = time.monotonic() + state.patience.total_seconds()
+        while True:
+            try:
+                async with AsyncExitStack() as attempt:
+                    request.scope["fastapi_function_astack"] = attempt  # the transaction ends with the attempt
+                    return await answer(request)
+            except StaleReplica as stale:
+                seconds = until - time.monotonic()
+                if not stale.waits or seconds <= 0 or not await is_fresh_again(state.database.transaction, stale, seconds):
+                    raise
+
+    return answer_fresh
+
+
+async def _say_more(request: Request, response: Response) -> None:
+    """What an answer wrote, just before the commit (should that fail, it is not sent), and what it read that is too old."""
     session: AsyncSession | None = getattr(request.state, "session", None)
     if session is not None:
         await session.flush()
-        said = wrote(session.sync_session)
-        if said is not None:
-            response.headers[WROTE] = said
+        said = {WROTE: wrote(session.sync_session), STALE: served_stale(session)}
+        response.headers.update({name: value for name, value in said.items() if value is not None})
 
 
 class Router(APIRouter):

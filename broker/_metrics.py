@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from broker._batch import Effect
 from broker._clock import clock
 from broker._dead_letters import tally
+from broker._marks import ages
 from broker._subscriptions import Subscription
 from broker._tables import failure_count, outbox
 
@@ -45,9 +46,12 @@ class Metrics:
     """The metrics of one service, in a registry of their own: services share processes, not numbers.
 
     It is what a Relay tells (`relayed`, `returned`) and what a batch tells (`observe`).
+
+    aging: the replicas that may not be too old, by their names.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, aging: Collection[str] = ()) -> None:
+        self._aging = aging
         self.registry = CollectorRegistry()
         own: Mapping[str, Any] = {"registry": self.registry, "namespace": "nilecare"}
         self._work: dict[str, Work] = {}
@@ -67,6 +71,10 @@ class Metrics:
         self._blocking = Gauge("dead_letters_blocking", "Dead letters with later messages of their key behind them", by, **own)
         self._lag = Gauge(
             "replica_lag_seconds", "From the owner's commit to the replica, for its latest state", ["replica"], **own
+        )
+
+        self._replica_age = Gauge(
+            "replica_age_seconds", "How old a replica is at most, for those that may not be too old", ["replica"], **own
         )
 
     def relayed(self, count: int, seconds: float) -> None:
@@ -121,6 +129,9 @@ class Metrics:
         dead = [each for each in await tally(connection) if each.state == "dead"]
         self._depth.set(depth)
         self._age.set(age)
+        self._replica_age.clear()
+        for replica, how_old in (await ages(connection, self._aging)).items() if self._aging else ():
+            self._replica_age.labels(replica).set(how_old.total_seconds())
         self._failed.clear()
         for (subscription, state), count in failed.items():
             self._failed.labels(subscription, state).set(count)

@@ -16,7 +16,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 
-from broker.errors import Later, NotYet, Permanent, ReplicaLag, RuleBroken
+from broker.errors import Later, NotYet, Permanent, ReplicaLag, RuleBroken, StaleReplica
 
 log = structlog.get_logger("nilecare.http")
 
@@ -104,6 +104,20 @@ async def _replica_lag(_: Request, error: ReplicaLag) -> Response:
     )
 
 
+async def _stale_replica(_: Request, error: StaleReplica) -> Response:
+    return problem(
+        503,
+        "What this is to be decided by is too old here; try again.",
+        type_="urn:nilecare:stale-replica",
+        headers=RETRY_AFTER,
+        members={
+            "replica": error.replica.__tablename__,
+            "owner": error.replica.owner(),
+            "age_seconds": int(error.age.total_seconds()) if error.age is not None else None,
+        },
+    )
+
+
 async def _later(_: Request, __: Exception) -> Response:
     return problem(503, "This cannot be done now; try again.", type_="urn:nilecare:later", headers=RETRY_AFTER)
 
@@ -146,6 +160,7 @@ def install(app: FastAPI) -> None:
         (Permanent, _permanent),
         (NotYet, _not_yet),
         (ReplicaLag, _replica_lag),
+        (StaleReplica, _stale_replica),
         (Later, _later),
         (HTTPException, _http),
         (RequestValidationError, _invalid),

@@ -40,6 +40,7 @@ from broker._clock import clock
 from broker._context import uuid7
 from broker._copied import own_columns, state_event_of
 from broker._envelope import Envelope
+from broker._marks import ask_for_mark, take_mark
 from broker._pouring import plain_fields, poured_rows
 from broker._projections import by_key, key_of
 from broker._publishing import publish
@@ -182,6 +183,9 @@ def _ask(session: AsyncSession, place: Place, run: UUID, *, after: str | None = 
 
 async def take_answer(session: AsyncSession, replica: type[Replica[Any]], states: ReplicaStates, envelope: Envelope) -> int:
     """Takes in what the owner says; gives how many messages that wakes which waited for it."""
+    if states.keys == []:
+        await take_mark(session, replica.__tablename__, states.run_id)
+        return 0
     place = Place(states.replica.partition(".")[0], replica)
     query = select(replica_run).where(replica_run.c.id == states.run_id, replica_run.c.state == "running").with_for_update()
     run = (await session.execute(query)).one_or_none()
@@ -274,6 +278,8 @@ async def _go_on(session: AsyncSession, place: Place, run: Row[Any]) -> None:
 async def _end(session: AsyncSession, place: Place, run: Row[Any], state: RunState, *, reason: str | None = None) -> None:
     ended = {"state": state, "ended_at": clock.now(), "changed_at": clock.now(), "reason": reason}
     await session.execute(update(replica_run).where(replica_run.c.id == run.id).values(ended))
+    if state == "done" and place.replica.fresh is not None:
+        await ask_for_mark(session, place)
     shown = cast("Run", await run_of(session, run.id))
     log.info(
         f"replica.{shown.purpose}_ended", replica=place.queue, state=state, rows=shown.rows, drift=dict(shown.drift),

@@ -12,23 +12,21 @@ tombstone, which only a newer version replaces; versions never restart, so a key
 
 from __future__ import annotations
 
-import asyncio
-import time
 from collections.abc import Callable, Mapping
-from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from types import ModuleType
 from typing import Any, ClassVar, Generic, Self, TypeVar, cast
 from uuid import UUID
 
-from sqlalchemy import ARRAY, BigInteger, DateTime, Table, Text, Uuid, func, select
+from sqlalchemy import ARRAY, BigInteger, DateTime, Table, Text, Uuid, exists, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, declared_attr, mapped_column
 from sqlalchemy.types import TypeEngine
 
 from broker._copied import own_columns, state_event_of
 from broker._envelope import Envelope
+from broker._fresh import Fresh, Sessions, holds
 from broker._replica_runs import take_answer
 from broker._subscriptions import Subscription
 from broker._upsert import Arrived, upsert
@@ -37,7 +35,6 @@ from contracts.backbone import ReplicaStates
 from contracts.event import EVERY_SERVICE, StateEvent
 
 State = TypeVar("State", bound=StateEvent)
-Sessions = Callable[[], AbstractAsyncContextManager[AsyncSession]]
 
 KEY_TYPES: Mapping[type, Callable[[], TypeEngine[Any]]] = {UUID: Uuid, str: Text, int: BigInteger}
 
@@ -65,6 +62,9 @@ class Replica(Generic[State]):
     __tablename__: str
     __table__: ClassVar[Any]
 
+    fresh: ClassVar[Fresh | None] = None
+    """How old it may be where it is read, if that matters: `fresh = Fresh(at_most=timedelta(minutes=1))`."""
+
     @declared_attr
     def id(cls) -> Mapped[Any]:  # noqa: N805 (SQLAlchemy gives the class)
         """The aggregate's id: the contract's key."""
@@ -86,19 +86,45 @@ class Replica(Generic[State]):
         return {name: getattr(event, name) for name in own_columns(cls.__table__)}
 
     @classmethod
-    async def find(cls, session: AsyncSession, key: UUID | str | int) -> Self | None:
-        """The row; None when it has not arrived or is deleted."""
-        row = await session.get(cls, key)
+    async def find(
+        cls, session: AsyncSession, key: UUID | str | int, *, at_least: int | None = None, at_most: timedelta | None = None
+    ) -> Self | None:
+        """The row; None when it has not arrived or is deleted.
+
+        at_least: a version that it must have: until then NotYet is raised, and the message waits for it. at_most: how old it
+        may be here, in place of what `fresh` declares. Raises StaleReplica where `fresh` says so.
+        """
+        row = await cls._read(session, key, at_least, at_most)
         return row if row is not None and not row.deleted else None
 
     @classmethod
-    async def require(cls, session: AsyncSession, key: UUID | str | int) -> Self:
-        """The row. Raises NotYet when it has not arrived (the message then waits for it), NotFound when it is deleted."""
-        row = await session.get(cls, key)
+    async def require(
+        cls, session: AsyncSession, key: UUID | str | int, *, at_least: int | None = None, at_most: timedelta | None = None
+    ) -> Self:
+        """The row. Raises NotYet when it has not arrived (the message then waits for it), NotFound when it is deleted.
+
+        at_least, at_most, StaleReplica: as with `find`.
+        """
+        row = await cls._read(session, key, at_least, at_most)
         if row is None:
             raise NotYet(cls, str(key))
         if row.deleted:
             raise NotFound(replica=cls.__tablename__, id=key)
+        return row
+
+    @classmethod
+    async def _read(
+        cls, session: AsyncSession, key: UUID | str | int, at_least: int | None, at_most: timedelta | None
+    ) -> Self | None:
+        if cls.fresh is None and at_most is not None:
+            raise DeclarationError(f"{cls.__tablename__} does not know how old it is: declare `fresh`")
+        if cls.fresh is not None:
+            await cls.fresh.check(session, cls, key, at_most)
+        # A row that the session has seen before may be older than what was asked for.
+        anew = cls.fresh is not None or at_least is not None
+        row = await session.get(cls, key, populate_existing=anew)
+        if at_least is not None and (row is None or row.state_version < at_least):
+            raise NotYet(cls, str(key), at_least)
         return row
 
     @classmethod
@@ -108,16 +134,13 @@ class Replica(Generic[State]):
         sessions: what gives a session, such as `database.transaction`. Raises TimeoutError after `seconds`.
         """
         table: Table = cls.__table__
-        until, pause = time.monotonic() + seconds, 0.005
-        while True:
-            async with sessions() as session:
-                held = await session.scalar(select(table.c.state_version).where(table.c.id == key))
-            if held is not None and held >= version:
-                return
-            if time.monotonic() + pause > until:
-                raise TimeoutError(f"{cls.__tablename__} has no version {version} of {key} after {seconds} s")
-            await asyncio.sleep(pause)
-            pause = min(pause * 2, 0.1)
+        there = select(exists().where(table.c.id == key, table.c.state_version >= version))
+
+        async def is_there(session: AsyncSession) -> bool:
+            return bool(await session.scalar(there))
+
+        if not await holds(sessions, is_there, seconds):
+            raise TimeoutError(f"{cls.__tablename__} has no version {version} of {key} after {seconds} s")
 
     @classmethod
     async def freshness(cls, session: AsyncSession) -> Freshness:
@@ -129,6 +152,11 @@ class Replica(Generic[State]):
         newest = (await session.execute(last)).one_or_none()
         lag = newest.received_at - newest.changed_at if newest is not None else timedelta()
         return Freshness(rows, deleted, newest.received_at if newest is not None else None, changed_at, max(lag, timedelta()))
+
+    @classmethod
+    def owner(cls) -> str:
+        """The service that publishes what it copies."""
+        return state_event_of(cls).contract.publisher
 
     @classmethod
     def subscription(cls) -> Subscription:
@@ -150,13 +178,16 @@ def _subscription(replica: type[Replica[Any]]) -> Subscription:
     if arrays:
         raise DeclarationError(f"{replica.__tablename__} has array columns: {', '.join(arrays)}; make them JSONB")
 
+    if replica.fresh is not None and replica.owner() == EVERY_SERVICE:
+        raise DeclarationError(f"{replica.__tablename__} cannot say how old it is: every service publishes what it copies")
+
     async def take(event: StateEvent | ReplicaStates, session: AsyncSession, envelope: Envelope) -> None:
         if isinstance(event, ReplicaStates):
             await take_answer(session, replica, event, envelope)
         else:
             await upsert(session, replica, [Arrived.by(envelope, event)])
 
-    answers = () if event.contract.publisher == EVERY_SERVICE else (ReplicaStates,)
+    answers = () if replica.owner() == EVERY_SERVICE else (ReplicaStates,)
     return Subscription(name=replica.__tablename__, events=(event, *answers), handler=take, on_failure="pass")
 
 

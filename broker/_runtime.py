@@ -27,6 +27,7 @@ from broker._inbox import InboxKeeper
 from broker._keeping import Housekeeping
 from broker._listener import Listener
 from broker._loop import Loop
+from broker._marks import MarkKeeper
 from broker._metrics import Metrics
 from broker._operating import OperationLoop
 from broker._ownership import check_ownership
@@ -75,7 +76,8 @@ class Runtime:
         _check(service, settings)
         self.service, self.settings = service, settings
         self._heard = frozenset(name for name, queues in subscribed.items() if queues)
-        self.metrics = Metrics()
+        self._aging = [Place(service.name, replica) for replica in service.replicated if replica.fresh is not None]
+        self.metrics = Metrics([place.name for place in self._aging])
         engine = engine_for(settings.database_url, pool_size=settings.pool_size)
         self.database = Database(engine, service.name, self._published)
         self.relay = Relay(service.name, settings, subscribed=subscribed, metrics=self.metrics)
@@ -152,6 +154,7 @@ class Runtime:
             *trust,
             actions,
             *([self._operations] if self._operations else []),
+            *([MarkKeeper(database, self._aging)] if self._aging else []),
             Reporter(database, service.name, is_heard=FailedMessageChanged.contract.name in self._heard),
             Housekeeping(database, service.name, settings, actions.wake),
             self._notifier,

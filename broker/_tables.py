@@ -415,3 +415,13 @@ replica_drift = Table(
     Column("is_confirmed", Boolean, nullable=False, server_default=text("false")),
     Column("is_repaired", Boolean, nullable=False, server_default=text("false")),
 )
+
+# How old a replica is at most, where that matters: as of when it has everything, and what its owner was asked last.
+replica_mark = Table(
+    "replica_mark",
+    metadata,
+    Column("replica", Text, primary_key=True),
+    _timestamp("as_of", nullable=True),
+    Column("asked_id", Uuid, comment="null once it is answered"),
+    _timestamp("asked_at"),
+)

@@ -10,7 +10,8 @@ BackboneError
 └── Failure                   a message could not be handled; the subclass says what happens next
     ├── Later                   needs time: tried again with growing pauses
     │   ├── Overtaken               an aggregate was changed by somebody else meanwhile
-    │   └── ReplicaLag              a replica does not have what its reader has written elsewhere
+    │   ├── ReplicaLag              a replica does not have what its reader has written elsewhere
+    │   └── StaleReplica            a replica is older than it may be for this
     ├── NotYet                  waits for a replica's row, and is woken by it
     ├── Permanent               never will: dead at once
     │   └── RuleBroken              a rule of the business, by its name
@@ -23,6 +24,8 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 if TYPE_CHECKING:
+    from datetime import timedelta
+
     from broker._replicas import Replica
 
 
@@ -74,16 +77,31 @@ class ReplicaLag(Later):
         self.replica = replica
 
 
+class StaleReplica(Later):
+    """A replica is older than it may be for this; None is an age that nobody knows.
+
+    waits: whether a request waits until it is fresh, rather than being refused at once.
+    """
+
+    def __init__(
+        self, replica: type[Replica[Any]], key: str, age: timedelta | None, at_most: timedelta, *, waits: bool
+    ) -> None:
+        seconds = f"{age.total_seconds():.0f} s" if age is not None else "nobody knows how"
+        super().__init__(f"{replica.__tablename__} {key} is {seconds} old, and may be {at_most.total_seconds():.0f} s here")
+        self.replica, self.key, self.age, self.at_most, self.waits = replica, key, age, at_most, waits
+
+
 class NotYet(Failure):
-    """A replica's row has not arrived: `raise NotYet(PatientReference, patient_id)`.
+    """A replica's row has not arrived: `raise NotYet(PatientReference, patient_id)`; or not in `version` or a newer one.
 
     The message waits, without a timer, until that row is there.
     """
 
-    def __init__(self, replica: type[Replica[Any]], key: UUID | str) -> None:
-        super().__init__(f"{replica.__tablename__} {key} has not arrived yet")
+    def __init__(self, replica: type[Replica[Any]], key: UUID | str, version: int = 0) -> None:
+        super().__init__(f"{replica.__tablename__} {key} has not arrived yet" + (f" in version {version}" if version else ""))
         self.replica = replica
         self.key = str(key)
+        self.version = version
 
 
 class Permanent(Failure):

@@ -149,7 +149,8 @@ class ReplicaRequested(Event, name="replica.requested", version=1, key="replica"
     """The last key that it has; null for the first ones."""
 
     keys: list[str] | None = None
-    """The keys that it asks about; null for the next ones."""
+    """The keys that it asks about; null for the next ones. None at all asks for a mark: an answer without states, queued behind
+    everything that the owner had committed before."""
 
     fields: list[str] | None = None
     """The fields that it keeps; null for all."""

@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
-from dataclasses import replace
-from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -16,18 +14,11 @@ from fastapi import Response
 from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from broker import Idempotent, NotFound, Reading, Router, Service, Settings, Transaction, open_to_everybody, refusal
-from broker._database import Database
-from broker._http import PREFIX, application
+from broker import Idempotent, NotFound, Reading, Router, Transaction, open_to_everybody, refusal
 from broker._tables import outbox
-from broker._tokens import issue_token, key_set_of, new_key
 from broker.errors import RuleBroken
+from tests.broker.asking import IMPATIENT, SETTINGS, client
 from tests.broker.copying import Bed, Ferry, Person, PersonReference, Ward, WardReference, ferry_over, ledger, people
-
-KEY = new_key()
-TOKEN = issue_token(KEY, subject="n1", roles=("nurse",), facilities=None, lifetime=timedelta(minutes=5))
-SETTINGS = Settings(database_url="", amqp_url="", key_set=key_set_of(KEY))
-IMPATIENT = replace(SETTINGS, replica_patience=timedelta(milliseconds=20))
 
 
 class PersonHasLeft(RuleBroken):
@@ -93,17 +84,6 @@ async def list_wards(session: Reading) -> list[str]:
 @keeping.post("/visits")
 async def write_visit(session: Transaction) -> None:
     await session.execute(text("INSERT INTO visit VALUES (1)"))
-
-
-Clients = tuple[httpx.AsyncClient, httpx.AsyncClient]
-
-
-def client(service: Service, router: Router, settings: Settings, database: Database) -> httpx.AsyncClient:
-    """Asks a service that has these routes."""
-    app = application(replace(service, api=router, trusts_auth=False), settings, database)
-    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
-    headers = {"Authorization": f"Bearer {TOKEN}"}
-    return httpx.AsyncClient(transport=transport, base_url=f"http://service{PREFIX}", headers=headers)
 
 
 @pytest.fixture
