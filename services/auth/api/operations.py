@@ -27,6 +27,12 @@ async def announce_keys(who: Administrator, session: Transaction) -> None:
     await commands.announce_keys(session)
 
 
+@router.post("/erasures/announcement", status_code=204)
+async def announce_erasures(who: Officer, session: Transaction) -> None:
+    """Tells a service that is new to the platform, or was restored from a backup, who was erased."""
+    await commands.announce_erasures(session)
+
+
 @router.post("/clients", status_code=201)
 async def register_client(asked: AskedClient, who: Administrator, session: Transaction) -> NewClientView:
     """Lets a program get tokens. Its secret is shown this once."""

@@ -1,6 +1,7 @@
 """What auth can be asked to do, each in the transaction of whoever asks."""
 
 from services.auth.commands.accounts import (
+    announce_erasures,
     change_password,
     change_profile,
     erase,
@@ -28,6 +29,7 @@ __all__ = [
     "Registration",
     "SignedIn",
     "accept_invitation",
+    "announce_erasures",
     "announce_keys",
     "appoint_first_administrator",
     "assign_role",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from uuid import UUID
 
-from sqlalchemy import delete, update
+from sqlalchemy import delete, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from broker import clock, publish, unschedule
@@ -17,6 +17,7 @@ from services.auth.commands.audit import record
 from services.auth.commands.sessions import revoke_sessions
 from services.auth.errors import UserCannotBecome
 from services.auth.tables import (
+    AuditLog,
     Device,
     FormerColleague,
     Invitation,
@@ -28,6 +29,9 @@ from services.auth.tables import (
     User,
     Verification,
 )
+
+ERASED = "user.erased"
+"""The audit log's word for it."""
 
 
 async def proven(session: AsyncSession, user_id: UUID, password: str, address: str) -> User | None:
@@ -101,8 +105,15 @@ async def erase(session: AsyncSession, user_id: UUID, *, by: object) -> User:
     await revoke_sessions(session, user_id, "erased", by=by)
     await _forget(session, user_id)
     publish(session, UserErased(user_id=user_id, erased_at=clock.now()))
-    await record(session, "user.erased", by=by, user_id=user_id)
+    await record(session, ERASED, by=by, user_id=user_id)
     return user
+
+
+async def announce_erasures(session: AsyncSession) -> None:
+    """Says again who was erased, and when: for a service that is new, or was restored from a backup."""
+    said = select(AuditLog.user_id, AuditLog.at).where(AuditLog.action == ERASED).order_by(AuditLog.position)
+    for user_id, at in await session.execute(said):
+        publish(session, UserErased(user_id=user_id, erased_at=at))
 
 
 async def forget_addresses(session: AsyncSession, addresses: Collection[str | None]) -> None:

@@ -262,6 +262,19 @@ async def test_an_erased_user_is_an_id(desk: Desk) -> None:
     assert rule(await desk.asks(officer, "DELETE", f"/users/{person.user_id}")) == "UserCannotBecome"
 
 
+async def test_erasures_are_announced_again(desk: Desk) -> None:
+    """As they were, for a service that is new, or was restored from a backup; nobody else is."""
+    officer = await desk.signs_in(await desk.person(("privacy_officer", None)))
+    for person in [await desk.person(), await desk.person()]:
+        await desk.asks(officer, "DELETE", f"/users/{person.user_id}")
+    before = await desk.at.published(UserErased)
+    assert (await desk.asks(officer, "POST", "/erasures/announcement")).status_code == 204
+    again = (await desk.at.published(UserErased))[len(before) :]
+    logged = await desk.rows("SELECT user_id, at FROM auth_audit_logs WHERE action = 'user.erased' ORDER BY position")
+    assert [(each.user_id, each.erased_at) for each in again] == [tuple(row) for row in logged]
+    assert [each.user_id for each in again] == [each.user_id for each in before]
+
+
 async def test_the_address_of_an_erased_user_is_free(desk: Desk, administrator: dict[str, Any]) -> None:
     """Whoever registers it is somebody else."""
     person = await desk.person(email="again@example.org")
