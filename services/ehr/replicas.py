@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Self
 from uuid import UUID
 
@@ -10,7 +10,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
-from broker import MergingReplica, NotFound, Replica
+from broker import Fresh, MergingReplica, NotFound, Replica
 from contracts.auth import UserChanged, UserStatus
 from contracts.clinical import EncounterChanged, EncounterClass, EncounterStatus, PatientChanged, PatientStatus
 from services.ehr.rules import Writer
@@ -50,6 +50,9 @@ class UserReference(Replica[UserChanged], Base):
     """A user of auth: who may write and sign where."""
 
     __tablename__ = "user_reference"
+
+    # A role may have been withdrawn meanwhile; but nobody is kept from signing because auth is down: the answer says so.
+    fresh = Fresh(at_most=timedelta(hours=1), otherwise="serve")
 
     status: Mapped[UserStatus]
     grants: Mapped[list[dict[str, Any]]] = mapped_column(JSONB, comment="roles, each at a facility or (null) at every one")

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
+
+from sqlalchemy import text
 
 from broker import clock
 from contracts.auth import UserErased
@@ -53,6 +56,25 @@ async def test_a_note_from_its_draft_to_its_addendum(ehr: Workplace) -> None:
         assert verified == {"note_id": note, "intact": True, "altered": []}
         withdrawn = await clinician.post(f"/notes/{note}/entered-in-error", json={"reason": "wrong patient"})
         assert (withdrawn.json()["status"], withdrawn.json()["content"]["plan"]) == ("entered_in_error", "iron")
+
+
+async def test_a_signature_by_old_roles_says_so(ehr: Workplace) -> None:
+    """It is made all the same, also while auth says nothing for hours; what nobody's roles decide says nothing."""
+    set_back = text(
+        "INSERT INTO backbone.replica_mark (replica, as_of, asked_at)"
+        " VALUES ('user_reference', now() - CAST(:age AS interval), now())"
+        " ON CONFLICT (replica) DO UPDATE SET as_of = excluded.as_of"
+    )
+    said = []
+    async with client(ehr, CLINICIAN) as clinician:
+        for age in (timedelta(minutes=50), timedelta(hours=3)):
+            async with ehr.transaction() as session:
+                await session.execute(set_back, {"age": age})
+            note = await drafted(ehr)
+            reply = await clinician.post(f"/notes/{note}/sign")
+            said.append((reply.status_code, reply.headers.get("X-Stale", "")[:24]))
+        assert "X-Stale" not in (await clinician.get(f"/notes/{note}")).headers
+    assert said == [(200, ""), (200, "auth user_reference 1080")]
 
 
 async def test_a_draft_is_its_authors(ehr: Workplace) -> None:
