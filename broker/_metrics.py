@@ -16,6 +16,7 @@ from broker._batch import Effect
 from broker._clock import clock
 from broker._dead_letters import tally
 from broker._marks import ages
+from broker._replica_runs import last_runs
 from broker._subscriptions import Subscription
 from broker._tables import failure_count, outbox
 
@@ -69,6 +70,10 @@ class Metrics:
         self._failures = Counter("messages_failed", "Messages that could not be handled when they came", by, **own)
         self._failed = Gauge("failed_messages", "Messages kept because they could not be handled", [*by, "state"], **own)
         self._blocking = Gauge("dead_letters_blocking", "Dead letters with later messages of their key behind them", by, **own)
+        self._drift = Gauge(
+            "replica_drift_keys", "Keys that the last run over a replica found not as their owner has them", ["replica"], **own
+        )
+        self._filling = Gauge("replica_run_rows", "Rows seen by the last run over a replica", ["replica", "purpose"], **own)
         self._lag = Gauge(
             "replica_lag_seconds", "From the owner's commit to the replica, for its latest state", ["replica"], **own
         )
@@ -136,6 +141,10 @@ class Metrics:
         for (subscription, state), count in failed.items():
             self._failed.labels(subscription, state).set(count)
         self._blocking.clear()
+        self._filling.clear()
+        for run in await last_runs(connection):
+            self._drift.labels(run.name).set(run.drift)
+            self._filling.labels(run.name, run.purpose).set(run.rows)
         for each in dead:
             self._blocking.labels(each.subscription).set(each.blocking)
 

@@ -15,6 +15,7 @@ from broker._health import Messaging
 from broker._loop import Loop
 from broker._metrics import NO_WORK, Metrics, Work, outbox_backlog
 from broker._publishing import publish
+from broker._replica_runs import last_runs
 from broker._reporting import next_version
 from broker._service import Service
 from broker._subscriptions import Subscription
@@ -72,6 +73,7 @@ class Presence(Loop):
                 publishes=[event.contract.name for event in self._service.events],
                 dead_queue=self._service.dead_queue,
                 subscriptions=[self._look(each, messaging, depths or {}, now) for each in subscriptions],
+                replicas=await last_runs(session),
                 state_version=await next_version(session),
             )
             self._looked = now
@@ -118,4 +120,4 @@ class Presence(Loop):
 def _moving(state: ServiceCopyChanged) -> object:
     """What is worth telling at once when it changes; what hears these very reports changes with each of them."""
     heard = [each for each in state.subscriptions if ServiceCopyChanged.contract.name not in each.types]
-    return state.relay, state.unsent > 0, heard
+    return state.relay, state.unsent > 0, heard, state.replicas

@@ -33,8 +33,9 @@ from sqlalchemy import (
     text,
     update,
 )
+from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.dialects.postgresql import insert as pg_insert
-from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from broker._clock import clock
 from broker._context import uuid7
@@ -47,7 +48,7 @@ from broker._publishing import publish
 from broker._tables import failed_message, replica_drift, replica_run
 from broker._upsert import Arrived, Wins, columns_of, given_rows, pour, upsert
 from broker.errors import BackboneError
-from contracts.backbone import Drift, ReplicaRepaired, ReplicaRequested, ReplicaStates
+from contracts.backbone import Drift, ReplicaRepaired, ReplicaRequested, ReplicaState, ReplicaStates
 from contracts.event import EVERY_SERVICE, StateEvent
 
 if TYPE_CHECKING:
@@ -163,6 +164,18 @@ async def drift_of(session: AsyncSession, id_: UUID) -> list[tuple[str, Drift, b
     columns = (replica_drift.c.key, replica_drift.c.drift, replica_drift.c.is_repaired)
     query = select(*columns).where(replica_drift.c.run_id == id_, replica_drift.c.is_confirmed).order_by(replica_drift.c.key)
     return [(key, drift, is_repaired) for key, drift, is_repaired in await session.execute(query)]
+
+
+async def last_runs(session: AsyncSession | AsyncConnection) -> list[ReplicaState]:
+    """The last run of each replica, for operations."""
+    drifted = select(func.count()).where(replica_drift.c.run_id == replica_run.c.id, replica_drift.c.is_confirmed)
+    columns = (replica_run.c[name] for name in ("purpose", "state", "rows", "began_at", "ended_at"))
+    query = (
+        select(replica_run.c.replica.label("name"), *columns, drifted.scalar_subquery().label("drift"))
+        .ext(distinct_on(replica_run.c.replica))
+        .order_by(replica_run.c.replica, replica_run.c.began_at.desc())
+    )
+    return [ReplicaState(**row) for row in (await session.execute(query)).mappings()]
 
 
 async def _shown(session: AsyncSession, row: Row[Any]) -> Run:

@@ -105,6 +105,22 @@ class SubscriptionState(BaseModel):
     """When the event was published that took effect last; None where none has since the copy started."""
 
 
+class ReplicaState(BaseModel):
+    """How a replica is being filled, checked or repaired, or was last."""
+
+    name: str
+    purpose: Literal["fill", "check", "repair"]
+    state: Literal["running", "done", "given_up"]
+    rows: int
+    """Rows that were seen."""
+
+    drift: int
+    """Keys that were not as their owner has them."""
+
+    began_at: datetime
+    ended_at: datetime | None
+
+
 class ServiceCopyChanged(StateEvent, name="service_copy.changed", version=1, key="copy_id", publisher=EVERY_SERVICE):
     """How a process that runs a service is doing.
 
@@ -130,6 +146,8 @@ class ServiceCopyChanged(StateEvent, name="service_copy.changed", version=1, key
 
     dead_queue: str
     subscriptions: list[SubscriptionState]
+    replicas: list[ReplicaState]
+    """Those that were ever filled or checked."""
 
 
 class ReplicaRequested(Event, name="replica.requested", version=1, key="replica", publisher=EVERY_SERVICE):

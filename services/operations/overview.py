@@ -12,8 +12,8 @@ from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from broker import Depth, Depths, age, clock
-from contracts.backbone import ServiceCopyChanged, SubscriptionState
-from services.operations.replicas import FailedMessageReference, ServiceCopyReference
+from contracts.backbone import ReplicaState, ServiceCopyChanged, SubscriptionState
+from services.operations.replicas import FailureCount, ServiceCopyReference
 from services.operations.rules import FORGOTTEN, LATE
 
 Failed = Mapping[tuple[str, str], Mapping[str, int]]
@@ -86,6 +86,7 @@ class ServiceState:
     unsent_since: datetime | None
     given_up: int | None
     queues: list[Queue]
+    replicas: list[ReplicaState]
 
     @property
     def troubles(self) -> list[str]:
@@ -208,6 +209,7 @@ def _service(name: str, copies: list[ServiceCopyChanged], found: Mapping[str, De
         unsent=newest.unsent,
         unsent_since=newest.reported_at - timedelta(seconds=newest.unsent_seconds) if newest.unsent else None,
         given_up=dead.messages if dead is not None else None,
+        replicas=newest.replicas,
         queues=[_queue(each, present, newest, depths, failed.get((name, each.name), {})) for each in newest.subscriptions],
     )
 
@@ -258,11 +260,9 @@ def _is_late(since: datetime) -> bool:
 
 
 async def _failed(session: AsyncSession) -> Failed:
-    row = FailedMessageReference
-    by = (row.service, row.heard_by, row.state)
+    by = (FailureCount.service, FailureCount.heard_by, FailureCount.state)
+    total = func.sum(FailureCount.count)
     found: dict[tuple[str, str], dict[str, int]] = {}
-    for service, subscription, state, count in await session.execute(
-        select(*by, func.count()).where(~row.deleted).group_by(*by)
-    ):
-        found.setdefault((service, subscription), {})[state] = count
+    for service, subscription, state, count in await session.execute(select(*by, total).group_by(*by).having(total > 0)):
+        found.setdefault((service, subscription), {})[state] = int(count)
     return found

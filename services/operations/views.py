@@ -9,7 +9,7 @@ from uuid import UUID
 from pydantic import AwareDatetime, Field
 
 from broker import Asked, Shown
-from contracts.backbone import FailedState
+from contracts.backbone import FailedState, ReplicaState
 from contracts.operations import Operation, Wanted
 from services.operations.rules import RequestState
 
@@ -98,7 +98,7 @@ class FailedMessage(Shown):
 
 
 class Group(Shown):
-    """What failed for one reason in one subscription. `last_hour`: how many of them failed first within the last hour."""
+    """What failed for one reason in one subscription. `last_hour`: how many failed first within it, up to a thousand."""
 
     service: str
     subscription: str
@@ -174,3 +174,4 @@ class ServiceState(Shown):
     unsent_since: datetime | None
     given_up: int | None
     queues: list[Queue]
+    replicas: list[ReplicaState]

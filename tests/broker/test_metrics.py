@@ -56,6 +56,15 @@ async def test_what_is_told(database: Databases) -> None:
                 " VALUES ('cook', 'dead', 't', 1, 'k', 1, 'e', 'r', '{}', '', 'E', 'r', 1, now(), now())"
             )
         )
+        await connection.execute(
+            text(
+                "WITH run AS (INSERT INTO backbone.replica_run"
+                " (id, replica, purpose, state, asked_by, columns, rows, began_at, changed_at)"
+                " VALUES (gen_random_uuid(), 'bed_reference', 'check', 'running', 'amani', '{}', 7, now(), now()) RETURNING id)"
+                " INSERT INTO backbone.replica_drift (run_id, key, drift, is_confirmed)"
+                " SELECT id, 'one', 'stale', true FROM run UNION ALL SELECT id, 'two', 'stale', false FROM run"
+            )
+        )
     told = {
         (sample.name, *sample.labels.values()): sample.value
         for family in text_string_to_metric_families((await metrics.exposition(engine)).decode())
@@ -63,6 +72,8 @@ async def test_what_is_told(database: Databases) -> None:
     }
     await engine.dispose()
     assert told["nilecare_outbox_relayed_total",] == 3
+    assert told["nilecare_replica_run_rows", "bed_reference", "check"] == 7
+    assert told["nilecare_replica_drift_keys", "bed_reference"] == 1
     assert told["nilecare_outbox_confirm_seconds_sum",] == 0.02
     assert told["nilecare_outbox_returned_total", "bed.booked"] == 1
     assert told["nilecare_effect_latency_seconds_count", "cook"] == 3

@@ -122,7 +122,7 @@ async def test_the_new_service_takes_part(checkout: Checkout, servers: Servers) 
 
         async def has_said_so() -> bool:
             connection = await asyncpg.connect(platform.database_url("visitors"))
-            said = await connection.fetch("SELECT type, key FROM backbone.published")
+            said = await connection.fetch("SELECT type, key FROM backbone.published WHERE type LIKE 'visit.%'")
             await connection.close()
             return [tuple(row) for row in said] == [("visit.ended", visit_id)]
 

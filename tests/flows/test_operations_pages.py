@@ -232,6 +232,8 @@ async def test_the_overview_shows_trouble(running: Running, hospital: Hospital, 
     page = await browser.see("/")
     assert "clinical to billing: patient.changed, " in page
     assert re.search(r'data-label="Effects">\s*[1-9]', page)
+    assert "replicas of what others own" in page
+    assert "fill done" in page
     handle = await broken(running)
     assert "1 of billing.charge_procedure is dead." in (await browser.sees("/", "What is wrong")).replace("<wbr>", "")
     async with running.down("ehr"):

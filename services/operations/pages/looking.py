@@ -41,8 +41,9 @@ async def groups(who: Visitor, session: Reading, state: FailedState = "dead") ->
     counts = {each: await looking.count(session, looking.Sought(state=each)) for each in STATES}
     running = await session.scalars(select(FailureActionReference).where(FailureActionReference.state == "running"))
     return page(
-        "groups.html", who, refresh=QUIET, groups=found, state=state, states=STATES, counts=counts, running=running.all()
-    )
+        "groups.html", who, refresh=QUIET, groups=found, state=state, states=STATES, counts=counts, running=running.all(),
+        most_lately=looking.MOST_LATELY,
+    )  # fmt: skip
 
 
 @router.get("/messages")

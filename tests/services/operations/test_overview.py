@@ -31,7 +31,7 @@ def copy(service: str, *subscriptions: SubscriptionState, host: str = "one", **f
     said = {
         "copy_id": f"{service}@{host}:1", "service": service, "started_at": now - timedelta(hours=1), "reported_at": now,
         "next_at": now + 60 * SECOND, "relay": "active", "unsent": 0, "unsent_seconds": 0.0, "publishes": [],
-        "dead_queue": f"{service}.dead", "subscriptions": list(subscriptions), "state_version": 1,
+        "dead_queue": f"{service}.dead", "subscriptions": list(subscriptions), "replicas": [], "state_version": 1,
     }  # fmt: skip
     return ServiceCopyChanged.model_validate(said | fields)
 
