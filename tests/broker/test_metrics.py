@@ -72,7 +72,7 @@ async def test_what_is_told(database: Databases) -> None:
     }
     await engine.dispose()
     assert told["nilecare_outbox_relayed_total",] == 3
-    assert told["nilecare_replica_run_rows", "bed_reference", "check"] == 7
+    assert told["nilecare_replica_run_rows", "check", "bed_reference"] == 7
     assert told["nilecare_replica_drift_keys", "bed_reference"] == 1
     assert told["nilecare_outbox_confirm_seconds_sum",] == 0.02
     assert told["nilecare_outbox_returned_total", "bed.booked"] == 1
