@@ -20,6 +20,9 @@ from contracts.event import Event
 
 # The function takes the lock, and only then looks: a statement would look as of its beginning, before it waited.
 AMONG = text("SELECT backbone.erased_among(CAST(:persons AS uuid[]))")
+PATIENCE = text("SET LOCAL lock_timeout = '2s'")
+"""An erasure that waits longer for somebody is tried again later: whoever comes after it waits behind it."""
+
 ALONE = text("SELECT pg_advisory_xact_lock(backbone.erasure_lock())")
 
 

@@ -19,7 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from broker._clock import clock
 from broker._copied import own_columns, state_event_of
 from broker._envelope import Envelope
-from broker._erased import ALONE
+from broker._erased import ALONE, PATIENCE
 from broker._persons import Bodies, erased_value, kinds_of, kinds_within, mark_of
 from broker._replicas import Replica
 from broker._subscriptions import Subscription
@@ -123,8 +123,10 @@ def subscription_to_erasures(service: Service, reacting: Sequence[Subscription])
         """Notes that a person is erased, and masks what is here of them."""
         kind = str(event.contract.erases)
         person: UUID = getattr(event, kind)
+        found = await _empty(session, person)
+        await session.execute(PATIENCE)
         await session.execute(ALONE)
-        found = await _mask(session, Bodies(service.known_events), copied, person)
+        found |= await _mask(session, Bodies(service.known_events), copied, person)
         row = {
             "person": person, "kind": kind, "event_id": envelope.id, "erased_at": envelope.time, "noted_at": clock.now(),
             "found": found,
@@ -180,9 +182,15 @@ async def _mask(session: AsyncSession, bodies: Bodies, copied: Sequence[Copied],
             body = bodies.without(row.type, _version(bodies, row), row.body, frozenset([person]))
             await session.execute(text(kept.masked), {"key": row.key, "body": body})
             found[f"backbone.{kept.table}"] += 1
+    return {table: rows for table, rows in found.items() if rows}
+
+
+async def _empty(session: AsyncSession, person: UUID) -> dict[str, int]:
+    """Empties what goes as a whole; gives how many rows that is, by table. Nobody needs to be shut out for that."""
+    found = {}
     for table, (where, emptied, when) in WHOLE.items():
         statement = text(f"UPDATE backbone.{table} SET {emptied} WHERE {where} AND {when}")  # noqa: S608 (constants)
-        found[f"backbone.{table}"] += await _changed(session, statement, person=str(person))
+        found[f"backbone.{table}"] = await _changed(session, statement, person=str(person))
     return {table: rows for table, rows in found.items() if rows}
 
 

@@ -8,8 +8,10 @@ import pkgutil
 import pytest
 
 import contracts
+from broker import Service
+from broker._persons import kinds_of
 from broker._service import events_in
-from contracts.event import EVERY_SERVICE, Event
+from contracts.event import ERASURES, EVERY_SERVICE, Event
 from nilecare.platform import services
 
 MODULES = sorted(module.name for module in pkgutil.iter_modules(contracts.__path__) if not module.ispkg)
@@ -30,3 +32,11 @@ def test_no_two_events_have_one_name_and_version() -> None:
     """A name and version mean one schema."""
     names = [(event.contract.name, event.contract.version) for event in EVENTS]
     assert len(names) == len(set(names))
+
+
+@pytest.mark.parametrize("service", services(), ids=lambda service: service.name)
+def test_who_may_have_data_of_persons_who_can_be_erased_hears_of_it(service: Service) -> None:
+    """By the marks of what it publishes and reads: whoever else erases such persons stands in a contract that it reads."""
+    marked = frozenset[str]().union(*(kinds_of(event) for event in service.known_events))
+    heard = [each for subscription in service.subscriptions if subscription.name == "erasures" for each in subscription.events]
+    assert {event.contract.erases for event in heard} == marked & ERASURES.keys()
