@@ -14,9 +14,11 @@ from sqlalchemy import update
 
 from broker import Permanent
 from broker._tables import failed_message
-from nilecare import dead_letters
+from nilecare import dead_letters, replicas
 from tests.broker.failing import Desk, make_desk, raising
+from tests.broker.test_replica_runs import damage, person
 from tests.commanded import give_to_commands
+from tests.nilecare.test_replicas import at_work
 
 PAGE = (Path(__file__).parents[2] / "docs" / "operations.md").read_text(encoding="utf-8")
 
@@ -34,7 +36,7 @@ def commands(chapter: str) -> list[str]:
     """The commands of a chapter, without the program's name."""
     text = re.split(r"^##+ ", PAGE.partition(f"# {chapter}\n")[2], maxsplit=1, flags=re.MULTILINE)[0]
     blocks = re.findall(r"^```\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL)
-    return [line.removeprefix("nilecare dead-letters ") for block in blocks for line in block.splitlines()]
+    return [re.sub(r"^nilecare (dead-letters|replicas) ", "", line) for block in blocks for line in block.splitlines()]
 
 
 async def run(command: str, **names: str) -> Result:
@@ -88,3 +90,19 @@ async def test_a_wrong_message_is_corrected(desk: Desk) -> None:
         result = await run(command, **{"billing/17": f"desk/{position}"})
         assert result.exit_code == 0, result.output
     assert await desk.effects("a") == [5]
+
+
+async def test_a_damaged_replica_is_mended(database: Callable[..., Awaitable[str]], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Listed, checked, repaired, filled once more: the statuses are those that the page says."""
+    async with at_work(database, monkeypatch) as ferry:
+        listed, checked, repaired, refilled = commands("A replica is not as its owner has it")
+        await mend(refilled)
+        await damage(ferry, "DELETE FROM person_reference WHERE id = :id", id=person(2).person_id)
+        assert "ledger.person_reference" in (await mend(listed)).output
+        assert [(await mend(each)).exit_code for each in (checked, repaired, checked, refilled)] == [1, 1, 0, 0]
+
+
+async def mend(command: str) -> Result:
+    """A command of the chapter, about the replica that there is."""
+    words = shlex.split(command.replace("lab", "ledger").replace("patient_reference", "person_reference"))
+    return await asyncio.to_thread(CliRunner().invoke, replicas.group, words)

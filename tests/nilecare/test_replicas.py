@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
@@ -17,22 +18,31 @@ from tests.broker.copying import PERSONS, Ferry, ferry_over, ledger, people
 from tests.broker.test_replica_runs import damage, person
 
 
-@pytest.fixture
-async def ferry(database: Callable[..., Awaitable[str]], monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Ferry]:
-    """Two services, of which the command knows both, at work as long as the test lasts."""
-    ferry = await ferry_over(database)
+@asynccontextmanager
+async def at_work(make: Callable[..., Awaitable[str]], monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Ferry]:
+    """Two services, of which the command knows both, at work inside the block."""
+    ferry = await ferry_over(make)
     monkeypatch.setattr(replicas, "services", lambda: [people, ledger])
     monkeypatch.delenv("NILECARE_SECRET", raising=False)
     monkeypatch.setenv("NILECARE_DATABASE_URL", ferry.keeper.engine.url.render_as_string(hide_password=False))
     monkeypatch.setenv("NILECARE_AMQP_URL", "amqp://nobody@127.0.0.1:1/")
     await ferry.write(*(person(number) for number in range(1, 6)))
-    at_work = asyncio.create_task(_goes_on(ferry))
-    yield ferry
-    at_work.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await at_work
-    await ferry.owner.close()
-    await ferry.keeper.close()
+    going_on = asyncio.create_task(_goes_on(ferry))
+    try:
+        yield ferry
+    finally:
+        going_on.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await going_on
+        await ferry.owner.close()
+        await ferry.keeper.close()
+
+
+@pytest.fixture
+async def ferry(database: Callable[..., Awaitable[str]], monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Ferry]:
+    """As `at_work`, as long as the test lasts."""
+    async with at_work(database, monkeypatch) as ferry:
+        yield ferry
 
 
 async def _goes_on(ferry: Ferry) -> None:
