@@ -22,7 +22,7 @@ from benchmarks.contending import WORKLOADS
 from benchmarks.environments import REQUIREMENTS, make, missing
 from benchmarks.measure import ContenderFailed, measure
 from benchmarks.report import show, write_readme
-from benchmarks.suite import FULL, QUICK, Extent, as_json, run
+from benchmarks.suite import FULL, PARTS, QUICK, Extent, as_json, run, run_part
 from nilecare.stack import start_stack
 
 RESULTS = Path(__file__).parent / "results" / "latest.json"
@@ -34,6 +34,19 @@ async def everything(extent: Extent, say: Callable[[str], None]) -> dict[str, An
     """The whole run. Starts servers of its own, which call fsync, unless the environment gives some."""
     async with start_stack("bench-servers", durable=True) as stack:
         return as_json(await run(extent, stack.servers, say))
+
+
+async def part(name: str, extent: Extent) -> dict[str, Any]:
+    """One part by itself, on servers like those of the whole run."""
+    async with start_stack("bench-servers", durable=True) as stack:
+        return await run_part(name, extent, stack.servers)
+
+
+def with_part(results: Path, name: str, found: dict[str, Any]) -> dict[str, Any]:
+    """The figures in a file, with those of a part instead of what it has of it; they are written there."""
+    together: dict[str, Any] = json.loads(results.read_text()) | {name: found}
+    results.write_text(json.dumps(together, indent=2) + "\n")
+    return together
 
 
 async def single(contenders: Sequence[Contender], workloads: Sequence[str], rounds: int, count: int, console: Console) -> None:
@@ -64,6 +77,11 @@ def main() -> None:
     parser.add_argument("--save", action="store_true", help="with --quick: its figures become the README's all the same")
     parser.add_argument("--only", metavar="TEXT", help="only contenders whose name contains it; nothing is saved")
     parser.add_argument("--workload", choices=WORKLOADS, action="append", help="only this one, with --only; may be repeated")
+    parser.add_argument(
+        "--part",
+        choices=[name.replace("_", "-") for name in PARTS],
+        help="only this part, whose figures replace those of the last run's; with --quick they are only shown",
+    )
     parser.add_argument("--rounds", type=int, default=FULL.rounds, help="how often everything is measured")
     parser.add_argument("--count", type=int, default=FULL.count, help="events in one measurement")
     arguments = parser.parse_args()
@@ -72,6 +90,9 @@ def main() -> None:
     if arguments.only is not None:
         chosen = [each for each in ALL if arguments.only in each.label]
         asyncio.run(single(chosen, arguments.workload or WORKLOADS, arguments.rounds, arguments.count, console))
+        return
+    if arguments.part is not None:
+        _measure_part(arguments.part.replace("-", "_"), is_quick=arguments.quick, console=console)
         return
     with console.status("starting servers") as status:
         full = replace(FULL, rounds=arguments.rounds, count=arguments.count)
@@ -85,6 +106,19 @@ def main() -> None:
     if is_kept:
         write_readme(found)
         _draw(console)
+
+
+def _measure_part(name: str, *, is_quick: bool, console: Console) -> None:
+    """Measures a part again, shows it among the last run's figures, and keeps it there."""
+    with console.status(name):
+        found = asyncio.run(part(name, QUICK if is_quick else FULL))
+    if is_quick:
+        console.print_json(data=found)
+        return
+    together = with_part(RESULTS, name, found)
+    show(together, console)
+    write_readme(together)
+    console.print(f"written: {RESULTS}")
 
 
 def _draw(console: Console) -> None:

@@ -30,6 +30,9 @@ TARGETS = {
     "p99_vs_bare": ("99 in 100", "at most", 3),
     "backlog_cost_growth": ("cost of an event with the largest backlog, against 10,000", "at most", 1.1),
 }
+FILLING_TARGET = 0.2
+"""Speed of a fill against that of a copy, at least."""
+
 MEMORY_TARGET = 120
 """MiB of one service under full load above an idle FastStream application, at most."""
 
@@ -47,6 +50,8 @@ def show(found: Mapping[str, Any], console: Console) -> None:
     if found.get("dead_letters"):
         for table in _dead_letters(found["dead_letters"]):
             console.print(table)
+    if found.get("filling"):
+        console.print(_filling(found["filling"]))
     console.print(_others("eight subscribers", "name", found["scale"]))
     console.print(_ratios(found))
     for name, reason in found["absent"].items():
@@ -70,9 +75,26 @@ def readme_part(found: Mapping[str, Any]) -> str:
 {rows}
 
 {rounds} of {extent["count"]:,} events on {found["began"][:10]}: {machine["cores"]} cores, {machine["memory_gib"]} GiB,
-{machine["system"]}, Python {machine["python"]}, RabbitMQ {machine["rabbitmq"]}, PostgreSQL {machine["postgresql"]},
-all on this one machine, with fsync and synchronous commits. {LIMITS}
+{_versions(machine)},
+all on this one machine, with fsync and synchronous commits. {_runs_of_their_own(found)}{LIMITS}
 {END}"""
+
+
+def _versions(machine: Mapping[str, Any]) -> str:
+    names = {"python": "Python", "rabbitmq": "RabbitMQ", "postgresql": "PostgreSQL"}
+    return ", ".join([machine["system"], *(f"{said} {machine[name]}" for name, said in names.items())])
+
+
+def _runs_of_their_own(found: Mapping[str, Any]) -> str:
+    """Which parts were measured at another time than the rest, when, and on what."""
+    said = {"filling": "The replica was filled"}
+    return "".join(
+        f"""{what} in a run of its own on {found[name]["began"][:10]}:
+{found[name]["machine"]["cores"]} cores, {found[name]["machine"]["memory_gib"]} GiB, {_versions(found[name]["machine"])}.
+"""
+        for name, what in said.items()
+        if "began" in (found.get(name) or {})
+    )
 
 
 def _lines(found: Mapping[str, Any]) -> Iterator[tuple[str, str, str, bool]]:
@@ -80,6 +102,10 @@ def _lines(found: Mapping[str, Any]) -> Iterator[tuple[str, str, str, bool]]:
         if name in found["ratios"]:
             value = found["ratios"][name]
             yield what, f"{value:.2f}×".replace(".00×", "×"), f"{sense} {wanted}×", _holds(sense, value, wanted)
+    if found.get("filling"):
+        filling = found["filling"]
+        what = f"an empty replica filled with {filling['count']:,} rows by events, against `COPY`"
+        yield what, f"{filling['ratio']:.2f}×", f"at least {FILLING_TARGET}×", filling["ratio"] >= FILLING_TARGET
     above = found["memory_mib"]["above_idle"]
     what = "memory of one service under full load, above an idle FastStream application"
     yield what, f"{above} MiB", f"at most {MEMORY_TARGET} MiB", above <= MEMORY_TARGET
@@ -92,7 +118,7 @@ def _holds(sense: str, value: float, wanted: float) -> bool:
 def _ratios(found: Mapping[str, Any]) -> Table:
     table = _table("ratios within this run", "what", "measured", "by round", "wanted", "")
     by_round = found["ratios_by_round"]
-    names = [*(name for name in TARGETS if name in found["ratios"]), "memory"]
+    names = [*(name for name in TARGETS if name in found["ratios"]), *(["filling"] if found.get("filling") else []), "memory"]
     for name, (what, measured, wanted, holds) in zip(names, _lines(found), strict=True):
         rounds = " ".join(f"{value:.2f}" for value in by_round.get(name, []))
         table.add_row(what, measured, rounds, wanted, "yes" if holds else "no")
@@ -152,6 +178,17 @@ def _dead_letters(found: Mapping[str, Any]) -> Iterator[Table]:
     ways = {"replay": "replayed", "published_again": "as many messages in the queue"}
     rows: list[Mapping[str, Any]] = [{"way": said, **found[way]} for way, said in ways.items()]
     yield _others(f"{title}: a replay of all is {found['replay_vs_published_again']:.2f}× as fast as the queue", "way", rows)
+
+
+def _filling(found: Mapping[str, Any]) -> Table:
+    """How fast a replica is filled. Runs before there was that have none of it."""
+    heading = f"a replica filled: {found['writes']:,} writes by others meanwhile, {found['kills']} processes killed"
+    table = _table(heading, "way", "rows", "seconds", "rows/s", "ratio")
+    ratios = {"copied_in": "1.00×", "seconds": f"{found['ratio']:.2f}×"}
+    for way, measured in (("COPY from database to database", "copied_in"), ("by events", "seconds")):
+        count, seconds = found["count"], found[measured]
+        table.add_row(way, f"{count:,}", f"{seconds:.1f}", f"{count / seconds:,.0f}", ratios[measured])
+    return table
 
 
 def _table(title: str, *headings: str) -> Table:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 import statistics
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from functools import partial
@@ -19,11 +19,16 @@ from benchmarks.contenders import BACKBONE, C_CLIENT, EIGHT, IDLE, PEERS, TOGETH
 from benchmarks.contending import WORKLOADS, Workload
 from benchmarks.dead_letters import FEW, DeadLetters, measure_dead_letters
 from benchmarks.environments import missing
+from benchmarks.filling import Filling, measure_filling
 from benchmarks.measure import ContenderFailed, Sample, measure, resting_memory_mib
 from benchmarks.paced import SHARES, WAYS, Paced, paced
 from nilecare.stack import Servers
 
 GIVEN_UP = "loses events on a crash"
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +42,14 @@ class Extent:
     """The largest backlog."""
     dead_letters: int
     """How many are looked at and replayed."""
+    filled: int
+    """Rows that an empty replica is filled with."""
     seconds: float
     """How long one paced run counts."""
 
 
-FULL = Extent(rounds=3, count=50_000, peers=True, waiting=1_000_000, dead_letters=100_000, seconds=10)
-QUICK = Extent(rounds=1, count=20_000, peers=False, waiting=100_000, dead_letters=20_000, seconds=5)
+FULL = Extent(rounds=3, count=50_000, peers=True, waiting=1_000_000, dead_letters=100_000, filled=1_000_000, seconds=10)
+QUICK = Extent(rounds=1, count=20_000, peers=False, waiting=100_000, dead_letters=20_000, filled=100_000, seconds=5)
 
 
 @dataclass(slots=True)
@@ -51,12 +58,13 @@ class Results:
 
     extent: Extent
     machine: dict[str, Any]
-    began: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
+    began: str = field(default_factory=_now)
     absent: dict[str, str] = field(default_factory=dict)
     throughput: dict[Workload, dict[str, list[Sample]]] = field(default_factory=lambda: {each: {} for each in WORKLOADS})
     paced: dict[str, dict[str, list[Paced]]] = field(default_factory=lambda: {way: {} for way in WAYS})
     backlog: dict[Case, Sample] = field(default_factory=dict)
     dead_letters: DeadLetters | None = None
+    filling: Filling | None = None
     scale: dict[str, Sample] = field(default_factory=dict)
     idle_mib: float = 0.0
 
@@ -78,12 +86,20 @@ async def run(extent: Extent, servers: Servers, say: Callable[[str], None]) -> R
         results.backlog[case] = await measure_case(case, servers)
     say(f"{extent.dead_letters:,} dead letters")
     results.dead_letters = await measure_dead_letters(extent.dead_letters, servers)
+    say(f"a replica of {extent.filled:,} rows")
+    results.filling = await measure_filling(extent.filled, servers)
     for contender in (TOGETHER, EIGHT):
         say(contender.name)
         results.scale[contender.name] = await measure(contender, "insert", extent.count, servers)
     say("memory of an idle FastStream application")
     results.idle_mib = await resting_memory_mib(IDLE, servers)
     return results
+
+
+async def run_part(name: str, extent: Extent, servers: Servers) -> dict[str, Any]:
+    """One of PARTS, as `latest.json` has it, with when it began and on what machine: a part of another run says neither."""
+    began, on = _now(), await machine(servers)
+    return {"began": began, "machine": on, **await PARTS[name](extent, servers)}
 
 
 def _say_turn(say: Callable[[str], None], number: int, rounds: int, what: str) -> None:
@@ -230,6 +246,7 @@ def as_json(results: Results) -> dict[str, Any]:
         },
         "backlog": [{"case": case.name, **_samples([sample])} for case, sample in results.backlog.items()],
         "dead_letters": _dead_letters(results.dead_letters) if results.dead_letters else None,
+        "filling": _filling(results.filling) if results.filling else None,
         "scale": [{"name": name, **_samples([sample])} for name, sample in results.scale.items()],
         "absent": results.absent,
     }
@@ -247,6 +264,32 @@ def _dead_letters(found: DeadLetters) -> dict[str, Any]:
         "published_again": _samples([found.published_again]),
         "replay_vs_published_again": round(found.replay.rate / found.published_again.rate, 2),
     }
+
+
+def _filling(found: Filling) -> dict[str, Any]:
+    return {
+        "count": found.count,
+        "seconds": round(found.seconds, 2),
+        "copied_in": round(found.copied_in, 2),
+        "writes": found.writes,
+        "kills": found.kills,
+        "ratio": round(found.ratio, 2),
+    }
+
+
+async def _dead_letters_alone(extent: Extent, servers: Servers) -> dict[str, Any]:
+    return _dead_letters(await measure_dead_letters(extent.dead_letters, servers))
+
+
+async def _filling_alone(extent: Extent, servers: Servers) -> dict[str, Any]:
+    return _filling(await measure_filling(extent.filled, servers))
+
+
+PARTS: dict[str, Callable[[Extent, Servers], Awaitable[dict[str, Any]]]] = {
+    "dead_letters": _dead_letters_alone,
+    "filling": _filling_alone,
+}
+"""What can be measured by itself, by its name in `latest.json`: its ratios need nothing else of a run."""
 
 
 def _samples(samples: Sequence[Sample]) -> dict[str, Any]:

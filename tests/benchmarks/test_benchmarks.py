@@ -5,13 +5,15 @@ from __future__ import annotations
 import io
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from rich.console import Console
 
-from benchmarks import dead_letters
+from benchmarks import dead_letters, filling, suite
+from benchmarks.__main__ import with_part
 from benchmarks.backlog import Case
 from benchmarks.contenders import BACKBONE, C_CLIENT, USUAL
 from benchmarks.contending import Workload
@@ -19,7 +21,7 @@ from benchmarks.cost import Cpu
 from benchmarks.measure import PROGRESS, ContenderFailed, Sample, measure
 from benchmarks.paced import Paced
 from benchmarks.report import README, readme_part, show
-from benchmarks.suite import QUICK, Results, as_json, best_peer, memory_mib, ratios
+from benchmarks.suite import QUICK, Results, as_json, best_peer, machine, memory_mib, ratios, run_part
 from nilecare.stack import Servers
 
 LATEST = Path(__file__).parents[2] / "benchmarks" / "results" / "latest.json"
@@ -112,6 +114,54 @@ def test_dead_letters_are_among_the_tables(results: Results) -> None:
     text = shown(found | {"dead_letters": as_json(results)["dead_letters"]})
     assert re.search(r"the groups +│ +2.0 │ +3.0 │ +1.5×", text)
     assert "20,000 dead letters: a replay of all is 0.50× as fast as the queue" in text
+
+
+FILLING = filling.Filling(count=500, seconds=4.0, copied_in=1.0, writes=60, kills=3)
+
+
+async def test_a_replica_is_filled_by_processes_that_are_killed(servers: Servers, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Owner and replica are equal at the end, whoever was killed."""
+    monkeypatch.setattr(filling, "KILLS", ((0.1, (filling.KEEPER, filling.OWNER)),))
+    found = await filling.measure_filling(20_000, servers)
+    assert (found.count, found.kills) == (20_000, 2)
+    assert min(found.seconds, found.copied_in, found.writes) > 0
+
+
+def test_a_fill_is_among_the_tables_and_in_the_readme(results: Results) -> None:
+    """Its speed against the copy's, which is a target; a run that had none is shown without."""
+    found = json.loads(LATEST.read_text())
+    found.pop("filling", None)
+    assert "replica filled" not in shown(found)
+    assert "replica filled" not in readme_part(found)
+    results.filling = FILLING
+    found |= {"filling": as_json(results)["filling"]}
+    text = shown(found)
+    assert "a replica filled: 60 writes by others meanwhile, 3 processes killed" in text
+    assert re.search(r"by events +│ +500 │ +4.0 │ +125 │ +0.25×", text)
+    assert re.search(r"│ +0.25× │ +│ at least 0.2× +│ yes", text)
+    assert "filled with 500 rows by events, against `COPY` | 0.25× | at least 0.2× |" in readme_part(found)
+    assert "of its own" not in readme_part(found)
+
+
+async def test_a_part_that_is_measured_again_says_when_and_on_what(
+    servers: Servers, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """It replaces what the file has of that part, and nothing else; the README says that it is of another run."""
+
+    async def measured(count: int, on: Servers) -> filling.Filling:
+        assert on is servers
+        return replace(FILLING, count=count)
+
+    monkeypatch.setattr(suite, "measure_filling", measured)
+    part = await run_part("filling", QUICK, servers)
+    assert (part["count"], part["machine"]) == (QUICK.filled, await machine(servers))
+    results = tmp_path / "latest.json"
+    before = json.loads(LATEST.read_text()) | {"filling": {"count": 1}}
+    results.write_text(json.dumps(before))
+    together = with_part(results, "filling", part | {"began": "2027-01-02T03:04:05+00:00"})
+    assert json.loads(results.read_text()) == together
+    assert {name for name in together if together[name] != before[name]} == {"filling"}
+    assert "in a run of its own on 2027-01-02:" in readme_part(together)
 
 
 def test_the_readme_has_the_figures_of_the_last_run() -> None:
