@@ -24,6 +24,11 @@ def state_event_of(replica: type[Any]) -> type[StateEvent]:
     raise DeclarationError(f"{replica.__name__} does not say what it copies: write Replica[TheChangedEvent]")
 
 
+def owner_of(replica: type[Any]) -> str:
+    """The service that publishes what a replica copies. Raises DeclarationError."""
+    return state_event_of(replica).contract.publisher
+
+
 @cache
 def own_columns(table: Table) -> tuple[str, ...]:
     """The columns that hold the contract's data, without those that every replica has."""

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from broker._copied import owner_of
 from broker._failed_row import clean
 from broker.errors import DeclarationError, StaleReplica
 
@@ -113,7 +114,7 @@ async def holds(sessions: Sessions, condition: Callable[[AsyncSession], Awaitabl
 def served_stale(session: AsyncSession) -> str | None:
     """What X-Stale says of the replicas that were read although they are too old: owner, replica, seconds; None for none."""
     read: dict[type[Replica[Any]], timedelta | None] = session.info.get(STALE, {})
-    return ", ".join(f"{replica.owner()} {replica.__tablename__} {_seconds(age)}" for replica, age in read.items()) or None
+    return ", ".join(f"{owner_of(replica)} {replica.__tablename__} {_seconds(age)}" for replica, age in read.items()) or None
 
 
 def _seconds(age: timedelta | None) -> str:

@@ -16,6 +16,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 
+from broker._copied import owner_of
 from broker.errors import Later, NotYet, Permanent, ReplicaLag, RuleBroken, StaleReplica
 
 log = structlog.get_logger("nilecare.http")
@@ -112,7 +113,7 @@ async def _stale_replica(_: Request, error: StaleReplica) -> Response:
         headers=RETRY_AFTER,
         members={
             "replica": error.replica.__tablename__,
-            "owner": error.replica.owner(),
+            "owner": owner_of(error.replica),
             "age_seconds": int(error.age.total_seconds()) if error.age is not None else None,
         },
     )

@@ -24,7 +24,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, declared_attr, mapped_column
 from sqlalchemy.types import TypeEngine
 
-from broker._copied import own_columns, state_event_of
+from broker._copied import own_columns, owner_of, state_event_of
 from broker._envelope import Envelope
 from broker._fresh import Fresh, Sessions, holds
 from broker._replica_runs import take_answer
@@ -154,11 +154,6 @@ class Replica(Generic[State]):
         return Freshness(rows, deleted, newest.received_at if newest is not None else None, changed_at, max(lag, timedelta()))
 
     @classmethod
-    def owner(cls) -> str:
-        """The service that publishes what it copies."""
-        return state_event_of(cls).contract.publisher
-
-    @classmethod
     def subscription(cls) -> Subscription:
         """The subscription that feeds it, named after its table. Raises DeclarationError."""
         if cls not in _subscriptions:
@@ -178,7 +173,7 @@ def _subscription(replica: type[Replica[Any]]) -> Subscription:
     if arrays:
         raise DeclarationError(f"{replica.__tablename__} has array columns: {', '.join(arrays)}; make them JSONB")
 
-    if replica.fresh is not None and replica.owner() == EVERY_SERVICE:
+    if replica.fresh is not None and owner_of(replica) == EVERY_SERVICE:
         raise DeclarationError(f"{replica.__tablename__} cannot say how old it is: every service publishes what it copies")
 
     async def take(event: StateEvent | ReplicaStates, session: AsyncSession, envelope: Envelope) -> None:
@@ -187,7 +182,7 @@ def _subscription(replica: type[Replica[Any]]) -> Subscription:
         else:
             await upsert(session, replica, [Arrived.by(envelope, event)])
 
-    answers = () if replica.owner() == EVERY_SERVICE else (ReplicaStates,)
+    answers = () if owner_of(replica) == EVERY_SERVICE else (ReplicaStates,)
     return Subscription(name=replica.__tablename__, events=(event, *answers), handler=take, on_failure="pass")
 
 
