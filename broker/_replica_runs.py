@@ -8,7 +8,6 @@ change that the first one missed.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -179,13 +178,13 @@ async def last_runs(session: AsyncSession | AsyncConnection) -> list[ReplicaStat
 
 
 async def _shown(session: AsyncSession, row: Row[Any]) -> Run:
-    found = Counter[Drift]()
-    repaired = 0
-    for _, drift, is_repaired in await drift_of(session, row.id):
-        found[drift] += 1
-        repaired += is_repaired
+    how = (replica_drift.c.drift, func.count(), func.count().filter(replica_drift.c.is_repaired))
+    confirmed = (replica_drift.c.run_id == row.id) & replica_drift.c.is_confirmed
+    found = (await session.execute(select(*how).where(confirmed).group_by(replica_drift.c.drift))).all()
+    drift: dict[Drift, int] = {kind: count for kind, count, _ in found}
+    repaired = sum(count for *_, count in found)
     names = ("id", "replica", "purpose", "state", "asked_by", "rows", "failed", "reason", "began_at", "ended_at")
-    return Run(**{name: getattr(row, name) for name in names}, drift=dict(found), repaired=repaired)
+    return Run(**{name: getattr(row, name) for name in names}, drift=drift, repaired=repaired)
 
 
 def _ask(session: AsyncSession, place: Place, run: UUID, *, after: str | None = None, keys: list[str] | None = None) -> None:
@@ -262,7 +261,8 @@ async def _look_again(session: AsyncSession, place: Place, run: Row[Any], states
     progress = {"failed": run.failed + len(failed), "changed_at": clock.now()}
     await session.execute(update(replica_run).where(replica_run.c.id == run.id).values(progress))
     woken = await _repair(session, place, run.id, confirmed, _given(place, states, at, confirmed)) if repairs else 0
-    await _go_on(session, place, run)
+    if states.ask_after is not None:
+        await _go_on(session, place, run)
     return woken
 
 

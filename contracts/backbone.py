@@ -189,7 +189,8 @@ class ReplicaStates(Event, name="replica.states", version=1, key="replica", publ
     upto: str | None
     keys: list[str] | None
     ask_after: str | None
-    """Where the replica is to ask on once it handles this; null where that is not its turn, or nothing is left."""
+    """Where the replica is to ask on once it handles this; null where that is not its turn, or nothing is left. Where keys were
+    asked about, the last of them, in the last message that answers: the replica then asks about others, if there are any."""
 
     count: int
     fields: list[str]

@@ -284,6 +284,7 @@ async def test_large_states_go_in_messages_of_their_own(ferry: Ferry, monkeypatc
     await damage(ferry, "DELETE FROM person_reference")
     sizes = await _sizes(ferry, lambda: ferry.run(PERSONS, "repair"))
     assert max(sizes) == 3
+    assert sum(sizes) == 2 * 11, "each once to be compared, and once to be taken in"
     assert await ferry.copies() == await ferry.persons()
 
 
