@@ -9,6 +9,8 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
+from math import ceil
 from typing import Any
 from uuid import UUID
 
@@ -42,6 +44,10 @@ Key = UUID | str | int
 
 PLAIN = (Uuid, String, Integer, Boolean, Date, DateTime, Numeric, JSONB)
 """Types of columns that PostgreSQL writes as JSON in a form that every contract reads."""
+
+
+SAMPLE = 250
+"""States that are read first, to see how large they are: of large ones no more are read then than go into an answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,11 +99,13 @@ class Projection:
     ) -> tuple[list[Part], bool]:
         """The next parts above a key, or the first ones where none is given; and whether they are all that there is."""
         condition = [] if key is None else [by_key(self._key) > key_of(self._key, key)]
-        limit = extent.most * extent.parts
-        if self._columns is None:
-            parts = list(_parts(await self._objects_at(session, condition, limit, wanted), extent))
-        else:
-            parts = await self._written_parts(session, condition, limit, extent, self._list(wanted))
+        most = extent.most * extent.parts
+        limit = min(SAMPLE, most)
+        parts = await self._parts_at(session, condition, limit, extent, wanted)
+        count, size = sum(part.count for part in parts), sum(len(part.states) for part in parts)
+        if count == limit < most and len(parts) <= extent.parts:
+            limit = min(most, ceil(count * extent.largest * (extent.parts + 1) / size))
+            parts = await self._parts_at(session, condition, limit, extent, wanted)
         kept = parts[: extent.parts]
         return kept, len(kept) == len(parts) and sum(part.count for part in kept) < limit
 
@@ -108,6 +116,19 @@ class Projection:
             return dict(await self._objects_at(session, condition, len(keys), wanted))
         rows = await session.execute(select(cast(self._key, Text), self._list(wanted)).where(*condition))
         return {row[0]: row[1] for row in rows}
+
+    async def _parts_at(
+        self,
+        session: AsyncSession,
+        condition: Sequence[ColumnElement[bool]],
+        limit: int,
+        extent: Extent,
+        wanted: Collection[str] | None,
+    ) -> list[Part]:
+        """So many states in parts; where there are more parts than the extent has, the first one beyond it is the last."""
+        if self._columns is None:
+            return list(islice(_parts(await self._objects_at(session, condition, limit, wanted), extent), extent.parts + 1))
+        return await self._written_parts(session, condition, limit, extent, self._list(wanted))
 
     async def _written_parts(
         self, session: AsyncSession, condition: Sequence[ColumnElement[bool]], limit: int, extent: Extent, state: Any
