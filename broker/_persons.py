@@ -24,6 +24,9 @@ from contracts.event import ERASURES, Event, Personal
 
 ID = re.compile(rb"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}", re.IGNORECASE)
 
+ANYBODY = "*"
+"""The kind of person of a field that says itself whose it is: everybody's whose id stands in it."""
+
 Persons = frozenset[UUID]
 Object = dict[str, Any]
 
@@ -32,10 +35,10 @@ Object = dict[str, Any]
 def kinds_of(model: type[BaseModel]) -> frozenset[str]:
     """The fields that say whose the personal data of an event, or another model, is: its own, and that of models within."""
     found: set[str] = set()
-    for field in model.model_fields.values():
+    for name, field in model.model_fields.items():
         mark = mark_of(field)
         if mark is not None:
-            found.add(mark.of)
+            found.add(ANYBODY if mark.of == name else mark.of)
         found |= kinds_within(field)
     return frozenset(found)
 
@@ -52,7 +55,8 @@ def _is_nested(model: type[BaseModel]) -> bool:
 
 def is_erasable(events: Iterable[type[Event]]) -> bool:
     """Whether one of these events has personal data of persons who can be erased."""
-    return any(not kinds_of(event).isdisjoint(ERASURES) for event in events)
+    kinds = frozenset[str]().union(*map(kinds_of, events))
+    return not kinds.isdisjoint(ERASURES) or (ANYBODY in kinds and bool(ERASURES))
 
 
 def mark_of(field: FieldInfo) -> Personal | None:
@@ -101,7 +105,7 @@ class Bodies:
     def persons_of(self, event: Event, body: bytes) -> Persons:
         """The same of an event that was read from a body, or is to be written: its fields say it, where none is nested."""
         contract = type(event)
-        if contract is ReplicaStates or _is_nested(contract):
+        if contract is ReplicaStates or _is_nested(contract) or ANYBODY in kinds_of(contract):
             return self.persons(contract.contract.name, contract.contract.version, body)
         ids = (getattr(event, of) for of in kinds_of(contract))
         return frozenset(id_ for id_ in ids if isinstance(id_, UUID))
@@ -149,10 +153,10 @@ class Bodies:
     def _persons_of(self, data: Object, event: type[Event] | None) -> Persons:
         if event is None:
             return _ids_in(_written(data))
-        return frozenset(person for *_, person in _marked(data, event) if person is not None)
+        return frozenset[UUID]().union(*(persons for *_, persons in _marked(data, event)))
 
 
-def _marked(data: Object, model: type[BaseModel], *around: Object) -> Iterator[tuple[Object, str, FieldInfo, UUID | None]]:
+def _marked(data: Object, model: type[BaseModel], *around: Object) -> Iterator[tuple[Object, str, FieldInfo, Persons]]:
     """The personal fields that are there: the object each stands in, its name, how it is declared, and whose it is."""
     scopes = (data, *around)
     for name, field in model.model_fields.items():
@@ -160,7 +164,9 @@ def _marked(data: Object, model: type[BaseModel], *around: Object) -> Iterator[t
         if name not in data:
             continue
         if mark is not None:
-            yield data, name, field, next((_id(scope[mark.of]) for scope in scopes if mark.of in scope), None)
+            said = next((scope[mark.of] for scope in scopes if mark.of in scope), None)
+            person = _id(said)
+            yield data, name, field, frozenset([person]) if person is not None else _ids_in(_written(said))
             continue
         for inner, inner_model in _models_of(data[name], field.annotation):
             yield from _marked(inner, inner_model, *scopes)
@@ -171,8 +177,8 @@ def _erase(data: Object, event: type[Event] | None, erased: Persons) -> None:
     if event is None:
         data.update(_ids_alone(data))
         return
-    for place, name, field, person in list(_marked(data, event)):
-        if person in erased:
+    for place, name, field, persons in list(_marked(data, event)):
+        if not persons.isdisjoint(erased):
             place[name] = to_jsonable_python(erased_value(field))
     _forget_unknown(data, event)
 
@@ -233,5 +239,5 @@ def _object(body: bytes) -> Object | None:
     return data if isinstance(data, dict) else None
 
 
-def _written(data: Object) -> bytes:
+def _written(data: Any) -> bytes:
     return json.dumps(data, separators=(",", ":"), ensure_ascii=False).encode()

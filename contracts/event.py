@@ -41,8 +41,9 @@ class NewerVersion(Exception):
 class Personal:
     """Marks a field as personal data: `full_name: Annotated[str, Personal(of="patient_id")]`.
 
-    `of` names the field that holds the id of the person the data is about: a UUID. `erased` stands for the value once the
-    person is erased; where it is not given that is null, or the empty text where the field must have a value.
+    `of` names the field that holds the id of the person the data is about: a UUID; a field that may hold any data at all
+    names itself. `erased` stands for the value once the person is erased; where it is not given that is null, or the empty
+    text where the field must have a value.
     """
 
     of: str

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from pydantic import BaseModel
 
-from contracts.event import Event
+from contracts.event import Event, Personal
 
 Operation = Literal["show", "reveal", "try", "replay", "discard", "restore", "edit", "redirect", "stop", "resume", "trace"]
 
@@ -46,7 +46,7 @@ class OperationRequested(Event, name="operation.requested", version=1, key="requ
     action_id: UUID | None = None
     """Of what is stopped or resumed, or whose discarded messages are restored."""
 
-    body: Any = None
+    body: Annotated[Any, Personal(of="body")] = None
     """A corrected body; what is masked in it stays as it was."""
 
     to: str | None = None

@@ -82,6 +82,13 @@ class GuestWeighed(Event, name="guest.weighed", version=1, key="guest_id", publi
     kilograms: Annotated[int, Personal(of="guest_id")]
 
 
+class Noted(Event, name="desk.noted", version=1, key="number", publisher="hotel"):
+    """Somebody wrote something down, about whoever."""
+
+    number: int
+    note: Annotated[Any, Personal(of="note")] = None
+
+
 class Companion(BaseModel):
     """Who sits beside a guest."""
 
@@ -137,7 +144,9 @@ class Desk:
     processors: dict[str, Processor] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        async def greet(event: GuestArrived | RoomCleaned, session: AsyncSession) -> None:
+        async def greet(event: GuestArrived | RoomCleaned | Noted, session: AsyncSession) -> None:
+            if isinstance(event, Noted):
+                session.add(Seen(looks=str(event.note)))
             if isinstance(event, GuestArrived):
                 session.add(Seen(looks=event.looks))
                 if self.behaviour is not None:
@@ -146,7 +155,8 @@ class Desk:
         greet.__module__ = __name__
         self.service = Service(
             name="desk", port=0, tables=Base.metadata, replicas=module_of(GuestReference),
-            handlers=module_of(on(GuestArrived, RoomCleaned, on_failure="pass")(greet)), contracts=module_of(GuestGreeted),
+            handlers=module_of(on(GuestArrived, RoomCleaned, Noted, on_failure="pass")(greet)),
+            contracts=module_of(GuestGreeted),
         )  # fmt: skip
         self.failures = Failures(self.service)
         self.retrier = Retrier(self.database, self.service, self.failures)

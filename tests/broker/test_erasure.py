@@ -35,6 +35,7 @@ from tests.broker.hotel import (
     GuestGreeted,
     GuestReference,
     GuestWeighed,
+    Noted,
     RoomCleaned,
     SeatChanged,
     answer,
@@ -145,6 +146,15 @@ async def test_what_failed_is_masked_when_it_failed_and_when_it_fails_later(desk
     await desk.hear(envelope_of(arrived(guest)), *(replace(each, id=uuid4()) for each in (broken, unknown, newer)))
     assert len(await desk.rows("SELECT 1 FROM backbone.failed_message")) == 8
     assert (await desk.left(guest), await desk.holds(NAME)) == ({}, set())
+
+
+async def test_what_may_be_about_anybody_is_of_whom_it_names(desk: Desk) -> None:
+    """A field that holds any data at all goes where it names an erased person, whatever else is in it."""
+    guest, other = uuid4(), uuid4()
+    await desk.erase(guest)
+    notes = [{"of": [str(guest).upper()], "name": NAME}, {"of": [str(other)], "name": "Otieno"}, "nobody"]
+    await desk.hear(*(envelope_of(Noted(number=number, note=note)) for number, note in enumerate(notes)))
+    assert [row.looks for row in await desk.rows("SELECT looks FROM seen ORDER BY place")] == ["None", str(notes[1]), "nobody"]
 
 
 async def test_what_is_masked_can_be_replayed(desk: Desk) -> None:
