@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import replace
 
 import pytest
-from sqlalchemy import Column, Table, Uuid, insert, text
+from sqlalchemy import BigInteger, Column, Table, Uuid, insert, text
 
 from broker import Later, Newer, NotYet, Permanent
 from broker._context import uuid7
@@ -15,7 +15,9 @@ from broker._inbox import Taken, take
 from broker._publishing import lock_number
 from tests.broker.failing import Desk, delivery_of, tables
 
-patient_table = Table("patient_reference", tables, Column("id", Uuid, primary_key=True))
+patient_table = Table(
+    "patient_reference", tables, Column("id", Uuid, primary_key=True), Column("state_version", BigInteger, server_default="1")
+)
 
 
 class Patient:
