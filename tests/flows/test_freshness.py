@@ -1,4 +1,4 @@
-"""One's own write is there when one goes on elsewhere, however slow the way is."""
+"""How fresh replicas are: one's own write is there when one goes on elsewhere; and each that has to knows how old it is."""
 
 from __future__ import annotations
 
@@ -43,3 +43,12 @@ async def test_an_order_for_a_patient_who_was_registered_this_moment(
         assert not asking.done()
     assert (await asking)["patient_id"] == order["patient_id"]
     await running.settled()
+
+
+async def test_a_replica_knows_how_old_it_is(running: Running) -> None:
+    """Auth has answered the health record, which was filled: since then its age counts."""
+
+    async def has_age() -> bool:
+        return 'nilecare_replica_age_seconds{replica="user_reference"}' in await running.metrics()
+
+    await until(has_age)
