@@ -111,7 +111,7 @@ def subscription_to_erasures(service: Service, reacting: Sequence[Subscription])
     modules = {event.__module__ for event in known}
     newest: dict[str, type[Event]] = {}
     for kind in sorted(kinds):
-        for event in ERASURES.get(kind, ()):
+        for event in sorted(ERASURES.get(kind, ()), key=lambda event: event.contract.version):
             if event.__module__ in modules:
                 newest[event.contract.name] = event
     if not newest:
