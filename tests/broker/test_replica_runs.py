@@ -11,19 +11,25 @@ from uuid import UUID
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sqlalchemy import event as sa_event
 from sqlalchemy import text
 
-from broker import _answering
+from broker import _answering, _projections
 from broker._replica_runs import NotFillable, Place, RunUnderWay, begin, drift_of
 from contracts.backbone import ReplicaRepaired, ReplicaStates
 from services.operations.replicas import ServiceCopyReference
 from tests.broker.copying import GUESTS, PERSONS, WARDS, Bed, Ferry, Person, Ward, ferry_over
 
 
+THREE = 210
+"""Bytes that three persons reach."""
+
+
 @pytest.fixture
 async def ferry(database: Callable[..., Awaitable[str]], monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Ferry]:
     """Both sides, whose messages hold few states, so that a run has many of them."""
-    monkeypatch.setattr(_answering, "MOST", 3)
+    monkeypatch.setattr(_answering, "MOST", 12)
+    monkeypatch.setattr(_answering, "LARGEST", THREE)
     ferry = await ferry_over(database)
     yield ferry
     await ferry.owner.close()
@@ -59,7 +65,10 @@ async def drift(ferry: Ferry, run: UUID) -> list[tuple[str, str, bool]]:
 async def test_an_empty_replica_fills_itself(ferry: Ferry, count: int) -> None:
     """By messages of a few states each; whatever the number of states is, at the edges of messages and of answers too."""
     await owned(ferry, count)
-    run = await ferry.run(PERSONS, "fill")
+    id_ = await ferry.begin(PERSONS, "fill")
+    sizes = await _sizes(ferry, ferry.settle)
+    assert set(sizes[:-1]) <= {3}, "a message that is not the last is full"
+    run = await ferry.look(id_)
     assert (run.state, run.rows, run.drift) == ("done", count, {})
     assert await ferry.copies() == await ferry.persons()
     assert len(await ferry.copies()) == count
@@ -286,6 +295,20 @@ async def test_large_states_go_in_messages_of_their_own(ferry: Ferry, monkeypatc
     assert max(sizes) == 3
     assert sum(sizes) == 2 * 11, "each once to be compared, and once to be taken in"
     assert await ferry.copies() == await ferry.persons()
+
+
+async def test_an_owner_reads_little_more_than_it_sends(ferry: Ferry, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where states are large, it does not make thousands of them for an answer that holds a few."""
+    monkeypatch.setattr(_answering, "MOST", 1000)
+    monkeypatch.setattr(_answering, "LARGEST", 300)
+    monkeypatch.setattr(_projections, "SAMPLE", 5)
+    count = 80
+    async with ferry.owner.transaction() as session:
+        session.add_all(Ward(id=f"{number:03}", parts=[Bed(ward=f"{number:03}", name="x" * 80)]) for number in range(count))
+    read: list[Ward] = []
+    sa_event.listen(Ward, "load", lambda ward, _: read.append(ward))
+    assert (await ferry.run(WARDS, "fill")).rows == count
+    assert count <= len(read) < 3 * count
 
 
 async def _sizes(ferry: Ferry, action: Callable[[], Awaitable[Any]]) -> Sequence[int]:
