@@ -10,6 +10,7 @@ LONGEST = (
     "tests/nilecare/test_load.py",
     "tests/docs/test_adding_a_service.py",
     "tests/faults/test_servers.py",
+    "tests/faults/test_replicas_killed.py",
     "tests/broker/test_relay.py",
     "tests/nilecare/test_run.py",
     "tests/nilecare/test_demo.py",

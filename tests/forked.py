@@ -19,7 +19,13 @@ P = ParamSpec("P")
 
 _processes = multiprocessing.get_context("forkserver")
 _processes.set_forkserver_preload(
-    ["tests.broker.consumer_process", "tests.broker.relay_process", "tests.faults.process", "tests.faults.parcels"]
+    [
+        "tests.broker.consumer_process",
+        "tests.broker.relay_process",
+        "tests.faults.process",
+        "tests.faults.parcels",
+        "tests.faults.plants",
+    ]
 )
 
 

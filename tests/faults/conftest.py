@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from nilecare.stack import Servers, Stack
+from tests.faults.copied import Copied
 from tests.faults.house import House
 from tests.faults.operated import Operated
 from tests.scratch import Databases, VirtualHosts
@@ -47,5 +48,24 @@ async def own_operated(own_stack: Stack, tmp_path: Path) -> AsyncIterator[Operat
     operated = await Operated(own_stack.servers, databases, hosts, tmp_path).open()
     yield operated
     await operated.close()
+    await databases.drop()
+    await hosts.drop()
+
+
+@pytest.fixture
+async def copied(servers: Servers, database: Databases, vhost: VirtualHosts, tmp_path: Path) -> AsyncIterator[Copied]:
+    """The nursery and its replicas' services, with nothing running yet."""
+    copied = await Copied(servers, database, vhost, tmp_path).open()
+    yield copied
+    await copied.close()
+
+
+@pytest.fixture
+async def own_copied(own_stack: Stack, tmp_path: Path) -> AsyncIterator[Copied]:
+    """The same on servers that may be killed."""
+    databases, hosts = Databases(own_stack.servers.postgres_url), VirtualHosts(own_stack.servers)
+    copied = await Copied(own_stack.servers, databases, hosts, tmp_path).open()
+    yield copied
+    await copied.close()
     await databases.drop()
     await hosts.drop()
