@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 LARGEST = 400 * 1024
 """Bytes of the states in one message: it ends with the one that reaches them. As text within JSON they are some more."""
 
-MOST = 4000
-"""States in one message, at most."""
+MOST = 16_000
+"""States that are read for one request, at most."""
 
 AT_ONCE = 4
 """Messages that answer one request, at most. While the replica takes them in it asks for the next ones."""

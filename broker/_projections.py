@@ -15,7 +15,6 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import (
-    ARRAY,
     Boolean,
     ColumnElement,
     Date,
@@ -32,7 +31,7 @@ from sqlalchemy import (
     inspect,
     select,
 )
-from sqlalchemy.dialects.postgresql import JSONB, aggregate_order_by
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Session, selectinload
 
@@ -61,7 +60,7 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Extent:
-    """How much is read at once: bytes and states of a part, at most, and parts."""
+    """How much is read at once: bytes of a part, states of all parts, and parts, at most."""
 
     largest: int
     most: int
@@ -99,12 +98,11 @@ class Projection:
     ) -> tuple[list[Part], bool]:
         """The next parts above a key, or the first ones where none is given; and whether they are all that there is."""
         condition = [] if key is None else [by_key(self._key) > key_of(self._key, key)]
-        most = extent.most * extent.parts
-        limit = min(SAMPLE, most)
+        limit = min(SAMPLE, extent.most)
         parts = await self._parts_at(session, condition, limit, extent, wanted)
         count, size = sum(part.count for part in parts), sum(len(part.states) for part in parts)
-        if count == limit < most and len(parts) <= extent.parts:
-            limit = min(most, ceil(count * extent.largest * (extent.parts + 1) / size))
+        if count == limit < extent.most and len(parts) <= extent.parts:
+            limit = min(extent.most, ceil(count * extent.largest * extent.parts / size))
             parts = await self._parts_at(session, condition, limit, extent, wanted)
         kept = parts[: extent.parts]
         return kept, len(kept) == len(parts) and sum(part.count for part in kept) < limit
@@ -127,7 +125,8 @@ class Projection:
     ) -> list[Part]:
         """So many states in parts; where there are more parts than the extent has, the first one beyond it is the last."""
         if self._columns is None:
-            return list(islice(_parts(await self._objects_at(session, condition, limit, wanted), extent), extent.parts + 1))
+            found = await self._objects_at(session, condition, limit, wanted)
+            return list(islice(_parts(found, extent.largest), extent.parts + 1))
         return await self._written_parts(session, condition, limit, extent, self._list(wanted))
 
     async def _written_parts(
@@ -136,27 +135,19 @@ class Projection:
         """Parts that PostgreSQL writes: no state comes here by itself."""
         order = by_key(self._key)
         said = (
-            select(order.label("ordered"), cast(self._key, Text).label("key"), state.label("said"))
+            select(_with_a_greatest(order).label("ordered"), state.label("said"))
             .where(*condition)
             .order_by(order)
             .limit(limit)
             .subquery()
         )
-        number = func.row_number().over(order_by=said.c.ordered)
-        before = func.sum(func.octet_length(said.c.said)).over(order_by=said.c.ordered) - func.octet_length(said.c.said)
-        placed = select(
-            said.c.key,
-            said.c.said,
-            number.label("number"),
-            (before // extent.largest).label("by_size"),
-            ((number - 1) // extent.most).label("by_number"),
-        ).subquery()
-        last = func.array_agg(aggregate_order_by(placed.c.key, placed.c.number.desc()), type_=ARRAY(Text))[1]
-        together = func.string_agg(placed.c.said, ",")
+        size = func.octet_length(said.c.said)
+        before = func.sum(size).over(order_by=said.c.ordered, rows=(None, 0)) - size
+        placed = select(said.c.ordered, said.c.said, (before // extent.largest).label("part")).subquery()
         parts = (
-            select(func.count(), last, together)
-            .group_by(placed.c.by_size, placed.c.by_number)
-            .order_by(func.min(placed.c.number))
+            select(func.count(), cast(func.max(placed.c.ordered), Text), func.string_agg(placed.c.said, ","))
+            .group_by(placed.c.part)
+            .order_by(placed.c.part)
             .limit(extent.parts + 1)
         )
         return [Part(*row) for row in await session.execute(parts)]
@@ -192,6 +183,11 @@ class Projection:
         return {field: getattr(self._owner, name) for field, name in names.items()}
 
 
+def _with_a_greatest(key: ColumnElement[Any]) -> ColumnElement[Any]:
+    """A key in a form of which PostgreSQL knows the greatest: of UUIDs it knows none, and their text has their order."""
+    return collate(cast(key, Text), "C") if isinstance(key.type, Uuid) else key
+
+
 def _exact(column: Any) -> Any:
     """A column as it is to be written: a number in text, so that no reader makes a float of it."""
     return cast(column, Text) if isinstance(column.type, Numeric) else column
@@ -202,12 +198,12 @@ def _written(state: StateEvent, fields: Sequence[str]) -> str:
     return json.dumps([said[name] for name in fields], separators=(",", ":"), ensure_ascii=False)
 
 
-def _parts(states: Sequence[tuple[str, str]], extent: Extent) -> Iterator[Part]:
+def _parts(states: Sequence[tuple[str, str]], largest: int) -> Iterator[Part]:
     """States in parts that are not too large."""
     part: list[str] = []
     size = 0
     for place, (_, said) in enumerate(states):
-        if part and (size + len(said.encode()) > extent.largest or len(part) == extent.most):
+        if part and size + len(said.encode()) > largest:
             yield Part(len(part), states[place - 1][0], ",".join(part))
             part, size = [], 0
         part.append(said)

@@ -20,7 +20,6 @@ from contracts.backbone import ReplicaRepaired, ReplicaStates
 from services.operations.replicas import ServiceCopyReference
 from tests.broker.copying import GUESTS, PERSONS, WARDS, Bed, Ferry, Person, Ward, ferry_over
 
-
 THREE = 210
 """Bytes that three persons reach."""
 
@@ -306,8 +305,14 @@ async def test_an_owner_reads_little_more_than_it_sends(ferry: Ferry, monkeypatc
     async with ferry.owner.transaction() as session:
         session.add_all(Ward(id=f"{number:03}", parts=[Bed(ward=f"{number:03}", name="x" * 80)]) for number in range(count))
     read: list[Ward] = []
-    sa_event.listen(Ward, "load", lambda ward, _: read.append(ward))
-    assert (await ferry.run(WARDS, "fill")).rows == count
+
+    def note(ward: Ward, _: object) -> None:
+        read.append(ward)
+
+    sa_event.listen(Ward, "load", note)
+    run = await ferry.run(WARDS, "fill")
+    sa_event.remove(Ward, "load", note)
+    assert run.rows == count
     assert count <= len(read) < 3 * count
 
 
