@@ -160,6 +160,12 @@ class Copied(Copies):
         """Whether both replicas have a run."""
         return all([await self.runs(service) for service in PLACES])
 
+    async def stands_by(self) -> bool:
+        """Whether the garden has two copies, of which one does nothing."""
+        async with self.management() as management:
+            consumers = await management.all_of("consumers")
+        return [each["queue"]["name"] for each in consumers].count(PLACES["garden"].queue) == 2
+
     async def has_seen(self, rows: int) -> bool:
         """Whether the last run of each replica has seen so many rows."""
         return all([(await self.last_run(service)).rows >= rows for service in PLACES])

@@ -59,8 +59,11 @@ async def test_killed_while_they_fill_and_repair(own_copied: Copied, own_stack: 
 
 async def test_a_copy_that_stands_by(copied: Copied) -> None:
     """Two copies of a service fill its replica as one does: by one run, for which the owner is asked no more."""
-    copied.start("nursery", "garden", "garden", "shop")
+    copied.start("garden", "shop")
     await until(copied.is_begun)
+    copied.start("garden")
+    await until(copied.stands_by)
+    copied.start("nursery")
     await until(copied.is_over, within=60)
     await copied.equal()
     sent = "SELECT count(*) FROM backbone.published WHERE type = 'replica.states' GROUP BY key"
