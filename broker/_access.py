@@ -155,11 +155,13 @@ async def _reading(request: Request) -> AsyncIterator[AsyncSession]:
 
 
 async def _caught_up(request: Request) -> Database:
-    """The database, once its replicas have what the request wants to read after. Raises 400, ReplicaLag."""
+    """The database, once its replicas have what the request wants to read after. Raises 400, 401, 403, ReplicaLag."""
     state = request.app.state
     database = cast("Database", state.database)
     headers = request.headers.getlist(READ_AFTER)
     if headers:
+        for gate in gates_of(request.scope["route"].dependant):
+            await gate(request, await bearer(request))  # nothing is waited for on behalf of a stranger
         try:
             await caught_up(database, state.copies, headers, state.patience)
         except ValueError as malformed:

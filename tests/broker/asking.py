@@ -13,15 +13,19 @@ from broker._http import PREFIX, application
 from broker._tokens import key_set_of
 
 KEY = new_key()
-TOKEN = issue_token(KEY, subject="n1", roles=("nurse",), facilities=None, lifetime=timedelta(minutes=5))
 SETTINGS = Settings(database_url="", amqp_url="", key_set=key_set_of(KEY))
 IMPATIENT = replace(SETTINGS, replica_patience=timedelta(milliseconds=20))
 """Of a service that waits for no replica any longer than that."""
+
+
+def bearer(*roles: str) -> str:
+    """A token for these roles, as a header has it."""
+    return f"Bearer {issue_token(KEY, subject='n1', roles=roles, facilities=None, lifetime=timedelta(minutes=5))}"
 
 
 def client(service: Service, router: Router, settings: Settings, database: Database) -> httpx.AsyncClient:
     """Asks the service, whose API these routes are."""
     app = application(replace(service, api=router, trusts_auth=False), settings, database)
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
-    headers = {"Authorization": f"Bearer {TOKEN}"}
+    headers = {"Authorization": bearer("nurse")}
     return httpx.AsyncClient(transport=transport, base_url=f"http://service{PREFIX}", headers=headers)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
-from typing import Any
+from dataclasses import replace
+from datetime import timedelta
+from typing import Annotated, Any
 from uuid import UUID, uuid4
 
 import httpx
@@ -14,10 +16,10 @@ from fastapi import Response
 from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from broker import Idempotent, NotFound, Reading, Router, Transaction, open_to_everybody, refusal
+from broker import Idempotent, NotFound, Principal, Reading, Router, Transaction, allow, open_to_everybody, refusal
 from broker._tables import outbox
 from broker.errors import RuleBroken
-from tests.broker.asking import IMPATIENT, SETTINGS, client
+from tests.broker.asking import IMPATIENT, SETTINGS, bearer, client
 from tests.broker.copying import Bed, Ferry, Person, PersonReference, Ward, WardReference, ferry_over, ledger, people
 
 
@@ -79,6 +81,11 @@ async def show_person(number: int, session: Reading) -> str:
 @keeping.get("/wards")
 async def list_wards(session: Reading) -> list[str]:
     return list(await session.scalars(select(WardReference.id)))
+
+
+@keeping.get("/beds")
+async def list_beds(session: Reading, who: Annotated[Principal, allow("nurse", "cook")]) -> int:
+    return 1
 
 
 @keeping.post("/visits")
@@ -227,6 +234,16 @@ async def test_what_the_service_keeps_no_copy_of(ferry: Ferry) -> None:
     own = {"X-Read-After": f"person.changed;{UUID(int=7)};{10**9}"}
     async with client(people, owning, IMPATIENT, ferry.owner) as owner:
         assert (await owner.post("/persons/7", headers=own)).status_code == 200
+
+
+@pytest.mark.parametrize(("roles", "status"), [((), 401), (("guard",), 403), (("cook",), 200)])
+async def test_nothing_is_waited_for_on_behalf_of_strangers(ferry: Ferry, roles: tuple[str, ...], status: int) -> None:
+    """Who would be refused anyway is refused at once, and learns nothing of what has arrived."""
+    patient = replace(SETTINGS, replica_patience=timedelta(hours=1))
+    wanted = "invoice.changed;a;1" if status == 200 else f"person.changed;{UUID(int=7)};1"
+    headers = {"X-Read-After": wanted, "Authorization": bearer(*roles) if roles else ""}
+    async with asyncio.timeout(10), client(ledger, keeping, patient, ferry.keeper) as keeper:
+        assert (await keeper.get("/beds", headers=headers)).status_code == status
 
 
 @pytest.mark.parametrize(
