@@ -311,6 +311,9 @@ class Given(Protocol):
     def values(self) -> Mapping[str, Any]:
         """What `rows` needs."""
 
+    def versions(self) -> Mapping[str, int]:
+        """The versions of their keys."""
+
     async def upsert(self, session: AsyncSession, wins: Wins) -> int:
         """Brings the replica up to them; gives how many messages that wakes."""
 
@@ -332,10 +335,9 @@ class Poured:
         return {"rows": self.states.rows, "changed_at": self.at, "received_at": clock.now()}
 
     async def upsert(self, session: AsyncSession, wins: Wins) -> int:
-        return await pour(session, self.place.replica, self.rows, self.values, self._versions, wins)
+        return await pour(session, self.place.replica, self.rows, self.values, self.versions, wins)
 
-    def _versions(self) -> dict[str, int]:
-        """The versions of the keys."""
+    def versions(self) -> Mapping[str, int]:
         fields = self.states.fields
         key, version = fields.index(self.place.event.contract.key), fields.index("state_version")
         return {str(row[key]): row[version] for row in from_json(self.states.rows)}
@@ -355,6 +357,9 @@ class Made:
     @property
     def values(self) -> Mapping[str, Any]:
         return columns_of(self.place.replica, self.states)
+
+    def versions(self) -> Mapping[str, int]:
+        return {state.key: state.event.state_version for state in self.states}
 
     async def upsert(self, session: AsyncSession, wins: Wins) -> int:
         return await upsert(session, self.place.replica, self.states, wins)
@@ -398,14 +403,11 @@ class Suspect:
 
 async def _surplus(session: AsyncSession, place: Place, among: ColumnElement[bool], given: Given) -> dict[str, Suspect]:
     """Rows of which the owner knows nothing."""
-    table, new = place.table, given.rows
-    unknown = ~select(literal(1)).where(new.c.id == table.c.id).exists()
-    there = and_(among, ~table.c.deleted)
-    if not await session.scalar(select(select(literal(1)).select_from(table).where(there).exists())):
-        return {}
-    query = select(table.c.id, table.c.state_version).where(there, unknown)
-    found = await session.execute(query, given.values)
-    return {str(id_): Suspect("surplus", version, is_ahead=True) for id_, version in found}
+    table = place.table
+    query = select(table.c.id, table.c.state_version).where(among, ~table.c.deleted)
+    there = {str(id_): version for id_, version in await session.execute(query)}
+    unknown = there.keys() - given.versions().keys() if there else ()
+    return {key: Suspect("surplus", there[key], is_ahead=True) for key in unknown}
 
 
 async def _differences(session: AsyncSession, place: Place, given: Given) -> dict[str, Suspect]:
