@@ -144,7 +144,13 @@ class EventBroker(RabbitBroker):
         try:
             async with asyncio.timeout(LOOK):
                 return await depths_of(await self.underlay(), queues) if self.is_connected else None
-        except (TimeoutError, AMQPError, ConnectionError):
+        except (TimeoutError, AMQPError, ConnectionError, RuntimeError):
+            return None
+        except asyncio.CancelledError:
+            # aiormq cancels whoever waits on a connection that is closed: that is no wish to end this task.
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise
             return None
 
     def health(self) -> list[QueueHealth]:
