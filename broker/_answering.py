@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 LARGEST = 400 * 1024
 """Bytes of the states in one message: it ends with the one that reaches them. As text within JSON they are some more."""
 
-MOST = 16_000
+MOST = 32_000
 """States that are read for one request, at most."""
 
-AT_ONCE = 4
+AT_ONCE = 8
 """Messages that answer one request, at most. While the replica takes them in it asks for the next ones."""
 
 

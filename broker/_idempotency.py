@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header, HTTPException, Request, Response, Security
@@ -20,6 +21,7 @@ from fastapi.security import HTTPAuthorizationCredentials
 from sqlalchemy import CursorResult, and_, delete, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
+from starlette.routing import BaseRoute
 
 from broker._access import Transaction, authenticated, bearer, gates_of
 from broker._fresh import is_fresh_again, served_stale
@@ -158,10 +160,44 @@ async def _say_more(request: Request, response: Response) -> None:
 
 
 class Router(APIRouter):
-    """The router of a service's `api.py`: FastAPI's, whose routes know Idempotent and say what they wrote."""
+    """The router of a service's `api.py`: FastAPI's, whose routes know Idempotent and say what they wrote.
+
+    They are built when somebody looks at them: a process that serves one service, or none, knows the routes of all.
+    """
 
     def __init__(self, **options: Any) -> None:
+        self._declared: list[Callable[[], None]] = []
+        self._is_building = False
         super().__init__(**{"route_class": _Route} | options)
+
+    def add_api_route(self, *arguments: Any, **options: Any) -> None:
+        """Notes a route, as FastAPI's decorators ask for it."""
+        self._note(partial(super().add_api_route, *arguments, **options))
+
+    def include_router(self, *arguments: Any, **options: Any) -> None:
+        """Notes another router's routes."""
+        self._note(partial(super().include_router, *arguments, **options))
+
+    def _note(self, build: Callable[[], None]) -> None:
+        if self._is_building:
+            build()
+        else:
+            self._declared.append(build)
+
+    @property
+    def routes(self) -> list[BaseRoute]:
+        """The routes, in the order in which they were declared."""
+        if not self._is_building:
+            self._is_building = True
+            declared, self._declared = self._declared, []
+            for build in declared:
+                build()
+            self._is_building = False
+        return self._routes
+
+    @routes.setter
+    def routes(self, routes: list[BaseRoute]) -> None:
+        self._routes = routes
 
 
 def knows_idempotent(route: APIRoute) -> bool:
