@@ -128,10 +128,11 @@ class EventBroker(RabbitBroker):
             raise
 
     async def underlay(self) -> AbstractConnection:
-        """The raw aiormq connection, which is waited for as long as it takes."""
+        """The raw aiormq connection, which is waited for as long as it takes. Raises ConnectionError when it is closed."""
         connection = await self.connect()
         await connection.connected.wait()
-        assert connection.transport is not None
+        if connection.transport is None:
+            raise ConnectionError("the connection is being closed")
         return connection.transport.connection
 
     @property
