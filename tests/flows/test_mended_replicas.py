@@ -72,9 +72,10 @@ COLUMNS = """
 
 
 async def test_a_wiped_replica_fills_itself_again(running: Running, hospital: Hospital) -> None:
-    """Nobody has to ask for it: it is noticed; meanwhile commands that need the rows say what is absent."""
+    """Nobody has to ask for it: what had rows when it was looked at last, and has none, is noticed."""
     await hospital.registers()
     await running.settled()
+    await run(running, "lab", "check")
     runtime = running.runtimes["lab"]
     async with runtime.database.engine.begin() as connection:
         await connection.exec_driver_sql(f"TRUNCATE {PATIENTS}")
