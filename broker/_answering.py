@@ -50,7 +50,7 @@ async def _answer(session: AsyncSession, service: Service, owned: Mapping[str, P
         found = await projection.of(session, asked.keys, asked.fields)
         for keys in _parts_of(asked.keys, found):
             states = [found[key] for key in keys if key in found]
-            last = next((key for key in keys if key == asked.keys[-1]), None)
+            last = keys[-1] if keys and keys[-1] == asked.keys[-1] else None
             publish(session, _message(asked, projection, len(states), ",".join(states), keys=keys, ask_after=last))
         return
     parts, is_all = await projection.after(session, asked.after, Extent(LARGEST, MOST, AT_ONCE), asked.fields)

@@ -5,33 +5,14 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import (
-    Boolean,
-    Date,
-    DateTime,
-    FromClause,
-    Integer,
-    Numeric,
-    String,
-    Table,
-    Text,
-    Uuid,
-    bindparam,
-    cast,
-    column,
-    func,
-    literal,
-    select,
-)
+from sqlalchemy import DateTime, FromClause, Table, Text, bindparam, cast, column, func, literal, select
 from sqlalchemy.dialects.postgresql import JSONB
 
 from broker._copied import own_columns, state_event_of
+from broker._projections import PLAIN
 
 if TYPE_CHECKING:
     from broker._replicas import Replica
-
-PLAIN = (Uuid, String, Integer, Boolean, Date, DateTime, Numeric, JSONB)
-"""Types of columns that PostgreSQL reads from JSON as contracts do."""
 
 
 def plain_fields(replica: type[Replica[Any]]) -> list[str] | None:

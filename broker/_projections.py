@@ -40,10 +40,8 @@ from contracts.event import StateEvent
 
 Key = UUID | str | int
 
-
 PLAIN = (Uuid, String, Integer, Boolean, Date, DateTime, Numeric, JSONB)
-"""Types of columns that PostgreSQL writes as JSON in a form that every contract reads."""
-
+"""Types of columns that PostgreSQL writes as JSON, and reads from it, as contracts do."""
 
 SAMPLE = 250
 """States that are read first, to see how large they are: of large ones no more are read then than go into an answer."""

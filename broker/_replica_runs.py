@@ -29,7 +29,7 @@ from sqlalchemy import (
     literal,
     or_,
     select,
-    text,
+    true,
     update,
 )
 from sqlalchemy.dialects.postgresql import distinct_on
@@ -38,7 +38,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from broker._clock import clock
 from broker._context import uuid7
-from broker._copied import own_columns, state_event_of
+from broker._copied import own_columns, owner_of, state_event_of
 from broker._envelope import Envelope
 from broker._marks import ask_for_mark, take_mark
 from broker._pouring import plain_fields, poured_rows
@@ -119,7 +119,7 @@ class Place:
     @property
     def is_fillable(self) -> bool:
         """Whether there is one owner to ask."""
-        return self.event.contract.publisher != EVERY_SERVICE
+        return owner_of(self.replica) != EVERY_SERVICE
 
 
 async def begin(session: AsyncSession, place: Place, purpose: Purpose, asked_by: str, *, anew: bool = False) -> UUID:
@@ -389,7 +389,7 @@ def _between(place: Place, states: ReplicaStates) -> ColumnElement[bool]:
         bounds.append(by_key(id_) > key_of(id_, states.after))
     if states.upto is not None:
         bounds.append(by_key(id_) <= key_of(id_, states.upto))
-    return and_(text("true"), *bounds)
+    return and_(true(), *bounds)
 
 
 @dataclass(frozen=True, slots=True)
