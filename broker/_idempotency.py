@@ -190,9 +190,11 @@ class Router(APIRouter):
         if not self._is_building:
             self._is_building = True
             declared, self._declared = self._declared, []
-            for build in declared:
-                build()
-            self._is_building = False
+            try:
+                for build in declared:
+                    build()
+            finally:
+                self._is_building = False
         return self._routes
 
     @routes.setter

@@ -82,14 +82,13 @@ async def opened(service: Service) -> AsyncIterator[House]:
     try:
         settings = settings_for(service)
         database = Database(engine_for(settings.database_url, pool_size=3), service.name)
-        notifier = Notifier(service.name, database.engine)
         published: list[None] = []
         database.on_publish = lambda: published.append(None)
         try:
-            yield House(service, settings, database)
+            house = House(service, settings, database)
+            yield house
             if published:
-                notifier.wake()
-                await notifier.run_once()
+                await house.wake()
         finally:
             await database.close()
     except AddressError as absent:
