@@ -171,12 +171,17 @@ class Platform:
         return list(found.values())
 
 
-async def look(session: AsyncSession, depths: Depths) -> Platform:
-    """How the platform is doing now."""
+async def told(session: AsyncSession) -> list[ServiceCopyChanged]:
+    """What copies said last, in order of services."""
     row = ServiceCopyReference
     recent = row.reported_at > clock.now() - FORGOTTEN
     rows = await session.scalars(select(row).where(~row.deleted, recent).order_by(row.service, row.id))
-    copies = [each.state for each in rows]
+    return [each.state for each in rows]
+
+
+async def look(session: AsyncSession, depths: Depths) -> Platform:
+    """How the platform is doing now."""
+    copies = await told(session)
     queues = [queue for copy in copies for queue in (copy.dead_queue, *(each.queue for each in copy.subscriptions))]
     return put_together(copies, await depths(dict.fromkeys(queues)), await _failed(session))
 

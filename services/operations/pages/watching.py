@@ -28,17 +28,17 @@ async def watch(request: Request, who: Visitor, session: Reading, live: bool = T
 
 
 @router.get("/events")
-async def events(request: Request, who: Visitor, session: Reading) -> Response:
+async def events(who: Visitor, session: Reading) -> Response:
     """What services say to each other."""
-    platform = await overview.look(session, request.app.state.depths)
+    platform = overview.put_together(await overview.told(session), None, {})
     return page("events.html", who, publishers=catalogue.by_publisher(), heard=catalogue.heard(platform))
 
 
 @router.get("/events/{type_}")
-async def event(request: Request, who: Visitor, session: Reading, type_: Type) -> Response:
+async def event(who: Visitor, session: Reading, type_: Type) -> Response:
     """One event: its versions, its fields, who says it, who hears it, and an example. Raises NotFound."""
     versions = catalogue.versions(type_)
     if not versions:
         raise NotFound
-    platform = await overview.look(session, request.app.state.depths)
+    platform = overview.put_together(await overview.told(session), None, {})
     return page("event.html", who, versions=versions, heard=catalogue.heard(platform).get(type_, []))
