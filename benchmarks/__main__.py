@@ -23,7 +23,7 @@ from benchmarks.environments import REQUIREMENTS, make, missing
 from benchmarks.measure import ContenderFailed, measure
 from benchmarks.report import show, write_readme
 from benchmarks.suite import FULL, PARTS, QUICK, Extent, as_json, run, run_part
-from nilecare.stack import start_stack
+from broker.servers import start_stack
 
 RESULTS = Path(__file__).parent / "results" / "latest.json"
 PLOT = RESULTS.with_suffix(".svg")

@@ -14,7 +14,7 @@ from benchmarks.contending import Where
 from benchmarks.cost import Meter
 from benchmarks.measure import ContenderFailed, Look, Sample, looking, prepare, watch, working
 from benchmarks.place import fresh_place
-from nilecare.stack import Servers
+from broker.servers import Servers
 from tests.waiting import until
 
 SEED = 10_000

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import psutil
 
-from nilecare.stack import Servers
+from broker.servers import Servers
 
 MIB = 1024 * 1024
 

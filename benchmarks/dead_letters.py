@@ -19,7 +19,7 @@ from benchmarks.place import fresh_place
 from broker._actions import Asker, begin, look
 from broker._database import Database, engine_for
 from broker._dead_letters import Filter, find, groups
-from nilecare.stack import Servers
+from broker.servers import Servers
 from tests.waiting import until
 
 FEW = 1000

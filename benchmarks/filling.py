@@ -22,12 +22,12 @@ from sqlalchemy import select
 
 from benchmarks.measure import ContenderFailed
 from broker._database import Database, engine_for
+from broker._provision import provision
 from broker._relay import CHANNEL
 from broker._replica_runs import Place, begin, run_of
+from broker.servers import Servers
 from nilecare.addresses import Platform
 from nilecare.platform import services
-from nilecare.provision import provision
-from nilecare.stack import Servers
 from services.billing.replicas import PatientReference
 from services.clinical.tables import Patient
 from tests.scratch import drop_platform

@@ -20,7 +20,7 @@ from benchmarks.contenders import ENVIRONMENTS, Contender
 from benchmarks.contending import Prepared, Where, Workload
 from benchmarks.cost import Cpu, Meter
 from benchmarks.place import fresh_place
-from nilecare.stack import Servers
+from broker.servers import Servers
 
 ROOT = Path(__file__).parent.parent
 LOGS = ENVIRONMENTS / "logs"

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from benchmarks.cost import Cpu, Meter
 from benchmarks.measure import LOGS, ROOT, ContenderFailed
 from benchmarks.place import fresh_place
-from nilecare.stack import Servers
+from broker.servers import Servers
 
 WAYS = {"the backbone": "benchmarks.ours.end_to_end", "by hand": "benchmarks.floor.by_hand"}
 SHARES = (25, 50, 80)

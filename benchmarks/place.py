@@ -11,7 +11,7 @@ import asyncpg
 import httpx
 
 from benchmarks.contending import Where
-from nilecare.stack import Servers
+from broker.servers import Servers
 
 
 @asynccontextmanager

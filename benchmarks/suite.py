@@ -22,7 +22,7 @@ from benchmarks.environments import missing
 from benchmarks.filling import Filling, measure_filling
 from benchmarks.measure import ContenderFailed, Sample, measure, resting_memory_mib
 from benchmarks.paced import SHARES, WAYS, Paced, paced
-from nilecare.stack import Servers
+from broker.servers import Servers
 
 GIVEN_UP = "loses events on a crash"
 

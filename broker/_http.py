@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -51,14 +50,13 @@ def application(
     settings: Settings,
     database: Database,
     *,
-    migrations: Path | None = None,
     metrics: Metrics | None = None,
     messaging: Callable[[], Messaging] = Messaging,
     depths: Depths = no_depths,
 ) -> FastAPI:
     """The application that serves a service's API.
 
-    migrations: the service's own, which `ready` asks for. messaging: what `/health/messaging` tells.
+    messaging: what `/health/messaging` tells.
     depths: how pages learn what waits in queues.
     Raises DeclarationError for a route that is open to everybody, or that asks for Idempotent outside a Router.
     """
@@ -85,7 +83,7 @@ def application(
         for route in _plain(service, service.pages):
             _check(service, route)
         app.include_router(service.pages, include_in_schema=False)
-    app.include_router(Health(database.engine, migrations, messaging).router())
+    app.include_router(Health(database.engine, service.migrations, messaging).router())
     _add_metrics(app, database, metrics or Metrics())
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]  # FastAPI's documented way to extend the document
     return app

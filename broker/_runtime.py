@@ -6,7 +6,6 @@ import asyncio
 import signal
 import socket
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import structlog
@@ -61,7 +60,6 @@ class Runtime:
     """A service with its settings, ready to start.
 
     subscribed: the queues of the platform that subscribe to each event type (`check_platform`).
-    migrations: the service's own, which readiness asks for.
     Raises DeclarationError for a service, or settings, that cannot keep what the backbone promises.
     """
 
@@ -71,7 +69,6 @@ class Runtime:
         settings: Settings,
         *,
         subscribed: Mapping[str, frozenset[str]],
-        migrations: Path | None = None,
     ) -> None:
         _check(service, settings)
         self.service, self.settings = service, settings
@@ -92,7 +89,6 @@ class Runtime:
             service,
             settings,
             self.database,
-            migrations=migrations,
             metrics=self.metrics,
             messaging=self.messaging,
             depths=self._broker.depths,

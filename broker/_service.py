@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import importlib
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -123,6 +125,15 @@ class Service:
     def queue(self, subscription: Subscription) -> str:
         """The subscription's queue."""
         return f"{self.name}.{subscription.name}"
+
+    @cached_property
+    def migrations(self) -> Path | None:
+        """Its own migrations: the folder `migrations` beside the modules that it is made of; None when there is none."""
+        modules = [module for module in (self.handlers, self.replicas, self.outside) if module is not None]
+        packages = dict.fromkeys(module.__name__.rpartition(".")[0] for module in modules)
+        places = (place for name in packages if name in sys.modules for place in sys.modules[name].__path__)
+        folders = (Path(place) / "migrations" for place in places)
+        return next((folder for folder in folders if folder.is_dir()), None)
 
     @property
     def dead_queue(self) -> str:

@@ -92,6 +92,7 @@ class EventBroker(RabbitBroker):
             **options,
         )
         self._connecting: asyncio.Task[None] | None = None
+        self._looking = asyncio.Lock()
 
     async def _connect(self) -> RobustConnection:
         url = make_url(self._connection_kwargs["url"], fail_fast="0", reconnect_interval=str(RECONNECT))
@@ -114,7 +115,13 @@ class EventBroker(RabbitBroker):
         exc_val: BaseException | None = None,
         exc_tb: TracebackType | None = None,
     ) -> None:
-        """Lets each subscriber finish its batch, then closes the connection."""
+        """Lets each subscriber finish its batch, and who looks for depths their look, then closes the connection."""
+        async with self._looking:
+            await self._stop(exc_type, exc_val, exc_tb)
+
+    async def _stop(
+        self, exc_type: type[BaseException] | None, exc_val: BaseException | None, exc_tb: TracebackType | None
+    ) -> None:
         if self._connecting is not None and not self._connecting.done():
             self._connecting.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -143,7 +150,7 @@ class EventBroker(RabbitBroker):
     async def depths(self, queues: Iterable[str]) -> Mapping[str, Depth] | None:
         """What waits in queues of any service, as far as they are there; None when the broker does not answer."""
         try:
-            async with asyncio.timeout(LOOK):
+            async with asyncio.timeout(LOOK), self._looking:
                 return await depths_of(await self.underlay(), queues) if self.is_connected else None
         except (TimeoutError, AMQPError, ConnectionError, RuntimeError):
             return None

@@ -13,8 +13,6 @@ NILECARE_DATABASE_URL its own database's.
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import os
 import re
 import shlex
@@ -22,12 +20,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
-from urllib.parse import quote, unquote, urlsplit
 
 from broker import Service, Settings
-from broker._topology import OBSERVER
+from broker._platform import PREFIX
+from broker._platform import Platform as Deployed
 
-PREFIX = "nilecare"
 ADDRESSES = ("NILECARE_POSTGRES_URL", "NILECARE_DATABASE_URL", "NILECARE_AMQP_URL", "NILECARE_MANAGEMENT_URL")
 DEVELOPMENT = Path(__file__).parent.parent / ".local" / ".env"
 """What `make up` decided for this checkout."""
@@ -38,15 +35,8 @@ class AddressError(Exception):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Platform:
-    """The servers, as their administrators reach them."""
-
-    postgres_url: str
-    amqp_url: str
-    management_url: str
-    secret: str
-    prefix: str = PREFIX
-    """Databases and accounts are named `<prefix>_<service>`: another prefix is another platform on the same servers."""
+class Platform(Deployed):
+    """The platform that the environment describes."""
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[a-z][a-z0-9_]*", self.prefix):
@@ -61,53 +51,10 @@ class Platform:
         prefix = environment.get("NILECARE_PREFIX", PREFIX)
         return cls(postgres_url=postgres, amqp_url=amqp, management_url=management, secret=secret, prefix=prefix)
 
-    @property
-    def vhost(self) -> str:
-        """RabbitMQ's virtual host, which belongs to the platform alone."""
-        return vhost_of(self.amqp_url)
-
-    def account(self, name: str) -> str:
-        """A service's account on both servers, and its database."""
-        return f"{self.prefix}_{name}"
-
-    def password(self, account: str) -> str:
-        """The account's password: HMAC-SHA256 of its name under the platform's secret, in hexadecimal."""
-        return hmac.new(self.secret.encode(), account.encode(), hashlib.sha256).hexdigest()
-
-    def database_url(self, name: str) -> str:
-        """The service's database, with the service's own account."""
-        account = self.account(name)
-        return self._as(self.postgres_url, account, path=f"/{account}")
-
-    def service_amqp_url(self, name: str) -> str:
-        """RabbitMQ, with the service's own account."""
-        return self._as(self.amqp_url, self.account(name))
-
-    def observer_url(self) -> str:
-        """RabbitMQ's management API, with the account that only looks."""
-        return self._as(self.management_url, self.account(OBSERVER))
-
     def settings_for(self, service: Service, environment: Mapping[str, str] | None = None, **overrides: Any) -> Settings:
-        """What the service's process must be told; `overrides` win."""
+        """What the service's process must be told, with what the environment says of it; `overrides` win."""
         environment = known() if environment is None else environment
-        settings = Settings(
-            database_url=self.database_url(service.name),
-            amqp_url=self.service_amqp_url(service.name),
-            management_url=self.observer_url(),
-            **_ways(service, environment),
-        )
-        settings = replace(settings, **overrides)
-        return replace(settings, outside=self.secrets_of(service) | settings.outside)
-
-    def secrets_of(self, service: Service) -> dict[str, str]:
-        """The service's own secrets, as they follow from the platform's; the environment may name others."""
-        return {name: self.password(f"{service.name} {name}") for name in service.secrets}
-
-    def _as(self, url: str, account: str, *, path: str | None = None) -> str:
-        parts = urlsplit(url)
-        where = parts.netloc.rpartition("@")[2]
-        who = f"{quote(account, safe='')}:{self.password(account)}"
-        return parts._replace(netloc=f"{who}@{where}", path=parts.path if path is None else path).geturl()
+        return self.settings(service, **(_ways(service, environment) | overrides))
 
 
 def settings_for(service: Service, environment: Mapping[str, str] | None = None, **overrides: Any) -> Settings:
@@ -147,11 +94,6 @@ def required(environment: Mapping[str, str], *names: str) -> list[str]:
     if absent:
         raise AddressError(f"{', '.join(absent)} must be set in the environment; `make up` starts a platform that needs none")
     return [environment[name] for name in names]
-
-
-def vhost_of(amqp_url: str) -> str:
-    """The virtual host that an amqp:// address names."""
-    return unquote(urlsplit(amqp_url).path[1:]) or "/"
 
 
 def _ways(service: Service, environment: Mapping[str, str]) -> dict[str, Any]:

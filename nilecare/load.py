@@ -19,12 +19,12 @@ from broker import BackboneError, Service
 from broker._database import Database, engine_for
 from broker._flows import FlowOpen
 from broker._logs import configure_logs
+from broker._provision import provision
 from broker._runtime import Runtime
 from broker._service import check_platform
 from broker._wakeup import Notifier
 from nilecare.addresses import AddressError, Platform
 from nilecare.platform import services
-from nilecare.provision import migrations_of, provision
 from nilecare.synthea.load import Loader, files_of
 from nilecare.synthea.read import FolderUnusable
 from nilecare.synthea.report import Progress, Report
@@ -82,7 +82,7 @@ async def running(platform: Platform, every: Sequence[Service]) -> AsyncIterator
     async with AsyncExitStack() as stack:
         for service in every:
             settings = replace(platform.settings_for(service), port=0, journal=True)
-            runtime = Runtime(service, settings, subscribed=subscribed, migrations=migrations_of(service))
+            runtime = Runtime(service, settings, subscribed=subscribed)
             stack.push_async_callback(runtime.stop)
             await runtime.start()
         yield

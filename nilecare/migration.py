@@ -21,8 +21,7 @@ from sqlalchemy import Connection
 
 from broker import Service
 from broker._database import engine_for, migrate
-from nilecare.provision import migrations_of
-from nilecare.stack import StackError, start_stack
+from broker.servers import StackError, start_stack
 
 VERSIONS = frozenset({"backbone_version", "service_version"})
 """Alembic's own tables."""
@@ -79,7 +78,7 @@ async def difference(service: Service, postgres_url: str) -> list[str]:
         await admin.execute(f"CREATE DATABASE {name}")
         engine = engine_for(urlsplit(postgres_url)._replace(path=f"/{name}").geturl())
         try:
-            await migrate(engine, service.tables, migrations_of(service))
+            await migrate(engine, service.tables, service.migrations)
             async with engine.connect() as connection:
                 return await connection.run_sync(statements, service)
         finally:

@@ -11,11 +11,11 @@ import uvloop
 
 from broker import BackboneError, Service
 from broker._logs import configure_logs
+from broker._provision import provision
 from broker._runtime import Runtime, serve
 from broker._service import check_platform
 from nilecare.addresses import AddressError, Platform, known, settings_for
 from nilecare.platform import services
-from nilecare.provision import migrations_of, provision
 from nilecare.token import KeyUnusable, development_key_set
 
 FAILURES = (AddressError, BackboneError, KeyUnusable, asyncpg.PostgresError, OSError)
@@ -52,9 +52,7 @@ async def run(chosen: Sequence[Service], platform: Sequence[Service]) -> None:
         settings = {
             name: each if each.key_set else replace(each, key_set=development_key_set()) for name, each in settings.items()
         }
-    runtimes = [
-        Runtime(service, settings[service.name], subscribed=subscribed, migrations=migrations_of(service)) for service in chosen
-    ]
+    runtimes = [Runtime(service, settings[service.name], subscribed=subscribed) for service in chosen]
     await serve(runtimes, _say)
 
 

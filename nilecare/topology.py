@@ -16,8 +16,9 @@ from broker import DeclarationError
 from broker import _alignment as alignment
 from broker._alignment import Item
 from broker._management import Management, ManagementError
+from broker._platform import PREFIX, vhost_of
 from broker._topology import Topology
-from nilecare.addresses import PREFIX, AddressError, known, required, vhost_of
+from nilecare.addresses import AddressError, known, required
 from nilecare.platform import services
 
 Result = TypeVar("Result")

@@ -13,7 +13,7 @@ import pytest
 from xdist.remote import Producer
 
 from broker import clock
-from nilecare.stack import Servers, Stack, StackError, start_stack
+from broker.servers import Servers, Stack, StackError, start_stack
 from tests.distribution import LongestFirst
 from tests.scratch import Databases, VirtualHosts
 

@@ -15,8 +15,8 @@ from sqlalchemy import MetaData
 from broker import Service
 from broker._database import BACKBONE_MIGRATIONS, engine_for, migrate
 from broker._topology import OBSERVER
+from broker.servers import Servers
 from nilecare.addresses import Platform
-from nilecare.stack import Servers
 
 
 class Databases:

@@ -12,7 +12,7 @@ from urllib.parse import unquote, urlsplit
 import aiormq
 
 from benchmarks.contending import Prepared, Where, Workload, main
-from nilecare.stack.apt import install
+from broker.servers.apt import install
 
 SOURCE = Path(__file__).with_name("publish.c")
 PROGRAM = Path(__file__).parents[2] / ".local" / "bench" / "publish"

@@ -15,12 +15,12 @@ from benchmarks.ours import reader as says_nothing
 from broker import Service, publish
 from broker._database import Database, engine_for
 from broker._logs import configure_logs
+from broker._provision import provision
 from broker._relay import Relay
 from broker._runtime import Runtime
 from broker._service import check_platform
 from contracts.event import Event
 from nilecare.addresses import Platform
-from nilecare.provision import provision
 
 LEDGER = Service(name="ledger", port=0, contracts=ledger)
 

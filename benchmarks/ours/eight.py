@@ -16,9 +16,9 @@ from benchmarks.ours.__main__ import LEDGER, Backbone, published
 from broker import Service
 from broker._database import engine_for
 from broker._logs import configure_logs
+from broker._provision import provision
 from broker._runtime import Runtime
 from broker._service import check_platform
-from nilecare.provision import provision
 
 READERS = [Service(name=f"reader{number}", port=0, contracts=says_nothing, handlers=inserting) for number in range(1, 9)]
 

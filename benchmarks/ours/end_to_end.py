@@ -16,10 +16,10 @@ from benchmarks.pace import Pace, asked
 from broker import Service, publish
 from broker._database import engine_for
 from broker._logs import configure_logs
+from broker._provision import provision
 from broker._runtime import Runtime
 from broker._service import check_platform
 from nilecare.addresses import Platform
-from nilecare.provision import provision
 
 SERVICES = (
     Service(name="ledger", port=0, contracts=ledger),

@@ -17,6 +17,7 @@ from sqlalchemy import TextClause, text
 from broker import Service
 from broker._database import Database
 from broker._flows import Flows
+from broker._provision import provision
 from nilecare.administrator import appoint
 from nilecare.demo.agreement import agreements
 from nilecare.demo.board import Board
@@ -37,7 +38,6 @@ from nilecare.demo.pulse import feel
 from nilecare.demo.site import MESSAGES, Site
 from nilecare.demo.troubles import troubles
 from nilecare.load import databases_of
-from nilecare.provision import provision
 from nilecare.sequences import read_flow
 
 PATIENCE = 120.0

@@ -13,13 +13,13 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from broker import Service
+from broker.servers import Stack
+from broker.servers.home import CHECKOUT
+from broker.servers.ports import free_ports
+from broker.servers.processes import MARK
 from nilecare.addresses import Platform
 from nilecare.demo.worker import Worker
 from nilecare.platform import services
-from nilecare.stack import Stack
-from nilecare.stack.home import CHECKOUT
-from nilecare.stack.ports import free_ports
-from nilecare.stack.processes import MARK
 
 NAME = "demo"
 OUTSIDE = "outside"

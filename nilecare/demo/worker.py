@@ -12,8 +12,8 @@ from pathlib import Path
 import httpx
 import psutil
 
-from nilecare.stack import StackError, processes
-from nilecare.stack.home import CHECKOUT
+from broker.servers import StackError, processes
+from broker.servers.home import CHECKOUT
 
 PATIENCE = 180.0
 """Seconds a process may take until it answers."""

@@ -1,15 +1,1 @@
-"""The servers that a run of the platform needs: RabbitMQ and PostgreSQL, wherever they come from.
-
-    with start_stack("demo") as stack:
-        stack.servers.postgres_url, stack.servers.amqp_url, stack.servers.management_url
-        stack.rabbitmq.kill()
-        stack.rabbitmq.start()
-
-They come, in this order, from addresses in the environment, a Docker Engine, binaries on this machine, or apt.
-"""
-
-from nilecare.stack.errors import StackError
-from nilecare.stack.servers import Server, Servers
-from nilecare.stack.start import Stack, start_stack
-
-__all__ = ["Server", "Servers", "Stack", "StackError", "start_stack"]
+"""The platform of a checkout, up until it is told to go down: with Docker Compose, or without Docker from this machine."""

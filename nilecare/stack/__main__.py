@@ -9,15 +9,15 @@ import time
 import click
 import httpx
 
+from broker.servers import processes
+from broker.servers.containers import remove_containers
+from broker.servers.errors import StackError, Unavailable
+from broker.servers.home import LOCAL
+from broker.servers.start import SOURCE
 from nilecare.platform import services
-from nilecare.stack import processes
 from nilecare.stack.bare import NAME, Bare
 from nilecare.stack.compose import Compose
-from nilecare.stack.containers import remove_containers
 from nilecare.stack.development import Development
-from nilecare.stack.errors import StackError, Unavailable
-from nilecare.stack.home import LOCAL
-from nilecare.stack.start import SOURCE
 
 _PATIENCE = 120.0
 

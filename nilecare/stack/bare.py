@@ -5,11 +5,11 @@ from __future__ import annotations
 import subprocess
 import sys
 
-from nilecare.stack import processes
-from nilecare.stack.binaries import Binaries
+from broker.servers import processes
+from broker.servers.binaries import Binaries
+from broker.servers.errors import StackError
+from broker.servers.home import CHECKOUT, Home
 from nilecare.stack.development import CARD_PROVIDER_PORT, MESSAGE_GATEWAY_PORT, SMTP_PORT, Development
-from nilecare.stack.errors import StackError
-from nilecare.stack.home import CHECKOUT, Home
 
 NAME = "up"
 

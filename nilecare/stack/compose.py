@@ -6,9 +6,9 @@ import os
 import shutil
 import subprocess
 
+from broker.servers.errors import StackError, Unavailable
+from broker.servers.home import CHECKOUT
 from nilecare.stack.development import Development
-from nilecare.stack.errors import StackError, Unavailable
-from nilecare.stack.home import CHECKOUT
 
 
 class Compose:

@@ -12,10 +12,10 @@ from hashlib import sha256
 from pathlib import Path
 
 from broker import Service
+from broker.servers.home import CHECKOUT
+from broker.servers.ports import free_ports, is_free
+from broker.servers.servers import Servers
 from nilecare.addresses import DEVELOPMENT, Platform, read_variables
-from nilecare.stack.home import CHECKOUT
-from nilecare.stack.ports import free_ports, is_free
-from nilecare.stack.servers import Servers
 from nilecare.token import development_key_set
 
 FILE = DEVELOPMENT

@@ -22,7 +22,7 @@ from benchmarks.measure import PROGRESS, ContenderFailed, Sample, measure
 from benchmarks.paced import Paced
 from benchmarks.report import README, readme_part, show
 from benchmarks.suite import QUICK, Results, as_json, best_peer, machine, memory_mib, ratios, run_part
-from nilecare.stack import Servers
+from broker.servers import Servers
 
 LATEST = Path(__file__).parents[2] / "benchmarks" / "results" / "latest.json"
 NOTHING = Cpu(0, 0, 0)

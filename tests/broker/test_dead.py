@@ -17,7 +17,7 @@ from aiormq.abc import AbstractChannel
 from broker._dead import DeadDrain
 from broker._delivery import Delivery
 from broker._settings import Settings
-from nilecare.stack import Servers
+from broker.servers import Servers
 from tests.broker.failing import Desk, delivery_of
 
 

@@ -24,11 +24,11 @@ from broker._failures import Failures
 from broker._handover import Handover
 from broker._intake import Intake
 from broker._management import Management
+from broker._platform import vhost_of
 from broker._subscriptions import DECLARED, Subscription
 from broker._topology import Topology
 from broker._wire import Wire
-from nilecare.addresses import vhost_of
-from nilecare.stack import Servers
+from broker.servers import Servers
 from tests.broker.small_platform import ResultAvailable, billing, lab
 
 RUN = uuid7()

@@ -16,9 +16,9 @@ from aiormq.abc import AbstractChannel, DeliveredMessage
 from broker._alignment import Difference, Item, apply, diff, difference, prune, read
 from broker._depth import Depth, depth_of
 from broker._management import Management, ManagementError
+from broker._platform import vhost_of
 from broker._topology import Topology
-from nilecare.addresses import vhost_of
-from nilecare.stack import Servers
+from broker.servers import Servers
 from tests.broker.small_platform import ResultAvailable, billing, charge, lab, service, subscription
 
 BOTH = Topology.of([lab(), billing()], prefix="unprovisioned")

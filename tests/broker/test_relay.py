@@ -22,8 +22,8 @@ from broker._publishing import publish
 from broker._relay import Relay
 from broker._settings import Settings
 from broker._wakeup import Notifier
+from broker.servers import Servers
 from contracts.event import Event
-from nilecare.stack import Servers
 from tests import forked
 from tests.broker import relay_process
 from tests.proxy import Proxy

@@ -30,7 +30,7 @@ from broker._runtime import Runtime, serve
 from broker._service import check_platform
 from broker._tokens import issue_token, key_set_of, new_key
 from broker._topology import Topology
-from nilecare.stack import Servers
+from broker.servers import Servers
 from tests.broker.ward import CREATE, HERE, BedBooked, ward
 from tests.proxy import Proxy
 from tests.scratch import Databases, VirtualHosts

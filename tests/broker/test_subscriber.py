@@ -18,7 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from broker._database import Database, engine_for
 from broker._subscriber import Batch, EventBroker
-from nilecare.stack import Stack
+from broker.servers import Stack
 from tests import forked
 from tests.broker import consumer_process
 from tests.broker.consuming import (

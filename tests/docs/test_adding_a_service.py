@@ -20,9 +20,9 @@ import httpx
 import pytest
 
 from broker import Service
+from broker.servers import Servers
 from nilecare.addresses import Platform
 from nilecare.platform import services
-from nilecare.stack import Servers
 from tests.docs.pages import ROOT, blocks, commands
 from tests.scratch import drop_platform
 from tests.waiting import until

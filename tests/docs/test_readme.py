@@ -20,7 +20,7 @@ from broker._management import Management
 from broker._runtime import Runtime
 from broker._service import check_platform
 from broker._topology import Topology
-from nilecare.stack import Servers
+from broker.servers import Servers
 from tests.docs.pages import blocks
 from tests.scratch import Databases, VirtualHosts
 from tests.waiting import until

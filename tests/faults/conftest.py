@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from nilecare.stack import Servers, Stack
+from broker.servers import Servers, Stack
 from tests.faults.copied import Copied
 from tests.faults.house import House
 from tests.faults.operated import Operated

@@ -15,7 +15,7 @@ from broker._alignment import apply
 from broker._database import Database, engine_for
 from broker._management import Management
 from broker._topology import Topology
-from nilecare.stack import Servers
+from broker.servers import Servers
 from tests.faults.process import Copy, Declared, start
 from tests.scratch import Databases, VirtualHosts
 

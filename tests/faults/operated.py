@@ -15,8 +15,7 @@ import httpx
 from broker import publish
 from broker._publishing import lock_number
 from broker._tokens import issue_token, key_set_of, new_key
-from nilecare.provision import migrations_of
-from nilecare.stack.ports import free_ports
+from broker.servers.ports import free_ports
 from services.operations.app import service as operations
 from services.operations.rules import OPERATOR
 from tests.faults.copies import Copies
@@ -82,7 +81,7 @@ class Operated(Copies):
         await super().open(release or Parcels())
         await self.provide(courier, port=0, pool_size=5)
         (self._port,) = free_ports(1)
-        await self.provide(operations, migrations_of(operations), port=self._port, key_set=key_set_of(KEY), pool_size=5)
+        await self.provide(operations, operations.migrations, port=self._port, key_set=key_set_of(KEY), pool_size=5)
         self.locks = Locks(await asyncpg.connect(self.settings["courier"].database_url))
         self._sent = 0
         return self

@@ -8,7 +8,7 @@ import signal
 from abc import ABC, abstractmethod
 from typing import Literal
 
-from nilecare.stack.servers import Server
+from broker.servers.servers import Server
 from tests.faults.operated import Operated
 
 

@@ -9,7 +9,7 @@ from functools import partial
 
 import pytest
 
-from nilecare.stack import Stack
+from broker.servers import Stack
 from tests.faults.operated import EACH, REPORTS, Operated
 from tests.faults.parcels import OBSTACLES
 from tests.faults.parts import CopyPart, Part, ServerPart

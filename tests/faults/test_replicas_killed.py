@@ -9,7 +9,7 @@ from itertools import cycle, islice
 
 import pytest
 
-from nilecare.stack import Stack
+from broker.servers import Stack
 from tests.faults.copied import PLACES, SIZE, Copied, picked
 from tests.waiting import until
 

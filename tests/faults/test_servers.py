@@ -8,8 +8,8 @@ from collections.abc import AsyncIterator, Callable
 
 import pytest
 
-from nilecare.stack import Stack
-from nilecare.stack.servers import Server
+from broker.servers import Stack
+from broker.servers.servers import Server
 from tests.faults.house import House
 from tests.waiting import until
 

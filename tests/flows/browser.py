@@ -13,9 +13,9 @@ from contextlib import asynccontextmanager
 
 from playwright.async_api import Browser, Locator, Page, Request, async_playwright, expect
 
-from nilecare.stack import apt
-from nilecare.stack.errors import StackError, Unavailable
-from nilecare.stack.home import LOCAL
+from broker.servers import apt
+from broker.servers.errors import StackError, Unavailable
+from broker.servers.home import LOCAL
 from tests.flows.staff import Colleague
 from tests.waiting import until
 

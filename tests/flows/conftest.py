@@ -8,7 +8,7 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from nilecare.stack import Servers
+from broker.servers import Servers
 from nilecare.token import development_token
 from tests.flows.asked import ROLES
 from tests.flows.closing import check_the_end

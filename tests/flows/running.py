@@ -25,14 +25,15 @@ from broker import Service, clock
 from broker._database import Database
 from broker._flows import Flows
 from broker._logs import configure_logs
+from broker._platform import vhost_of
+from broker._provision import provision
 from broker._replica_runs import Place
 from broker._runtime import Runtime
 from broker._service import check_platform
-from nilecare.addresses import Platform, vhost_of
+from broker.servers import Servers
+from nilecare.addresses import Platform
 from nilecare.platform import services
-from nilecare.provision import migrations_of, provision
 from nilecare.simulator import CardSimulator, MailSink, MessageGateway
-from nilecare.stack import Servers
 from nilecare.token import development_key_set
 from tests.flows.spoken import Overheard
 from tests.proxy import Proxy
@@ -137,7 +138,7 @@ class Running:
     async def start(self, service: Service, **overrides: Any) -> Runtime:
         """Starts a service with the rights that its own account has."""
         settings = self.platform.settings_for(service, {}, **overrides)
-        runtime = Runtime(service, settings, subscribed=SUBSCRIBED, migrations=migrations_of(service))
+        runtime = Runtime(service, settings, subscribed=SUBSCRIBED)
         await runtime.start()
         self.runtimes[service.name] = runtime
         return runtime
@@ -208,7 +209,7 @@ class Running:
 
     async def _begin_again(self, before: Runtime) -> None:
         settings = replace(before.settings, port=before.port)
-        started = Runtime(before.service, settings, subscribed=SUBSCRIBED, migrations=migrations_of(before.service))
+        started = Runtime(before.service, settings, subscribed=SUBSCRIBED)
         await started.start()
         self.runtimes[before.service.name] = started
 

@@ -15,8 +15,8 @@ import pytest
 from playwright.async_api import Browser, expect
 
 from broker import Permanent, clock
+from broker.servers.errors import Unavailable
 from nilecare.demo.broken import break_a_message
-from nilecare.stack.errors import Unavailable
 from nilecare.token import development_token
 from services.billing import commands
 from services.operations.pages.style import SHEET

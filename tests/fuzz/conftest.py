@@ -8,7 +8,7 @@ from contextlib import ExitStack
 import pytest
 
 from broker import Service
-from nilecare.stack import Servers
+from broker.servers import Servers
 from tests.fuzz.serving import Served
 
 

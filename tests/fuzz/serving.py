@@ -18,7 +18,7 @@ from broker._access import gates_of
 from broker._http import PREFIX, routes_of
 from broker._listener import Listener
 from broker._tokens import issue_token
-from nilecare.stack import Servers
+from broker.servers import Servers
 from tests.flows.asked import ROUTES
 from tests.fuzz.seeds import BY_ANOTHER, COLLEAGUE, GOES_ON, NAMES, SEEDS, USER
 from tests.scratch import Databases

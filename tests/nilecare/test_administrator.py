@@ -8,12 +8,11 @@ import secrets
 import pytest
 from click.testing import CliRunner, Result
 
+from broker.servers import Servers
 from nilecare.administrator import command
-from nilecare.stack import Servers
 from services.auth.app import service
 from services.auth.rules import SHORTEST_PASSWORD
 from tests.scratch import Databases
-from tests.services.kit import migrations_of
 
 
 @pytest.fixture
@@ -21,7 +20,7 @@ async def environment(database: Databases, monkeypatch: pytest.MonkeyPatch, serv
     """As auth itself has it in production."""
     for name in ("NILECARE_SECRET", "NILECARE_OUTSIDE_AUTH_KEY_SECRET"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("NILECARE_DATABASE_URL", await database(tables=service.tables, migrations=migrations_of(service)))
+    monkeypatch.setenv("NILECARE_DATABASE_URL", await database(tables=service.tables, migrations=service.migrations))
     monkeypatch.setenv("NILECARE_AMQP_URL", servers.amqp_url)
     monkeypatch.setenv("NILECARE_OUTSIDE_AUTH_KEY_SECRET", secrets.token_hex())
 

@@ -29,6 +29,7 @@ from broker._delivery import Delivery
 from broker._failures import Failures
 from broker._replicas import Replica
 from broker._upsert import Arrived, upsert
+from broker.servers.processes import MARK
 from contracts.clinical import PatientChanged
 from contracts.event import StateEvent
 from contracts.facility import FacilityChanged
@@ -43,8 +44,6 @@ from nilecare.demo.milestones import Milestones
 from nilecare.demo.money import Check, balance
 from nilecare.demo.outcome import Outcome
 from nilecare.demo.troubles import troubles
-from nilecare.provision import migrations_of
-from nilecare.stack.processes import MARK
 from services.billing.app import service as billing
 from services.billing.replicas import PatientReference
 from services.clinical import commands as clinical_commands
@@ -73,7 +72,7 @@ async def databases(database: Databases) -> AsyncIterator[dict[str, Database]]:
     """A database for each of the four services, with all its tables."""
     made = {}
     for service in (clinical, lab, billing, payment):
-        address = await database(tables=service.tables, migrations=migrations_of(service))
+        address = await database(tables=service.tables, migrations=service.migrations)
         made[service.name] = Database(engine_for(address, pool_size=2), service.name)
     yield made
     for each in made.values():

@@ -15,11 +15,12 @@ from uuid import UUID, uuid4
 import pytest
 from sqlalchemy import text
 
-from nilecare.addresses import Platform, vhost_of
+from broker._platform import vhost_of
+from broker._provision import provision
+from broker.servers import Servers
+from nilecare.addresses import Platform
 from nilecare.load import databases_of, load, running
 from nilecare.platform import services
-from nilecare.provision import provision
-from nilecare.stack import Servers
 from nilecare.synthea.generate import Generator
 from nilecare.synthea.read import FolderUnusable
 from nilecare.synthea.report import NotTaken

@@ -22,9 +22,9 @@ from broker._context import uuid7
 from broker._database import Database, engine_for
 from broker._delivery import Delivery, Forged
 from broker._failures import Failures
+from broker._provision import provision
+from broker.servers import Servers
 from nilecare.addresses import Platform
-from nilecare.provision import provision
-from nilecare.stack import Servers
 from tests.broker.small_platform import InvoicePaid, ResultAvailable, billing, charge, lab, subscription
 
 

@@ -17,9 +17,9 @@ from typing import Any
 import httpx
 import pytest
 
+from broker.servers import Servers
 from nilecare.addresses import Platform
 from nilecare.platform import services
-from nilecare.stack import Servers
 from nilecare.token import development_token
 from tests.nilecare.test_rights import Ground
 from tests.waiting import until

@@ -10,9 +10,9 @@ import aiormq
 import pytest
 from click.testing import CliRunner, Result
 
+from broker.servers import Servers
 from nilecare import topology
 from nilecare.addresses import AddressError, Platform, settings_for
-from nilecare.stack import Servers
 from tests.broker.small_platform import ResultAvailable, billing, lab, service
 
 

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from nilecare.stack import Servers
+from broker.servers import Servers
 from tests.scratch import Databases
 from tests.services.shared import Workplaces
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
 from functools import cached_property
-from pathlib import Path
 from typing import TypeVar
 from uuid import UUID, uuid4
 
@@ -38,11 +36,6 @@ SETTINGS = Settings(database_url="", amqp_url="", key_set=key_set_of(KEY))
 Published = TypeVar("Published", bound=Event)
 
 
-def migrations_of(service: Service) -> Path:
-    """The folder of a service's own migrations."""
-    return Path(str(importlib.import_module(f"services.{service.name}").__file__)).parent / "migrations"
-
-
 class Workplace:
     """A service at work. Every `transaction` commits at its end, with what was published in it."""
 
@@ -60,7 +53,7 @@ class Workplace:
     @asynccontextmanager
     async def of(cls, service: Service, databases: Databases) -> AsyncIterator[Workplace]:
         """The service over a fresh database with all its migrations."""
-        address = await databases(tables=service.tables, migrations=migrations_of(service))
+        address = await databases(tables=service.tables, migrations=service.migrations)
         workplace = cls(service, engine_for(address))
         try:
             yield workplace

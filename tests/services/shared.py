@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from broker import Service
 from broker._database import engine_for
 from tests.scratch import Databases
-from tests.services.kit import Workplace, migrations_of
+from tests.services.kit import Workplace
 
 REMEMBERED = text(
     """
@@ -74,7 +74,7 @@ class Workplaces:
             await engine.dispose()
 
     async def _make(self, service: Service) -> AsyncEngine:
-        engine = engine_for(await self._databases(tables=service.tables, migrations=migrations_of(service)))
+        engine = engine_for(await self._databases(tables=service.tables, migrations=service.migrations))
         async with engine.begin() as connection:
             await connection.execute(REMEMBERED)
         return engine

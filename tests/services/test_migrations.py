@@ -11,7 +11,6 @@ from broker import Service
 from broker._database import engine_for
 from nilecare.platform import services
 from tests.scratch import Databases
-from tests.services.kit import migrations_of
 
 VERSIONS = {"backbone_version", "service_version"}
 """Alembic's own tables."""
@@ -20,7 +19,7 @@ VERSIONS = {"backbone_version", "service_version"}
 @pytest.mark.parametrize("service", services(), ids=lambda service: service.name)
 async def test_migrations_equal_the_models(service: Service, database: Databases) -> None:
     """A database that went through the migrations differs in nothing from the models, comments and defaults included."""
-    engine = engine_for(await database(tables=service.tables, migrations=migrations_of(service)))
+    engine = engine_for(await database(tables=service.tables, migrations=service.migrations))
 
     def differences(connection: Connection) -> list[object]:
         own = {"include_name": lambda name, type_, parents: name not in VERSIONS, "compare_server_default": True}

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from broker.servers import StackError
 from nilecare.platform import services
-from nilecare.stack import StackError
 from nilecare.stack.compose import Compose
 from nilecare.stack.development import Development
 

@@ -25,7 +25,6 @@ from services.notification.errors import (
     VariableIsMalformed,
     VariableIsUnknown,
 )
-from tests.services.kit import migrations_of
 from tests.services.notification.conftest import Desk
 from tests.services.notification.given import CLINICIAN, FACILITY, PATIENT, PATIENT_MAIL, facility, issued, result, user
 
@@ -144,7 +143,8 @@ async def test_a_patient_is_told_by_hand_at_their_own_facility(desk: Desk) -> No
 
 def test_every_role_is_one_that_auth_grants() -> None:
     """Who may ask, and who is told as one of many: a role that nobody can have asks nothing, and hears nothing."""
-    migrations = migrations_of(auth).glob("versions/*.py")
+    assert auth.migrations is not None
+    migrations = auth.migrations.glob("versions/*.py")
     granted = set[str]().union(*(runpy.run_path(str(each)).get("ROLES", ()) for each in migrations))
     may_ask = {role for _, route in asked(service) for gate in gates_of(route.dependant) for role in gate.roles}
     told = {audience.role for each in ANNOUNCEMENTS for audience in each.to if isinstance(audience, Everybody)}
