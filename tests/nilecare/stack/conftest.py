@@ -1,8 +1,0 @@
-"""The tests of private servers need their programs; a machine that has only a Docker Engine does not collect them."""
-
-from __future__ import annotations
-
-from nilecare.stack.postgres import find_postgres
-from nilecare.stack.rabbitmq import find_rabbitmq
-
-collect_ignore = [] if find_postgres() and find_rabbitmq() else ["test_binaries.py"]
