@@ -17,6 +17,7 @@ from broker import BackboneError
 from broker._flows import FlowOpen
 from broker._logs import configure_logs
 from broker._management import ManagementError
+from broker._sequences import write_page
 from broker.servers import Stack, StackError, start_stack
 from nilecare.demo.day.desk import Refused
 from nilecare.demo.display import showing
@@ -24,7 +25,6 @@ from nilecare.demo.outcome import Outcome
 from nilecare.demo.play import Play
 from nilecare.demo.site import NAME, Site
 from nilecare.demo.summary import WIDTH, summarise
-from nilecare.sequences import write_page
 
 FAILURES = (
     BackboneError,

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from broker._sequences import Step
 from nilecare.demo.agreement import Agreement
 from nilecare.demo.latency import Latency
 from nilecare.demo.money import Check
-from nilecare.sequences import Step
 
 PROMPT = 1.0
 """Seconds within which a revoked session has to be refused everywhere."""

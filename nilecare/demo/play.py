@@ -18,6 +18,7 @@ from broker import Service
 from broker._database import Database
 from broker._flows import Flows
 from broker._provision import provision
+from broker._sequences import read_flow
 from nilecare.administrator import appoint
 from nilecare.demo.agreement import agreements
 from nilecare.demo.board import Board
@@ -38,7 +39,6 @@ from nilecare.demo.pulse import feel
 from nilecare.demo.site import MESSAGES, Site
 from nilecare.demo.troubles import troubles
 from nilecare.load import databases_of
-from nilecare.sequences import read_flow
 
 PATIENCE = 120.0
 """Seconds in which everything must be over once nobody does anything new."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from nilecare.sequences import read_flow, sequence
+from broker._sequences import read_flow, sequence
 from tests.flows.running import Running
 
 

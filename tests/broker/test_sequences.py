@@ -18,8 +18,8 @@ from sqlalchemy.orm import DeclarativeBase, Mapped
 from broker import Replica, Service
 from broker._context import uuid7
 from broker._database import Database, engine_for
+from broker._sequences import Heard, Step, in_order, page, read_flow, sequence, write_page
 from contracts.event import StateEvent
-from nilecare.sequences import Heard, Step, in_order, page, read_flow, sequence, write_page
 from tests.scratch import Databases
 
 BEGAN = datetime(2026, 3, 1, 8, tzinfo=UTC)

@@ -16,8 +16,8 @@ from uuid import UUID
 
 from sqlalchemy import text
 
-from broker import Service
 from broker._database import Database
+from broker._service import Service
 
 SAID = text(
     "SELECT id, type, cause, occurred_at, subscriptions FROM backbone.published WHERE flow = ANY (CAST(:flows AS uuid[]))"
