@@ -56,6 +56,15 @@ BUSY = """
     SELECT 'busy', NULL, count(*), 'to be reported', NULL, NULL, NULL, NULL, NULL, NULL, NULL
     FROM backbone.change WHERE (SELECT is_whole FROM backbone.reporting)
 """
+FIRST = text(
+    """
+    SELECT id, position, subscription AS name, key, state, due_at AS then, jsonb_build_object(
+               'type', type, 'error', error, 'reason', reason, 'attempts', attempts, 'fingerprint', fingerprint, 'stack', stack,
+               'waits_for', waits_for, 'waits_key', waits_key
+           ) AS more
+    FROM backbone.failed_message WHERE subscription = :subscription AND key = :key ORDER BY position LIMIT 1
+    """
+)
 ONE_FLOW, ALL_FLOWS = text(SNAPSHOT.format(flow="flow = :flow")), text(SNAPSHOT.format(flow="true") + BUSY)
 
 OPEN_CALLS = frozenset({"pending", "sending", "unknown", "received"})
@@ -306,6 +315,13 @@ async def _rows(engine: AsyncEngine, statement: TextClause, parameters: Mapping[
             raise
     async with engine.connect() as connection:
         return (await connection.execute(statement, parameters)).all()
+
+
+async def first_failed(engine: AsyncEngine, queue: str, key: str) -> Failed | None:
+    """The message that holds a key of a queue's subscription back."""
+    service, _, subscription = queue.partition(".")
+    rows = await _rows(engine, FIRST, {"subscription": subscription, "key": key})
+    return _failed(service, rows[0]) if rows else None
 
 
 def _failed(name: str, row: Any) -> Failed:

@@ -18,7 +18,10 @@ import psutil
 from broker.servers import processes
 from broker.servers.errors import StackError
 
-CHECKOUT = Path(__file__).resolve().parents[2]
+_INSTALLED = Path(__file__).resolve().parents[2]
+CHECKOUT = _INSTALLED if (_INSTALLED / "pyproject.toml").is_file() else Path.cwd()
+"""The project at work: this one's checkout, or, where this one is an installed package, the folder a command is called in."""
+
 LOCAL = CHECKOUT / ".local"
 
 # The owner of what is found in these is checked before anything is put there.

@@ -1,1 +1,11 @@
-"""Testing."""
+"""Tests of what services tell each other: a pytest plug-in that knows when a flow is over.
+
+`flow`, a fixture, begins flows and says what follows from them; docs/testing-flows.md shows how.
+"""
+
+from broker.testing.deployment import Deployment
+from broker.testing.errors import FlowFailed
+from broker.testing.flow import Flow, Published, Started
+from broker.testing.outside import Answering, World
+
+__all__ = ["Answering", "Deployment", "Flow", "FlowFailed", "Published", "Started", "World"]

@@ -20,6 +20,7 @@ from broker._context import uuid7
 from broker._database import Database, engine_for
 from broker._publishing import publish
 from broker.errors import Permanent
+from broker.testing.scratch import Databases
 from tests.broker.consuming import (
     Entry,
     Happened,
@@ -33,7 +34,6 @@ from tests.broker.consuming import (
     service_with,
     write_down,
 )
-from tests.scratch import Databases
 
 POISON = 37
 EVENTS = 100

@@ -13,8 +13,8 @@ from sqlalchemy import text
 
 from broker import call
 from broker._database import Database, engine_for
+from broker.testing.scratch import Databases
 from tests.broker.caller_process import Charge, charge
-from tests.scratch import Databases
 from tests.waiting import until
 
 ACCOUNTS, CALLS = 3, 24

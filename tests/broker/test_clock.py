@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from broker._clock import Clock, ClockFollower, clock
 from broker._database import engine_for
-from tests.scratch import Databases
+from broker.testing.scratch import Databases
 
 DAY = timedelta(days=1)
 

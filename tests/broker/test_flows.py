@@ -16,8 +16,8 @@ from broker import Service, clock, on, publish, schedule
 from broker._context import Cause, caused_by, uuid7
 from broker._database import Database, engine_for
 from broker._flows import FlowOpen, Flows
+from broker.testing.scratch import Databases
 from contracts.event import Event
-from tests.scratch import Databases
 
 
 class MealOrdered(Event, name="meal.ordered", version=1, key="meal_id", publisher="kitchen"):

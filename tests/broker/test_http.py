@@ -34,8 +34,8 @@ from broker._http import PREFIX, application, routes_of
 from broker._idempotency import IdempotencyPurge
 from broker._tables import idempotency, outbox
 from broker._tokens import issue_token, key_set_of, new_key
+from broker.testing.scratch import Databases
 from tests.broker.ward import ELSEWHERE, HERE, BedBooked, BedIsTaken, ward, ward_database
-from tests.scratch import Databases
 
 KEY, OLD_KEY, STRANGE_KEY = new_key(), new_key(), new_key()
 SETTINGS = Settings(database_url="", amqp_url="", key_set=key_set_of(OLD_KEY, KEY))

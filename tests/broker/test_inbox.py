@@ -12,8 +12,8 @@ from sqlalchemy import text
 from broker import _inbox as inbox
 from broker._context import uuid7
 from broker._inbox import InboxKeeper, Taken, first_id, partition_name
+from broker.testing.scratch import Databases
 from tests.broker.consuming import Happened, Ledger, envelope_of
-from tests.scratch import Databases
 
 RETENTION = timedelta(days=14)
 

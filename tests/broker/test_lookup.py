@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import DeclarativeBase, Mapped, column_property, mapped_column, relationship
 
 from broker._database import Database, engine_for
-from tests.scratch import Databases
+from broker.testing.scratch import Databases
 
 
 class Base(DeclarativeBase):

@@ -11,8 +11,8 @@ from sqlalchemy.orm import DeclarativeBase, Mapped
 
 from broker import Later, MergingReplica, NotYet, Tables, clock
 from broker._database import Database, engine_for
+from broker.testing.scratch import Databases
 from contracts.event import StateEvent
-from tests.scratch import Databases
 
 
 class CustomerChanged(StateEvent, name="customer.changed", version=1, key="customer_id", publisher="shop"):

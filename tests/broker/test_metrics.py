@@ -13,8 +13,8 @@ from broker._batch import Effect
 from broker._database import engine_for
 from broker._metrics import Metrics
 from broker._subscriptions import Subscription
+from broker.testing.scratch import Databases
 from tests.broker.ward import BedBooked
-from tests.scratch import Databases
 
 
 async def _handle(event: BedBooked) -> None: ...

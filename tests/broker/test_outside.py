@@ -42,8 +42,8 @@ from broker._failures import Failures
 from broker._outside import DRY_RUN, IfUnknown, Outside, calls_in
 from broker._replay import Retrier
 from broker._trial import attempt
+from broker.testing.scratch import Databases
 from contracts.event import Event
-from tests.scratch import Databases
 
 DEADLINE = timedelta(seconds=5)
 

@@ -27,9 +27,9 @@ from broker._invocation import Invocation
 from broker._publishing import body_of
 from broker._replica_processor import ReplicaProcessor
 from broker._replicas import replicas_in
+from broker.testing.scratch import Databases
 from contracts.backbone import ReplicaStates
 from contracts.event import Event, StateEvent
-from tests.scratch import Databases
 
 
 class Phone(BaseModel):

@@ -15,7 +15,7 @@ from sqlalchemy.schema import CreateTable
 
 from broker import NotFound, Principal, Tables, visible
 from broker._database import Database, engine_for
-from tests.scratch import Databases
+from broker.testing.scratch import Databases
 
 DIALECT = postgresql.dialect()  # type: ignore[no-untyped-call]
 Colour = Literal["red", "green"]

@@ -31,9 +31,9 @@ from broker._service import check_platform
 from broker._tokens import issue_token, key_set_of, new_key
 from broker._topology import Topology
 from broker.servers import Servers
+from broker.testing.proxy import Proxy
+from broker.testing.scratch import Databases, VirtualHosts
 from tests.broker.ward import CREATE, HERE, BedBooked, ward
-from tests.proxy import Proxy
-from tests.scratch import Databases, VirtualHosts
 from tests.waiting import until
 
 KEY = new_key()

@@ -14,8 +14,8 @@ from broker import EventTooLarge, ForeignEvent, clock, schedule, unschedule
 from broker._context import Cause, caused_by, uuid7
 from broker._database import Database, engine_for
 from broker._schedule import Scheduler, next_due
+from broker.testing.scratch import Databases
 from contracts.event import Event
-from tests.scratch import Databases
 
 
 class BillOverdue(Event, name="bill.overdue", version=1, key="bill_id", publisher="office"):

@@ -19,8 +19,8 @@ from broker import Replica, Service
 from broker._context import uuid7
 from broker._database import Database, engine_for
 from broker._sequences import Heard, Step, in_order, page, read_flow, sequence, write_page
+from broker.testing.scratch import Databases
 from contracts.event import StateEvent
-from tests.scratch import Databases
 
 BEGAN = datetime(2026, 3, 1, 8, tzinfo=UTC)
 

@@ -18,8 +18,8 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 from broker import DeclarationError, Overtaken, StateBypassed, StateOwner, publishes_state, touch
 from broker._context import uuid7
 from broker._database import Database, engine_for
+from broker.testing.scratch import Databases
 from contracts.event import StateEvent
-from tests.scratch import Databases
 
 
 class ShelfChanged(StateEvent, name="shelf.changed", version=1, key="shelf_id", publisher="store"):

@@ -19,6 +19,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from broker._database import Database, engine_for
 from broker._subscriber import Batch, EventBroker
 from broker.servers import Stack
+from broker.testing.proxy import Proxy
+from broker.testing.scratch import Databases, VirtualHosts
 from tests import forked
 from tests.broker import consumer_process
 from tests.broker.consuming import (
@@ -31,8 +33,6 @@ from tests.broker.consuming import (
     service_with,
     write_down,
 )
-from tests.proxy import Proxy
-from tests.scratch import Databases, VirtualHosts
 from tests.waiting import until
 
 THINGS = 5

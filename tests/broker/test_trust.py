@@ -28,10 +28,10 @@ from broker._runtime import Runtime
 from broker._service import check_platform
 from broker._tokens import issue_token, key_set_of, new_key
 from broker._trust import KEPT, RevokedSession, RevokedSessionPurge, SigningKey
+from broker.testing.scratch import Databases
 from contracts.auth import AuthKeyChanged, SessionRevoked
 from contracts.event import StateEvent
 from tests.broker.ward import HERE, Booking, ward, ward_database
-from tests.scratch import Databases
 from tests.services.kit import delivery_of, envelope_of
 
 OPERATORS, AUTHS = new_key(), new_key()

@@ -21,10 +21,10 @@ import pytest
 
 from broker import Service
 from broker.servers import Servers
+from broker.testing.scratch import drop_platform
 from nilecare.addresses import Platform
 from nilecare.platform import services
 from tests.docs.pages import ROOT, blocks, commands
-from tests.scratch import drop_platform
 from tests.waiting import until
 
 PAGE = "docs/adding-a-service.md"

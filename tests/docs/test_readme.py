@@ -21,8 +21,8 @@ from broker._runtime import Runtime
 from broker._service import check_platform
 from broker._topology import Topology
 from broker.servers import Servers
+from broker.testing.scratch import Databases, VirtualHosts
 from tests.docs.pages import blocks
-from tests.scratch import Databases, VirtualHosts
 from tests.waiting import until
 
 

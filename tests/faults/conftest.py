@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from broker.servers import Servers, Stack
+from broker.testing.scratch import Databases, VirtualHosts
 from tests.faults.copied import Copied
 from tests.faults.house import House
 from tests.faults.operated import Operated
-from tests.scratch import Databases, VirtualHosts
 
 
 @pytest.fixture

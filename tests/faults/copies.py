@@ -16,8 +16,8 @@ from broker._database import Database, engine_for
 from broker._management import Management
 from broker._topology import Topology
 from broker.servers import Servers
+from broker.testing.scratch import Databases, VirtualHosts
 from tests.faults.process import Copy, Declared, start
-from tests.scratch import Databases, VirtualHosts
 
 
 class Copies:

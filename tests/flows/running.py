@@ -31,13 +31,13 @@ from broker._replica_runs import Place
 from broker._runtime import Runtime
 from broker._service import check_platform
 from broker.servers import Servers
+from broker.testing.proxy import Proxy
+from broker.testing.scratch import VirtualHosts, drop_platform
 from nilecare.addresses import Platform
 from nilecare.platform import services
 from nilecare.simulator import CardSimulator, MailSink, MessageGateway
 from nilecare.token import development_key_set
 from tests.flows.spoken import Overheard
-from tests.proxy import Proxy
-from tests.scratch import VirtualHosts, drop_platform
 from tests.waiting import until
 
 SERVICES = services()

@@ -19,9 +19,9 @@ from broker._http import PREFIX, routes_of
 from broker._listener import Listener
 from broker._tokens import issue_token
 from broker.servers import Servers
+from broker.testing.scratch import Databases
 from tests.flows.asked import ROUTES
 from tests.fuzz.seeds import BY_ANOTHER, COLLEAGUE, GOES_ON, NAMES, SEEDS, USER
-from tests.scratch import Databases
 from tests.services.kit import KEY, Workplace
 
 T = TypeVar("T")

@@ -9,10 +9,10 @@ import pytest
 from click.testing import CliRunner, Result
 
 from broker.servers import Servers
+from broker.testing.scratch import Databases
 from nilecare.administrator import command
 from services.auth.app import service
 from services.auth.rules import SHORTEST_PASSWORD
-from tests.scratch import Databases
 
 
 @pytest.fixture

@@ -30,6 +30,7 @@ from broker._failures import Failures
 from broker._replicas import Replica
 from broker._upsert import Arrived, upsert
 from broker.servers.processes import MARK
+from broker.testing.scratch import Databases
 from contracts.clinical import PatientChanged
 from contracts.event import StateEvent
 from contracts.facility import FacilityChanged
@@ -51,7 +52,6 @@ from services.clinical.app import service as clinical
 from services.clinical.replicas import FacilityReference
 from services.lab.app import service as lab
 from services.payment.app import service as payment
-from tests.scratch import Databases
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 CHECKOUT = Path(__file__).resolve().parents[2]

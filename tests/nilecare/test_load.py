@@ -18,13 +18,13 @@ from sqlalchemy import text
 from broker._platform import vhost_of
 from broker._provision import provision
 from broker.servers import Servers
+from broker.testing.scratch import VirtualHosts, drop_platform
 from nilecare.addresses import Platform
 from nilecare.load import databases_of, load, running
 from nilecare.platform import services
 from nilecare.synthea.generate import Generator
 from nilecare.synthea.read import FolderUnusable
 from nilecare.synthea.report import NotTaken
-from tests.scratch import VirtualHosts, drop_platform
 
 UUID_TEXT = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from broker.servers import Servers
-from tests.scratch import Databases
+from broker.testing.scratch import Databases
 from tests.services.shared import Workplaces
 
 

@@ -27,8 +27,8 @@ from broker._replica_processor import ReplicaProcessor, replica_fed_by
 from broker._retry import RetryLoop
 from broker._tables import failed_message, outbox
 from broker._tokens import issue_token, key_set_of, new_key
+from broker.testing.scratch import Databases
 from contracts.event import Event, StateEvent
-from tests.scratch import Databases
 from tests.waiting import until
 
 KEY = new_key()

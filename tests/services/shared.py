@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from broker import Service
 from broker._database import engine_for
-from tests.scratch import Databases
+from broker.testing.scratch import Databases
 from tests.services.kit import Workplace
 
 REMEMBERED = text(

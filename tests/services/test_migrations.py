@@ -9,8 +9,8 @@ from sqlalchemy import Connection
 
 from broker import Service
 from broker._database import engine_for
+from broker.testing.scratch import Databases
 from nilecare.platform import services
-from tests.scratch import Databases
 
 VERSIONS = {"backbone_version", "service_version"}
 """Alembic's own tables."""

@@ -10,7 +10,7 @@ import pytest
 
 from broker.servers import Servers, Stack, StackError, start, start_stack
 from broker.servers.errors import Unavailable
-from tests.scratch import Databases, VirtualHosts
+from broker.testing.scratch import Databases, VirtualHosts
 
 ADDRESSES = {
     "NILECARE_POSTGRES_URL": "postgresql://somebody@elsewhere/postgres",

@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from broker.testing.scratch import Databases
 from services.operations.app import service
-from tests.scratch import Databases
 from tests.services.kit import Workplace
 
 

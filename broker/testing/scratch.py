@@ -14,9 +14,9 @@ from sqlalchemy import MetaData
 
 from broker import Service
 from broker._database import BACKBONE_MIGRATIONS, engine_for, migrate
+from broker._platform import Platform
 from broker._topology import OBSERVER
 from broker.servers import Servers
-from nilecare.addresses import Platform
 
 
 class Databases:

@@ -1,0 +1,214 @@
+"""The services under test at work: on a virtual host and databases of their own, with real accounts, set up like a platform."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator, Collection, Iterable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+from uuid import UUID, uuid4
+
+import asyncpg
+import httpx
+from sqlalchemy import text
+
+from broker._context import cause_in_hand
+from broker._database import Database, engine_for
+from broker._envelope import Envelope
+from broker._flows import Flows
+from broker._http import FLOW, PREFIX
+from broker._platform import Platform, vhost_of
+from broker._provision import provision
+from broker._replicas import Replica
+from broker._runtime import Runtime
+from broker._service import Service, check_platform
+from broker._settings import Settings
+from broker._sight import Failed, Said, first_failed
+from broker._tokens import issue_token, key_set_of, new_key
+from broker.servers import Servers
+from broker.servers.ports import free_ports
+from broker.testing.outside import World
+from broker.testing.proxy import Proxy
+from broker.testing.said import envelopes, keep
+from broker.testing.scratch import VirtualHosts, drop_platform
+from contracts.event import Event
+
+E = TypeVar("E", bound=Event)
+
+SELDOM = timedelta(hours=1)
+"""How often services say how they are doing: when the clock moves, and otherwise no flow but those of the tests goes on."""
+
+FILLING = text("SELECT replica FROM backbone.replica_run WHERE state = 'running'")
+
+
+class Deployment:
+    """The services, each with its database, its accounts and an HTTP server; and the way to break each of them.
+
+    line: the way to the broker, for all services. shift: how far business time is from the wall clock.
+    databases: for looking, as superuser; what a service itself uses is its own.
+    """
+
+    def __init__(self, platform: Platform, services: Sequence[Service], line: Proxy, world: World) -> None:
+        self.platform, self.line, self.world = platform, line, world
+        self.services = {service.name: service for service in services}
+        self.subscribed = check_platform(services)
+        self.shift = timedelta()
+        self.runtimes: dict[str, Runtime] = {}
+        self.databases = {name: Database(engine_for(self._superuser(name), pool_size=2), None) for name in self.services}
+        self._key = new_key()
+        ports = free_ports(len(self.services))
+        self.addresses = {name: f"http://127.0.0.1:{port}" for name, port in zip(self.services, ports, strict=True)}
+
+    @property
+    def flows(self) -> Flows:
+        """What is known of the flows of these services."""
+        return Flows({service: self.databases[name] for name, service in self.services.items()})
+
+    def settings(self, name: str) -> Settings:
+        """What a service's process is told."""
+        service = self.services[name]
+        return replace(
+            self.platform.settings(service, outside=dict(self.world.settings(service, self.addresses))),
+            port=urlsplit(self.addresses[name]).port,
+            journal=True,
+            key_set=key_set_of(self._key),
+            report_every=SELDOM,
+            replica_check_every=None,
+        )
+
+    async def start(self, name: str) -> None:
+        """Starts a service in this process."""
+        runtime = Runtime(self.services[name], self.settings(name), subscribed=self.subscribed)
+        await runtime.start()
+        self.runtimes[name] = runtime
+
+    async def stop(self, name: str) -> None:
+        """Ends it in order."""
+        await self.runtimes.pop(name).stop()
+
+    def is_up(self, name: str) -> bool:
+        """Whether the service is at work."""
+        return name in self.runtimes
+
+    async def filled(self) -> None:
+        """Returns when every replica has what its owner had when the platform was set up."""
+        await self.flows.settled(seconds=60)
+        for database in self.databases.values():
+            async with database.engine.connect() as connection:
+                while (await connection.execute(FILLING)).first():
+                    await self.flows.settled(seconds=60)
+
+    def token(self, *roles: str, facilities: Iterable[UUID] | None = None, subject: str | None = None) -> str:
+        """A token that every service takes; without facilities its roles count everywhere."""
+        return issue_token(
+            self._key, subject=subject or str(uuid4()), roles=roles, facilities=facilities, lifetime=timedelta(hours=8)
+        )
+
+    def client(self, service: str, token: str | None = None) -> httpx.AsyncClient:
+        """Asks a service's API; what is asked inside a flow belongs to it."""
+
+        async def name_the_flow(request: httpx.Request) -> None:
+            cause = cause_in_hand()
+            if cause is not None:
+                request.headers.setdefault(FLOW, str(cause.flow))
+
+        return httpx.AsyncClient(
+            base_url=f"{self.addresses[service]}{PREFIX}",
+            headers={"Authorization": f"Bearer {token}"} if token else {},
+            event_hooks={"request": [name_the_flow]},
+            timeout=30,
+        )
+
+    async def read(self, contract: type[E], said: Sequence[Said]) -> list[E]:
+        """What these events say, which are all of this contract."""
+        found: dict[UUID, Envelope] = {}
+        for name in {each.service for each in said}:
+            found |= await self.envelopes(name, [each.id for each in said if each.service == name])
+        return [contract.read(found[each.id].body, found[each.id].version) for each in said]
+
+    async def envelopes(self, service: str, ids: Collection[UUID]) -> dict[UUID, Envelope]:
+        """These messages of a service, as it sent them."""
+        return await envelopes(service, self.databases[service].engine, ids)
+
+    async def first_failed(self, queue: str, key: str) -> Failed | None:
+        """The message that holds a key of a queue."""
+        return await first_failed(self.databases[queue.partition(".")[0]].engine, queue, key)
+
+    def place_of(self, replica: type[Replica[Any]] | str) -> tuple[str, type[Replica[Any]]]:
+        """The service that keeps a replica, and its class. Raises TypeError for one that nobody keeps."""
+        places = [(name, each) for name, service in self.services.items() for each in service.replicated]
+        kept = {f"{name}.{each.__tablename__}": (name, each) for name, each in places}
+        found = [place for named, place in kept.items() if replica in (named, place[1])]
+        if len(found) != 1:
+            raise TypeError(f"{replica!r} is not one replica of these: {', '.join(sorted(kept))}")
+        return found[0]
+
+    async def replica_row(self, service: str, replica: type[Replica[Any]], key: object) -> Any:
+        """A replica's row, deleted or not; None when there is none."""
+        async with self.databases[service].transaction() as session:
+            return await session.get(replica, key)
+
+    def check_queue(self, queue: str) -> None:
+        """Raises TypeError for a queue that no subscription has."""
+        queues = [service.queue(each) for service in self.services.values() for each in service.subscriptions]
+        if queue not in queues:
+            raise TypeError(f"there is no queue {queue!r}; there are: {', '.join(queues)}")
+
+    def troubles(self) -> list[str]:
+        """Queues that a running service does not consume."""
+        return [
+            f"{queue} is not consumed"
+            for runtime in self.runtimes.values()
+            for queue, how in runtime.messaging().queues.items()
+            if how == "not consuming"
+        ]
+
+    async def as_superuser(self, statement: str, *values: object) -> None:
+        """One statement in PostgreSQL, beside all databases of services."""
+        connection = await asyncpg.connect(self.platform.postgres_url)
+        try:
+            await connection.execute(statement, *values)
+        finally:
+            await connection.close()
+
+    async def close(self) -> None:
+        """Ends every service, and forgets how to look."""
+        await asyncio.gather(*(self.stop(name) for name in list(self.runtimes)))
+        await asyncio.gather(*(database.close() for database in self.databases.values()))
+
+    def _superuser(self, name: str) -> str:
+        return urlsplit(self.platform.postgres_url)._replace(path=f"/{self.platform.account(name)}").geturl()
+
+
+@asynccontextmanager
+async def deployed(servers: Servers, services: Sequence[Service], world: World) -> AsyncIterator[Deployment]:
+    """The services from nothing: provisioned, started, filled, and at the end removed."""
+    async with AsyncExitStack() as stack:
+        hosts = VirtualHosts(servers)
+        stack.push_async_callback(hosts.drop)
+        amqp_url = await hosts()
+        line = await stack.enter_async_context(Proxy(amqp_url))
+        platform = Platform(
+            postgres_url=servers.postgres_url,
+            amqp_url=line.url,
+            management_url=servers.management_url,
+            secret=secrets.token_hex(16),
+            prefix=f"testing_{vhost_of(amqp_url).removeprefix('test-')}",
+        )
+        stack.push_async_callback(drop_platform, platform, services)
+        await provision(platform, services)
+        deployment = Deployment(platform, services, line, world)
+        stack.push_async_callback(deployment.close)
+        for name in deployment.services:
+            await keep(_database_of(platform, name))
+            await deployment.start(name)
+        await deployment.filled()
+        yield deployment
+
+
+def _database_of(platform: Platform, name: str) -> str:
+    return urlsplit(platform.postgres_url)._replace(path=f"/{platform.account(name)}").geturl()

@@ -1,0 +1,130 @@
+"""Waiting for what a test says of a flow: until it is there, or until it is certain that it never will be.
+
+There is no time after which something is taken for finished. A look at the databases says what goes on by itself; when nothing
+does, or nothing of it can, waiting ends at once. A deadline ends only what goes on and on without any change.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from datetime import timedelta
+from typing import TypeVar
+from uuid import UUID
+
+from broker._clock import clock
+from broker._sight import Failed, Sight
+from broker.testing.deployment import Deployment
+from broker.testing.telling import said_of
+
+T = TypeVar("T")
+
+FIRST_PAUSE, LONGEST_PAUSE = 0.005, 0.1
+"""Seconds between two looks."""
+
+SOON = timedelta(seconds=10)
+"""What is tried again later than this waits for a test to move the clock."""
+
+
+class Never(Exception):
+    """What is waited for will not come to be; `because` says why."""
+
+    def __init__(self, because: str, sight: Sight) -> None:
+        super().__init__(because)
+        self.because, self.sight = because, sight
+
+
+class Watch:
+    """Looks at one flow of a deployment. patience: seconds without any change after which it gives up."""
+
+    def __init__(self, deployment: Deployment, flow: UUID, *, patience: float) -> None:
+        self.deployment, self.flow, self.patience = deployment, flow, patience
+
+    async def sight(self) -> Sight:
+        """What is known now."""
+        sight = self.deployment.flows.sight(self.flow)
+        await sight.look()
+        return sight
+
+    async def until(self, holds: Callable[[Sight], Awaitable[T | None]]) -> T:
+        """What `holds` gives as soon as that is not None. Raises Never."""
+        sight, pause = self.deployment.flows.sight(self.flow), FIRST_PAUSE
+        told, known, changed = self.deployment.world.told(), "", time.monotonic()
+        while True:
+            await sight.look()
+            value = await holds(sight)
+            if value is not None:
+                return value
+            if self.deployment.world.told() != told:
+                # What is said from outside begins anew in a database that may have been read before.
+                sight, told = self.deployment.flows.sight(self.flow), self.deployment.world.told()
+                continue
+            state = f"{dict(sight.open())} {self.deployment.world.owing()} {len(sight.said)} {len(sight.handled)}"
+            if state != known:
+                known, changed, pause = state, time.monotonic(), FIRST_PAUSE
+            await self._give_up(sight, time.monotonic() - changed)
+            await asyncio.sleep(pause)
+            pause = min(pause * 1.5, LONGEST_PAUSE)
+
+    async def over(self) -> Sight:
+        """All that is known of the flow, once it is over. Raises Never when it cannot end."""
+        told = self.deployment.world.told()
+
+        async def ended(sight: Sight) -> Sight | None:
+            nonlocal told
+            silent = not self.deployment.world.owing() and self.deployment.world.told() == told
+            told = self.deployment.world.told()
+            stays = all(failed.state == "dead" for failed in sight.failed) or not await self._goes_on()
+            return sight if silent and not sight.open() and stays else None
+
+        return await self.until(ended)
+
+    async def behind(self, held: Failed) -> Failed | None:
+        """The message that holds another one back."""
+        return await self.deployment.first_failed(held.queue, held.key)
+
+    async def _give_up(self, sight: Sight, unchanged: float) -> None:
+        """Raises Never when that is certain."""
+        if self.deployment.world.owing():
+            immovable = []
+        else:
+            immovable = list(self.immovable(sight))
+            if not sight.open() and not await self._goes_on():
+                raise Never("the flow is over", sight)
+            if len(immovable) == sum(sight.open().values()) and immovable:
+                raise Never("; ".join(dict.fromkeys(immovable)), sight)
+        if unchanged > self.patience:
+            left = [f"{count} {what}" for what, count in sorted(sight.open().items())]
+            reasons = dict.fromkeys((*left, *immovable, *self.deployment.world.owing(), *self.deployment.troubles()))
+            raise Never(f"nothing changed for {self.patience:.0f} s: {', '.join(reasons)}", sight)
+
+    async def _goes_on(self) -> bool:
+        """Whether anything does, in any flow: what waits for it is not stuck."""
+        everything = self.deployment.flows.sight()
+        await everything.look()
+        moving = sum(everything.open().values()) - len(list(self.immovable(everything)))
+        return moving > 0 or bool(self.deployment.world.owing())
+
+    def immovable(self, sight: Sight) -> Iterator[str]:
+        """Why each thing that is open, and cannot move by itself, does not."""
+        is_up = self.deployment.is_up
+        for event in sight.said:
+            if event.sent is None and not is_up(event.service):
+                yield f"{event.type} is in the outbox of {event.service}, which is not running"
+        for owed in sight.owed:
+            service = owed.queue.partition(".")[0]
+            if not is_up(service):
+                yield f"{owed.event.type} lies in {owed.queue}, and {service} is not running"
+        for planned in sight.planned:
+            if planned.is_due and not is_up(planned.service):
+                yield f"{planned.type} is due, and {planned.service} is not running"
+        for call in sight.called:
+            if call.is_open and not is_up(call.service):
+                yield f"{call.name} is to be called by {call.service}, which is not running"
+        for failed in sight.failed:
+            if failed.state == "retrying":
+                if not is_up(failed.service):
+                    yield f"{failed.queue} tries {failed.type} again, and {failed.service} is not running"
+                elif failed.due_at is not None and failed.due_at - clock.now() > SOON:
+                    yield f"{failed.queue}: {failed.type} {said_of(failed)}: move the clock with flow.advance"
