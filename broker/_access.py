@@ -12,6 +12,7 @@ from sqlalchemy import Connection, event, text
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Session, SessionTransaction
 
+from broker._crash_points import CrashPoint, passing
 from broker._database import Database
 from broker._tokens import Principal, TokenRefused
 from broker._trust import Trust
@@ -141,14 +142,15 @@ OutsideSettings = Annotated[Mapping[str, str], Depends(_outside_settings)]
 
 async def _transaction(request: Request) -> AsyncIterator[AsyncSession]:
     database = await _caught_up(request)
-    async with database.transaction() as session:
+    async with database.transaction(CrashPoint.COMMAND_COMMITTED) as session:
         request.state.session = session
         yield session
+        passing(CrashPoint.COMMAND_HANDLED)
 
 
 async def _reading(request: Request) -> AsyncIterator[AsyncSession]:
     database = await _caught_up(request)
-    async with database.transaction() as session:
+    async with database.reading() as session:
         request.state.session = session
         event.listen(session.sync_session, "after_begin", _read_only)
         yield session

@@ -20,6 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from broker._actions import Action, Part, Result, State, end, look, note, put_down, suspect, take_up
 from broker._clock import clock
 from broker._corrections import discard, restore
+from broker._crash_points import CrashPoint
 from broker._loop import Loop
 from broker._publishing import lock_number
 from broker._replay import Outcome, Retrier
@@ -82,7 +83,7 @@ class ActionLoop(Loop):
 
     async def run_once(self) -> bool:
         """Carries out what runs and nobody else has in hand; False, since nothing is left then."""
-        async with self._database.transaction() as session:
+        async with self._database.reading() as session:
             running = list(await session.scalars(select(action.c.id).where(action.c.state == "running").order_by(action.c.id)))
         for id_ in running:
             if not self.stopping and await self.carry_out(id_):
@@ -98,7 +99,7 @@ class ActionLoop(Loop):
         async with self._alone(id_) as is_alone:
             if not is_alone:
                 return False
-            async with self._database.transaction() as session:
+            async with self._database.reading() as session:
                 found = await look(session, id_)
             if found is None or found.state != "running":
                 return True
@@ -106,7 +107,7 @@ class ActionLoop(Loop):
             if found.total > TOGETHER:
                 await run.have_planned()
             state = await (run.replay() if found.verb == "replay" else run.change())
-            async with self._database.transaction() as session:
+            async with self._database.transaction(CrashPoint.ACTION_ENDED) as session:
                 await put_down(session, id_)
                 if state is not None:
                     await end(session, id_, state)
@@ -135,7 +136,7 @@ class _Run:
 
     async def have_planned(self) -> None:
         """Tells PostgreSQL how many messages the action has: planned for none, each step would read all of them again."""
-        async with self._database.transaction() as session:
+        async with self._database.transaction(CrashPoint.HOUSEKEEPING_DONE) as session:
             await session.execute(text(f"ANALYZE {action_message.fullname}"))
 
     async def change(self) -> State | None:
@@ -145,7 +146,7 @@ class _Run:
             for part in parts:
                 if not await self._goes_on():
                     return None
-                async with self._database.transaction() as session:
+                async with self._database.transaction(CrashPoint.MESSAGE_CHANGED) as session:
                     result = await work(session, part.position, self._action.id)
                     await note(session, self._action.id, {part.position: (result, None)})
                 await self._tell({part.position: result})
@@ -153,7 +154,7 @@ class _Run:
 
     async def replay(self) -> State | None:
         """Tries the first of each fingerprint, a few more, then the rest; what lies behind others once more at the end."""
-        async with self._database.transaction() as session:
+        async with self._database.transaction(CrashPoint.REPLAY_RESUMED) as session:
             await suspect(session, self._action)
         causes = await self._causes()
         pace = self._action.pace
@@ -243,7 +244,7 @@ class _Run:
         """The cure was none: the others of this fingerprint are left as they are."""
         cause.is_given_up = True
         part = action_message.c
-        async with self._database.transaction() as session:
+        async with self._database.transaction(CrashPoint.REPLAY_GIVEN_UP) as session:
             await session.execute(
                 update(action_message)
                 .where(part.action == self._action.id, part.fingerprint == cause.fingerprint, part.outcome.is_(None))
@@ -255,7 +256,7 @@ class _Run:
         part = action_message.c
         failed, otherwise = (func.count().filter(part.outcome == result) for result in ("failed again", "failed otherwise"))
         counted = select(part.fingerprint, func.count(part.outcome), failed, otherwise).where(part.action == self._action.id)
-        async with self._database.transaction() as session:
+        async with self._database.reading() as session:
             rows = await session.execute(counted.group_by(part.fingerprint).order_by(func.min(part.place)))
         first = self._action.pace.canary + self._action.pace.few
         causes = [_Cause(name, tried, failed > 0 or (other > 0 and tried <= first)) for name, tried, failed, other in rows]
@@ -268,7 +269,7 @@ class _Run:
         """The next, written down before they are tried; none when this process or the action was stopped."""
         if self._is_stopping():
             return []
-        async with self._database.transaction() as session:
+        async with self._database.transaction(CrashPoint.REPLAY_TAKEN_UP) as session:
             return await take_up(session, self._action.id, after=after, limit=TOGETHER)
 
     async def _open(self, fingerprint: str | None = None, *, limit: int = TOGETHER) -> list[Part]:
@@ -276,7 +277,7 @@ class _Run:
         query = select(action_message).where(part.action == self._action.id, part.outcome.is_(None))
         if fingerprint is not None:
             query = query.where(part.fingerprint == fingerprint)
-        async with self._database.transaction() as session:
+        async with self._database.reading() as session:
             rows = await session.execute(query.order_by(part.place).limit(limit))
             return [Part(**row) for row in rows.mappings()]
 
@@ -284,18 +285,18 @@ class _Run:
         """Whether neither this process nor the action was stopped."""
         if self._is_stopping():
             return False
-        async with self._database.transaction() as session:
+        async with self._database.reading() as session:
             state = await session.scalar(select(action.c.state).where(action.c.id == self._action.id))
         return state == "running"
 
     async def _count_try(self, part: Part, by: int) -> None:
         """Writes down that one is about to be tried, and takes it back: one that ends the process is found out by that."""
         here = (action_message.c.action == part.action, action_message.c.place == part.place)
-        async with self._database.transaction() as session:
+        async with self._database.transaction(CrashPoint.REPLAY_COUNTED) as session:
             await session.execute(update(action_message).where(*here).values(tries=action_message.c.tries + by))
 
     async def _note(self, part: Part, result: Result, detail: str | None) -> None:
-        async with self._database.transaction() as session:
+        async with self._database.transaction(CrashPoint.REPLAY_NOTED) as session:
             await note(session, self._action.id, {part.position: (result, detail)})
         await self._tell({part.position: result})
 

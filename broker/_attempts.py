@@ -6,6 +6,7 @@ from uuid import UUID
 
 from sqlalchemy import text
 
+from broker._crash_points import CrashPoint, passing
 from broker._database import Database
 
 BEGIN = text(
@@ -40,6 +41,7 @@ class Attempts:
         if id_ not in self._begun:
             async with self._database.engine.begin() as connection:
                 count = (await connection.execute(BEGIN, {"subscription": self._subscription, "id": id_})).scalar()
+            passing(CrashPoint.ATTEMPT_COUNTED)
             if count is None:
                 return None
             self._begun[id_] = count
@@ -49,4 +51,5 @@ class Attempts:
         """Forgets the attempts: the message took effect or is kept as failed."""
         async with self._database.engine.begin() as connection:
             await connection.execute(END, {"subscription": self._subscription, "id": id_})
+        passing(CrashPoint.ATTEMPT_FORGOTTEN)
         self._begun.pop(id_, None)

@@ -18,6 +18,7 @@ from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt,
 from broker import _inbox as inbox
 from broker._attempts import Attempts
 from broker._blame import Blame, DatabaseOutOfReach, Nobody, blame_for
+from broker._crash_points import CrashPoint, passing
 from broker._database import CHECK, Database, LentSession
 from broker._delivery import CAREFUL, Delivery
 from broker._envelope import Envelope
@@ -103,6 +104,8 @@ class BatchProcessor:
     When `process` returns, every message is in the inbox or among the failed messages.
     """
 
+    handled, committed = CrashPoint.BATCH_HANDLED, CrashPoint.BATCH_COMMITTED
+
     def __init__(
         self,
         database: Database,
@@ -134,7 +137,7 @@ class BatchProcessor:
         """Keeps messages that no handler can be given."""
         async for attempt in _patiently():
             with attempt:
-                async with self._transaction() as session:
+                async with self._transaction(CrashPoint.FAILURE_KEPT) as session:
                     ids = [message.id for message in messages if message.id]
                     known = await self._failures.known(session, self.subscription, ids)
                     fresh = [message for message in messages if message.id not in known]
@@ -164,7 +167,7 @@ class BatchProcessor:
             return
         calls = Calls()
         try:
-            async with self._transaction() as session:
+            async with self._transaction(self.committed) as session:
                 effect = await self._handle(session, messages, calls)
                 await session.prove()
         except Nobody:
@@ -195,7 +198,7 @@ class BatchProcessor:
     async def _find_guilty(self, messages: Sequence[Readable]) -> None:
         """Handles events with a savepoint each: what fails in it is its own fault. What fails at the commit stands alone."""
         try:
-            async with self._transaction() as session:
+            async with self._transaction(self.committed) as session:
                 effects = [await self._handle_or_blame(session, message) for message in messages]
         except DatabaseOutOfReach:
             raise
@@ -224,7 +227,7 @@ class BatchProcessor:
         try:
             async for attempt in _patiently():
                 with attempt:
-                    async with self._transaction() as session:
+                    async with self._transaction(self.committed) as session:
                         effect = await self._handle(session, [message], Calls())
                         await session.prove()
         except DatabaseOutOfReach:
@@ -239,7 +242,7 @@ class BatchProcessor:
     async def _give_up(self, message: Readable, failure: Exception, attempts: int) -> None:
         async for attempt in _patiently():
             with attempt:
-                async with self._transaction() as session:
+                async with self._transaction(CrashPoint.FAILURE_KEPT) as session:
                     await self._record(session, message, failure, attempts)
         self._did(Effect(failed=1))
 
@@ -267,12 +270,13 @@ class BatchProcessor:
         await self._failures.record(session, self.subscription, message.delivery, message.envelope, failure, attempts=attempts)
 
     @contextlib.asynccontextmanager
-    async def _transaction(self) -> AsyncIterator[LentSession]:
+    async def _transaction(self, committed: CrashPoint) -> AsyncIterator[LentSession]:
         """A session that commits at the end. Raises Nobody or DatabaseOutOfReach for what is not the messages' fault."""
         try:
             async with self._database.lent() as session:
                 yield session
-                await session.settle()
+                passing(self.handled)
+                await session.settle(committed)
         except Exception as failure:
             blame = await blame_for(failure, self._database.engine)
             if blame is Blame.MESSAGE:

@@ -21,6 +21,7 @@ from sqlalchemy import CursorResult, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from broker._context import Cause, caused_by
+from broker._crash_points import CrashPoint, passing
 from broker._database import Database
 from broker._loop import Loop
 from broker._outside import LEAVE, Ask, Outside, SendAgain, World
@@ -141,7 +142,7 @@ class CallWorkers(Loop):
         return World(self._http, self.settings)
 
     async def _claim(self, outside: Outside[Any, Any], room: int) -> list[Claimed]:
-        async with self.database.transaction() as session:
+        async with self.database.lent() as session:
             rows = (await session.execute(DUE, {"name": outside.name, "limit": room})).all()
             claims = []
             for row in rows:
@@ -154,6 +155,8 @@ class CallWorkers(Loop):
                     log.error("call.left_unknown", call=outside.name, id=str(row.id))
                 else:
                     claims.append(replace(claimed, state=state, attempts=row.attempts + 1))
+            if rows:
+                await session.settle(CrashPoint.CALL_CLAIMED)
         return claims
 
     async def _carry_out(self, claimed: Claimed) -> None:
@@ -213,8 +216,11 @@ class CallWorkers(Loop):
         await self._settle(claimed, request, policy.then)
 
     async def _attempt(self, claimed: Claimed, request: BaseModel, function: Callable[..., Awaitable[Any]]) -> Any:
-        async with asyncio.timeout(claimed.outside.deadline.total_seconds()):
-            return await function(request, str(claimed.id), self._world)
+        try:
+            async with asyncio.timeout(claimed.outside.deadline.total_seconds()):
+                return await function(request, str(claimed.id), self._world)
+        finally:
+            passing(CrashPoint.CALL_MADE)
 
     async def _settle(self, claimed: Claimed, request: BaseModel, outcome: BaseModel) -> None:
         effect = claimed.outside.effect
@@ -225,7 +231,8 @@ class CallWorkers(Loop):
                 # First, so that the row is locked: only the holder of the claim comes to the effect, and once.
                 await _move(session, claimed, "answered", 0, outcome=stored)
                 await effect(session, request, outcome)
-                await session.settle()
+                passing(CrashPoint.CALL_HANDLED)
+                await session.settle(CrashPoint.CALL_COMMITTED)
         except LostClaim:
             raise
         except Exception as failure:
@@ -241,7 +248,7 @@ class CallWorkers(Loop):
         await self._note(claimed, state, self._back_off(claimed), error=error)
 
     async def _note(self, claimed: Claimed, state: str, seconds: float, **more: Any) -> None:
-        async with self.database.transaction() as session:
+        async with self.database.transaction(CrashPoint.CALL_NOTED) as session:
             await _move(session, claimed, state, seconds, **more)
 
     def _back_off(self, claimed: Claimed) -> float:

@@ -16,6 +16,7 @@ from sqlalchemy import event as sa_event
 from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 
+from broker._crash_points import CrashPoint, passing
 from broker._publishing import BUFFER, ON_COMMIT, PUBLISHER, PublishingSession
 from broker.errors import SessionIsGuarded
 
@@ -74,9 +75,10 @@ class LentSession(AsyncSession):
         if not is_written:
             await self.execute(CHECK)
 
-    async def settle(self) -> None:
-        """Commits: for the backbone alone."""
+    async def settle(self, committed: CrashPoint = CrashPoint.COMMAND_COMMITTED) -> None:
+        """Commits: for the backbone alone. committed: the point that the process passes then."""
         await super().commit()
+        passing(committed)
 
     async def undo(self) -> None:
         """Rolls back: for the backbone alone."""
@@ -96,9 +98,19 @@ class Database:
         self.on_publish = on_publish
 
     @contextlib.asynccontextmanager
-    async def transaction(self) -> AsyncIterator[AsyncSession]:
-        """A session whose transaction commits at the end of the block, with what was published in it."""
+    async def transaction(self, committed: CrashPoint = CrashPoint.COMMAND_COMMITTED) -> AsyncIterator[AsyncSession]:
+        """A session whose transaction commits at the end of the block, with what was published in it.
+
+        committed: the point that the process passes then.
+        """
         async with AsyncSession(self.engine, **self._options()) as session, session.begin():
+            yield session
+        passing(committed)
+
+    @contextlib.asynccontextmanager
+    async def reading(self) -> AsyncIterator[AsyncSession]:
+        """A session of which nothing is committed."""
+        async with AsyncSession(self.engine, **self._options()) as session:
             yield session
 
     @contextlib.asynccontextmanager

@@ -12,6 +12,7 @@ from typing import Any
 import aiormq
 from aiormq.abc import AbstractChannel, AbstractConnection
 
+from broker._crash_points import CrashPoint, passing
 from broker._database import Database
 from broker._delivery import Delivery
 from broker._envelope import Envelope
@@ -66,6 +67,7 @@ class DeadDrain(Loop):
                     break
                 await self.take_in(Delivery.received(message))
                 await channel.basic_ack(message.delivery_tag)
+                passing(CrashPoint.GIVEN_UP_ACKNOWLEDGED)
                 taken += 1
         except BaseException:
             await self.close()
@@ -78,7 +80,7 @@ class DeadDrain(Loop):
         name = queue.removeprefix(f"{self._service.name}.") if queue else UNKNOWN
         failure = GivenUp(f"RabbitMQ gave it up in {queue or 'an unknown queue'}: {reason}")
         subscription = self._subscriptions.get(name)
-        async with self._database.transaction() as session:
+        async with self._database.transaction(CrashPoint.GIVEN_UP_KEPT) as session:
             if subscription is None:
                 await lock_keys(session, name, [""])
                 await self._failures.keep(session, name, delivery, None, classify(failure), attempts=0)

@@ -15,6 +15,7 @@ from aiormq.abc import AbstractConnection
 from sqlalchemy import func, select
 
 from broker._batch import Processor
+from broker._crash_points import CrashPoint
 from broker._database import Database
 from broker._depth import depth_of
 from broker._intake import Intake
@@ -65,7 +66,7 @@ class Handover:
         """
         if self.is_over:
             return
-        async with self._database.transaction() as alone:
+        async with self._database.reading() as alone:
             lock = lock_number("handover", self._service.queue(self._subscription))
             await alone.execute(select(func.pg_advisory_xact_lock(lock)))
             for name in self._subscription.formerly:
@@ -103,5 +104,5 @@ class Handover:
             await intake.close()
 
     async def _follow(self, subscription: Subscription) -> None:
-        async with self._database.transaction() as session:
+        async with self._database.transaction(CrashPoint.RENAME_FOLLOWED) as session:
             await follow_rename(session, subscription)

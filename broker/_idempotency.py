@@ -24,6 +24,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from starlette.routing import BaseRoute
 
 from broker._access import Transaction, authenticated, bearer, gates_of
+from broker._crash_points import CrashPoint, passing
 from broker._fresh import is_fresh_again, served_stale
 from broker._loop import Loop
 from broker._tables import idempotency
@@ -144,7 +145,7 @@ def _fresh_enough(answer: Answer) -> Answer:
                     return await answer(request)
             except StaleReplica as stale:
                 seconds = until - time.monotonic()
-                if not stale.waits or seconds <= 0 or not await is_fresh_again(state.database.transaction, stale, seconds):
+                if not stale.waits or seconds <= 0 or not await is_fresh_again(state.database.reading, stale, seconds):
                     raise
 
     return answer_fresh
@@ -225,4 +226,5 @@ class IdempotencyPurge(Loop):
                     and_(*(column == found for column, found in zip(columns, old.subquery().c, strict=True)))
                 )
             )
+        passing(CrashPoint.HOUSEKEEPING_DONE)
         return gone.rowcount == self._at_once

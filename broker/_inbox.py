@@ -10,6 +10,7 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
+from broker._crash_points import CrashPoint, passing
 from broker._database import Database
 from broker._envelope import Envelope
 from broker._loop import Loop
@@ -139,6 +140,7 @@ class InboxKeeper(Loop):
             await connection.execute(
                 text(f"ALTER TABLE backbone.inbox ATTACH PARTITION backbone.{name} FOR VALUES FROM ('{first}') TO ('{after}')")
             )
+        passing(CrashPoint.HOUSEKEEPING_DONE)
 
     async def _old(self, today: date) -> list[str]:
         async with self._database.engine.connect() as connection:
@@ -155,6 +157,7 @@ class InboxKeeper(Loop):
                 if subscription in self._subscriptions and not await self._went_on(connection, subscription, handled_at):
                     return
             await connection.execute(text(f"DROP TABLE IF EXISTS backbone.{name}"))
+        passing(CrashPoint.HOUSEKEEPING_DONE)
 
     async def _went_on(self, connection: AsyncConnection, subscription: str, handled_at: datetime) -> bool:
         later = await connection.execute(

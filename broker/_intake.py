@@ -9,6 +9,7 @@ from typing import Self
 
 from aiormq.abc import AbstractConnection
 
+from broker._crash_points import CrashPoint, passing
 from broker._delivery import Delivery
 from broker._wire import ConsumingChannel
 
@@ -67,12 +68,15 @@ class Intake:
         while self._waiting and not self._interrupted and len(batch) < count and (size > 0 or not batch):
             batch.append(self._waiting.popleft())
             size -= len(batch[-1].body)
-        self.has_delivered = self.has_delivered or bool(batch)
+        if batch:
+            self.has_delivered = True
+            passing(CrashPoint.BATCH_TAKEN)
         return batch
 
     async def acknowledge(self, last: Delivery) -> None:
         """Acknowledges `last` and every delivery before it."""
         await self._channel.basic_ack(last.tag, multiple=True)
+        passing(CrashPoint.BATCH_ACKNOWLEDGED)
 
     def interrupt(self) -> None:
         """Makes `next` return, now and for good."""

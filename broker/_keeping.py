@@ -10,6 +10,7 @@ from sqlalchemy import text
 
 from broker._actions import Asker, begin
 from broker._clock import clock
+from broker._crash_points import CrashPoint
 from broker._database import Database
 from broker._dead_letters import Filter, find
 from broker._loop import Loop
@@ -49,7 +50,7 @@ class Housekeeping(Loop):
 
     async def run_once(self) -> bool:
         """One round; False, since nothing is left then."""
-        async with self._database.transaction() as session:
+        async with self._database.transaction(CrashPoint.HOUSEKEEPING_DONE) as session:
             await session.execute(FOLD)
         await self._forget()
         if self._settings.dead_letter_retention is not None:
@@ -60,7 +61,7 @@ class Housekeeping(Loop):
         now, settings = clock.now(), self._settings
         discarded = discarded_message.delete().where(discarded_message.c.discarded_at < now - settings.discarded_retention)
         actions = action.delete().where(action.c.ended_at < now - settings.history_retention)
-        async with self._database.transaction() as session:
+        async with self._database.transaction(CrashPoint.HOUSEKEEPING_DONE) as session:
             for what, statement in (("discarded_messages", discarded), ("actions", actions)):
                 gone = len((await session.execute(statement.returning(*statement.table.primary_key))).all())
                 if gone:
@@ -68,9 +69,10 @@ class Housekeeping(Loop):
 
     async def _expire(self, retention: timedelta) -> None:
         old = Filter(states=("dead",), until=clock.now() - retention)
-        async with self._database.transaction() as session:
+        async with self._database.lent() as session:
             if not await find(session, old, limit=1):
                 return
             expired = await begin(session, "expire", old, POLICY)
+            await session.settle(CrashPoint.DEAD_LETTERS_EXPIRED)
         log.warning("dead_letters.expired", service=self._service, count=expired.total, action=str(expired.id))
         self._began()

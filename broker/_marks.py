@@ -28,6 +28,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from broker._context import Cause, caused_by, uuid7
+from broker._crash_points import CrashPoint
 from broker._database import Database
 from broker._loop import Loop
 from broker._publishing import publish
@@ -66,13 +67,15 @@ AGES = text(
 )
 
 
-async def ask_for_mark(session: AsyncSession, place: Place, every: timedelta = timedelta()) -> None:
-    """Asks the owner, unless a question is under way or the last one is younger than `every`."""
+async def ask_for_mark(session: AsyncSession, place: Place, every: timedelta = timedelta()) -> bool:
+    """Asks the owner, unless a question is under way or the last one is younger than `every`; says whether it did."""
     id_ = uuid7()
     given = {"replica": place.name, "id": id_, "every": every, "patience": max(PATIENCE, every)}
-    if await session.scalar(ASK, given) is not None:
-        type_ = place.event.contract.name
-        publish(session, ReplicaRequested(replica=place.queue, run_id=id_, type=type_, keys=[]))
+    if await session.scalar(ASK, given) is None:
+        return False
+    type_ = place.event.contract.name
+    publish(session, ReplicaRequested(replica=place.queue, run_id=id_, type=type_, keys=[]))
+    return True
 
 
 async def take_mark(session: AsyncSession, replica: str, id_: UUID) -> None:
@@ -103,9 +106,10 @@ class MarkKeeper(Loop):
         """One round: asks where it is time, looks how old the replicas are."""
         for place in self._places:
             with caused_by(Cause(flow=uuid7())):
-                async with self._database.transaction() as session:
-                    await ask_for_mark(session, place, self._limits[place.name] / 3)
-        async with self._database.transaction() as session:
+                async with self._database.lent() as session:
+                    if await ask_for_mark(session, place, self._limits[place.name] / 3):
+                        await session.settle(CrashPoint.MARK_ASKED_FOR)
+        async with self._database.reading() as session:
             known = await ages(session, self._limits)
         for name, age in known.items():
             self._tell(name, age)

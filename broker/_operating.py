@@ -19,6 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from broker._actions import Asker, Pace, Verb, begin, resume, stop
 from broker._corrections import discarded_by, edit, redirect
+from broker._crash_points import CrashPoint
 from broker._database import Database
 from broker._dead_letters import HIDDEN, Filter, find
 from broker._inspection import Inspected, inspect
@@ -80,13 +81,14 @@ class OperationLoop(Loop):
     async def run_once(self) -> bool:
         """Answers one request; True when there was one. A request that ends the process is gone with its transaction's end,
         and done again after the next start."""
-        async with self._database.transaction() as session:
+        async with self._database.lent() as session:
             request = await session.scalar(NEXT)
             if request is None:
                 return False
             asked = OperationRequested.model_validate(request)
             answered = await self._answered(session, asked)
             publish(session, answered)
+            await session.settle(CrashPoint.OPERATION_ANSWERED)
         if answered.refusal is None:
             self._began()
         return True

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import asyncpg
 
+from broker._crash_points import CrashPoint, passing
 from broker._envelope import ADDRESSED_TYPES, Envelope
 
 TABLES = ("backbone.outbox_0", "backbone.outbox_1", "backbone.outbox_2")
@@ -110,12 +111,14 @@ class Outbox:
     async def delete(self, positions: Sequence[int]) -> None:
         """Forgets rows that the broker has."""
         await self._writer.execute(DELETE, positions)
+        passing(CrashPoint.EVENTS_DELETED)
         self._passed += len(positions)
 
     async def journal(self, positions: Sequence[int], bound: Mapping[str, Collection[str]]) -> None:
         """Moves rows that the broker has into `published`, with the queues that were bound to their types."""
         subscriptions = {type_: sorted(queues) for type_, queues in bound.items()}
         await self._writer.execute(JOURNAL, positions, subscriptions, list(ADDRESSED_TYPES))
+        passing(CrashPoint.EVENTS_DELETED)
         self._passed += len(positions)
 
     async def tidy(self) -> None:
@@ -130,6 +133,7 @@ class Outbox:
     async def save(self) -> None:
         """Keeps the low-water position for the next relay."""
         await self._reader.execute("UPDATE backbone.outbox_state SET low_water = $1 WHERE low_water < $1", self.low_water)
+        passing(CrashPoint.LOW_WATER_SAVED)
 
     async def _raise_low_water(self) -> None:
         candidate, self._candidate = self._candidate, None
@@ -159,6 +163,7 @@ class Outbox:
         await self._reader.execute(
             "UPDATE backbone.outbox_state SET slot = $1, low_water = greatest(low_water, $2)", following, self.low_water
         )
+        passing(CrashPoint.OUTBOX_ROTATED)
         self._emptied.add(current)
 
     async def _truncate(self, slot: int) -> bool:
@@ -172,6 +177,7 @@ class Outbox:
                 await self._reader.execute(f"TRUNCATE {table}")
         except asyncpg.LockNotAvailableError:
             return False
+        passing(CrashPoint.OUTBOX_TRUNCATED)
         return True
 
     def _envelope(self, row: asyncpg.Record) -> Envelope:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 
 from broker._clock import clock
+from broker._crash_points import CrashPoint
 from broker._database import Database
 from broker._depth import Depth, Depths
 from broker._health import Messaging
@@ -58,7 +59,7 @@ class Presence(Loop):
         """Looks how the copy is doing, and tells it if it is worth it."""
         subscriptions = self._service.subscriptions
         depths = await self._depths([self._service.queue(each) for each in subscriptions])
-        async with self._database.transaction() as session:
+        async with self._database.lent() as session:
             unsent, seconds = await outbox_backlog(await session.connection())
             now, messaging = clock.now(), self._messaging()
             state = ServiceCopyChanged(
@@ -79,6 +80,7 @@ class Presence(Loop):
             self._looked = now
             if self._told is None or now >= self._due or _moving(self._told) != _moving(state):
                 publish(session, state)
+                await session.settle(CrashPoint.PRESENCE_REPORTED)
                 self._told, self._due = state, now + timedelta(seconds=QUIET * self.interval)
         return False
 
@@ -86,7 +88,7 @@ class Presence(Loop):
         """Says good-bye."""
         if self._told is None:
             return
-        async with self._database.transaction() as session:
+        async with self._database.transaction(CrashPoint.PRESENCE_REPORTED) as session:
             ended = {"state_version": await next_version(session), "reported_at": clock.now(), "ended_at": clock.now()}
             publish(session, self._told.model_copy(update=ended))
         self._told = None

@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session, SessionTransaction
 
 from broker._clock import clock
 from broker._context import current_cause, uuid7
+from broker._crash_points import CrashPoint, passing
 from broker._erased import fit_to_publish
 from broker._lookup import LookingUp
 from broker.errors import EventTooLarge, ForeignEvent
@@ -187,6 +188,7 @@ def _before_commit(session: Session) -> None:
 @sa_event.listens_for(PublishingSession, "after_commit")
 def _after_commit(session: Session) -> None:
     if session.info.pop(WROTE, False) and (on_commit := session.info.get(ON_COMMIT)):
+        passing(CrashPoint.EVENTS_COMMITTED)
         on_commit()
 
 

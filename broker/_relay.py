@@ -13,6 +13,7 @@ import asyncpg
 import structlog
 
 from broker._confirms import Batch, InDoubt, PublishingConnection
+from broker._crash_points import CrashPoint, passing
 from broker._journal import Bindings, Bound, bound_throughout
 from broker._loop import Loop
 from broker._outbox import Outbox, Waiting
@@ -194,6 +195,7 @@ class Relay(Loop):
         if not rows:
             return False
         batch = await publishing.channel.send([row.envelope for row in rows], user=publishing.user, mandatory=self._mandatory)
+        passing(CrashPoint.EVENTS_SENT)
         self._batches[batch] = (rows, now, self._before)
         return True
 
@@ -224,6 +226,7 @@ class Relay(Loop):
             positions += [row.position for row in rows if str(row.envelope.id) not in batch.returned]
             bound = bound_throughout(bound, before)
             self._report(batch, rows, sent_at)
+        passing(CrashPoint.EVENTS_CONFIRMED)
         await self._forget(positions, bound)
         for batch in done:
             del self._batches[batch]

@@ -14,6 +14,7 @@ from sqlalchemy import Row, exists, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt, wait_random_exponential
 
+from broker._crash_points import CrashPoint, passing
 from broker._database import Database, LentSession
 from broker._dead_letters import read
 from broker._delivery import Delivery
@@ -70,7 +71,7 @@ class Retrier:
 
         Raises only what tells that the database is out of reach.
         """
-        async with self.database.transaction() as session:
+        async with self.database.reading() as session:
             row = await read(session, position)
         if row is None:
             return Outcome("gone")
@@ -97,7 +98,8 @@ class Retrier:
                 outcomes = await self._handle_together(session, self.subscriptions[subscription], list(kept))
                 due = await pass_on(session, subscription, keys)
                 await note(session, outcomes)
-                await session.settle()
+                passing(CrashPoint.REPLAY_HANDLED)
+                await session.settle(CrashPoint.REPLAY_COMMITTED)
         except Exception:
             return {}
         for key in due:
@@ -117,7 +119,7 @@ class Retrier:
 
     async def give_up(self, position: int, crashes: int) -> Outcome:
         """Makes a message dead that ended the process each time it was tried."""
-        async with self.database.transaction() as session:
+        async with self.database.reading() as session:
             row = await read(session, position)
         if row is None:
             return Outcome("gone")
@@ -164,7 +166,8 @@ class Retrier:
             await close(session, subscription.name, [row])
             if note is not None:
                 await note(session, {row.position: outcome})
-            await session.settle()
+            passing(CrashPoint.RETRY_HANDLED)
+            await session.settle(CrashPoint.RETRY_COMMITTED)
             return outcome
 
     async def _handle_together(
@@ -182,7 +185,7 @@ class Retrier:
 
     async def _failed(self, row: Row[Any], subscription: Subscription, failure: Exception, note: Note | None) -> Outcome:
         """Writes the failure down in a transaction of its own: that of the handler is lost, and its locks with it."""
-        async with self.database.transaction() as session:
+        async with self.database.transaction(CrashPoint.RETRY_FAILED) as session:
             await lock_keys(session, subscription.name, [row.key])
             envelope = _envelope_if_known(row)
             verdict = await self.failures.again(session, subscription, row.position, envelope, failure)
@@ -202,7 +205,7 @@ class Retrier:
             .order_by(failed_message.c.position)
             .limit(1)
         )
-        async with self.database.transaction() as session:
+        async with self.database.reading() as session:
             row = (await session.execute(head)).one_or_none()
         return row.position if row is not None and row.state == "retrying" else None
 

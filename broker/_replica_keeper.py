@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from broker._clock import clock
 from broker._copied import own_columns
+from broker._crash_points import CrashPoint
 from broker._database import Database
 from broker._loop import Loop
 from broker._publishing import lock_number
@@ -41,13 +42,14 @@ class ReplicaKeeper(Loop):
 
     async def run_once(self) -> bool:
         """One round; False, since what it begins goes on by itself."""
-        async with self._database.transaction() as session:
+        async with self._database.lent() as session:
             if await session.scalar(select(func.pg_try_advisory_xact_lock(lock_number("replicas")))):
-                for place in self._places:
-                    purpose = await self._due(session, place)
-                    if purpose is not None:
-                        await begin(session, place, purpose, ITSELF)
-                        log.info(f"replica.{purpose}_began", replica=place.queue)
+                due = [(place, purpose) for place in self._places if (purpose := await self._due(session, place)) is not None]
+                for place, purpose in due:
+                    await begin(session, place, purpose, ITSELF)
+                    log.info(f"replica.{purpose}_began", replica=place.queue)
+                if due:
+                    await session.settle(CrashPoint.REPLICA_RUN_BEGUN)
         return False
 
     async def _due(self, session: AsyncSession, place: Place) -> Purpose | None:

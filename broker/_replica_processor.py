@@ -9,6 +9,7 @@ from typing import Any, cast
 from broker import _inbox as inbox
 from broker._batch import BatchProcessor, Calls, Effect, Failures, Observer
 from broker._context import Cause, caused_by
+from broker._crash_points import CrashPoint
 from broker._database import Database, LentSession
 from broker._delivery import Delivery
 from broker._envelope import ADDRESSED
@@ -35,6 +36,8 @@ class ReplicaProcessor(BatchProcessor):
 
     Raises DeclarationError when the subscription feeds no replica of the service.
     """
+
+    handled, committed = CrashPoint.REPLICA_WRITTEN, CrashPoint.REPLICA_COMMITTED
 
     def __init__(
         self,

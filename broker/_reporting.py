@@ -14,6 +14,7 @@ from sqlalchemy import Text, cast, delete, func, insert, literal, select, text, 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from broker._actions import look
+from broker._crash_points import CrashPoint
 from broker._database import Database
 from broker._dead_letters import among
 from broker._loop import Loop
@@ -43,15 +44,17 @@ class Reporter(Loop):
 
     async def run_once(self) -> bool:
         """Tells what has changed; True when there is more. Where nobody hears it, what changed is forgotten."""
-        async with self._database.transaction() as session:
+        async with self._database.lent() as session:
             if not await session.scalar(select(func.pg_try_advisory_xact_lock(lock_number("reporter")))):
                 return False
             if not self._is_heard:
                 await session.execute(delete(change))
                 await session.execute(update(reporting).where(reporting.c.is_whole).values(is_whole=False))
+                await session.settle(CrashPoint.HOUSEKEEPING_DONE)
                 return False
             if not await session.scalar(select(reporting.c.is_whole)):
                 await _note_all(session)
+                await session.settle(CrashPoint.FAILURES_REPORTED)
                 return True
             oldest = select(change.c.place).order_by(change.c.place).limit(AT_ONCE)
             gone = (
@@ -68,6 +71,8 @@ class Reporter(Loop):
                 state = await self._action(session, key, was)
                 if state is not None:
                     publish(session, state)
+            if rows:
+                await session.settle(CrashPoint.FAILURES_REPORTED)
             return len(rows) == AT_ONCE
 
     async def _tell_messages(self, session: AsyncSession, changed: Mapping[str, Mapping[str, Any] | None]) -> None:

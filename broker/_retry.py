@@ -7,11 +7,12 @@ new messages of the key are laid behind them.
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any
+from typing import Any, cast
 
-from sqlalchemy import text
+from sqlalchemy import CursorResult, text
 
 from broker._clock import clock
+from broker._crash_points import CrashPoint
 from broker._database import Database
 from broker._failures import Failures
 from broker._loop import Loop
@@ -103,7 +104,7 @@ class RetryLoop(Loop):
 
     async def _free(self) -> None:
         """Makes due what nothing holds any more, because its subscription lets later messages pass since this deployment."""
-        async with self._database.transaction() as session:
+        async with self._database.transaction(CrashPoint.MESSAGES_WOKEN) as session:
             for subscription in self._service.subscriptions:
                 passes = subscription.on_failure == "pass"
                 await session.execute(FREE, {"subscription": subscription.name, "passes": passes, "now": clock.now()})
@@ -114,16 +115,19 @@ class RetryLoop(Loop):
 
         Not only at the start: in a rolling deployment an older copy may lay messages by after a newer one has started.
         """
-        async with self._database.transaction() as session:
-            await session.execute(WAKE_READABLE, {**self._readable, "now": clock.now(), "newer": NEWER_CODE})
+        async with self._database.lent() as session:
+            woken = await session.execute(WAKE_READABLE, {**self._readable, "now": clock.now(), "newer": NEWER_CODE})
+            if cast("CursorResult[Any]", woken).rowcount:
+                await session.settle(CrashPoint.MESSAGES_WOKEN)
             return list(await session.scalars(DUE, {**self._readable, "now": clock.now(), "limit": AT_ONCE}))
 
     async def _try(self, position: int) -> None:
         now = clock.now()
-        async with self._database.transaction() as session:
+        async with self._database.lent() as session:
             attempts = await session.scalar(CLAIM, {"position": position, "now": now, "until": now + LEASE})
-        if attempts is None:
-            return
+            if attempts is None:
+                return
+            await session.settle(CrashPoint.RETRY_CLAIMED)
         if attempts > CRASHES:
             await self.retrier.give_up(position, CRASHES)
         else:

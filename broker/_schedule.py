@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from broker import _tables
 from broker._clock import clock
 from broker._context import current_cause, uuid7
+from broker._crash_points import CrashPoint
 from broker._database import Database
 from broker._erased import fit_to_keep
 from broker._loop import Loop
@@ -74,7 +75,7 @@ class Scheduler(Loop):
 
     async def run_once(self) -> bool:
         """Promotes one batch of due events; True when there may be more."""
-        async with self.database.transaction() as session:
+        async with self.database.lent() as session:
             # One at a time per database; the other would only wait for the same rows.
             if not await session.scalar(SINGLE, {"number": lock_number("scheduler")}):
                 return False
@@ -85,6 +86,7 @@ class Scheduler(Loop):
             if rows:
                 await session.execute(INSERT, _outgoing(rows))
                 session.sync_session.info[WROTE] = True
+                await session.settle(CrashPoint.SCHEDULE_PROMOTED)
         return len(rows) == BATCH
 
 

@@ -22,6 +22,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from broker import _tables
 from broker._clock import clock
+from broker._crash_points import CrashPoint, passing
 from broker._loop import Loop
 from broker._replicas import Replica
 from broker._tokens import Principal, TokenRefused, Verifier, key_id, principal_of
@@ -142,4 +143,5 @@ class RevokedSessionPurge(Loop):
         old = select(RevokedSession.id).where(RevokedSession.expires_at < over).limit(self._at_once)
         async with self._engine.begin() as connection:
             gone: CursorResult[Any] = await connection.execute(delete(RevokedSession).where(RevokedSession.id.in_(old)))
+        passing(CrashPoint.HOUSEKEEPING_DONE)
         return gone.rowcount == self._at_once

@@ -9,6 +9,7 @@ from __future__ import annotations
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from broker._crash_points import CrashPoint, passing
 from broker._loop import Loop
 from broker._relay import CHANNEL
 
@@ -32,4 +33,5 @@ class Notifier(Loop):
             self._rung = False
             async with self._engine.begin() as connection:
                 await connection.execute(text(f"NOTIFY {CHANNEL}"))
+            passing(CrashPoint.RELAY_NOTIFIED)
         return False

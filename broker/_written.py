@@ -95,7 +95,7 @@ async def caught_up(database: Database, copies: Copies, headers: Sequence[str], 
     until = time.monotonic() + patience.total_seconds()
     for replica, key, each in waits:
         try:
-            await replica.wait_for(database.transaction, key, each.version, seconds=until - time.monotonic())
+            await replica.wait_for(database.reading, key, each.version, seconds=until - time.monotonic())
         except TimeoutError:
             raise ReplicaLag(replica, each.key) from None
 

@@ -181,16 +181,16 @@ async def test_refused(ferry: Ferry, monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_waited_for(ferry: Ferry, keeper: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
     """The request is answered once the owner has; until then none of its transactions is open, and it is done once."""
     monkeypatch.setattr(PersonReference, "fresh", WAIT)
-    begun, looks_again, transaction = 0, asyncio.Event(), ferry.keeper.transaction
+    begun, looks_again, reading = 0, asyncio.Event(), ferry.keeper.reading
 
     def watched() -> AbstractAsyncContextManager[AsyncSession]:
         nonlocal begun
         begun += 1
         if begun == 2:
             looks_again.set()
-        return transaction()
+        return reading()
 
-    monkeypatch.setattr(ferry.keeper, "transaction", watched)
+    monkeypatch.setattr(ferry.keeper, "reading", watched)
     asking = asyncio.create_task(keeper.post("/visits/7", json={"how": "!"}))
     async with asyncio.timeout(10):
         await looks_again.wait()

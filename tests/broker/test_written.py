@@ -170,13 +170,13 @@ async def test_one_reads_ones_own_write(
     """A request that says what it wants to read after is answered once that has arrived, and not before."""
     wrote = (await owner.post("/persons/7")).headers["X-Wrote"]
     assert (await keeper.get("/persons/7")).status_code == 404
-    looked, transaction = asyncio.Event(), ferry.keeper.transaction
+    looked, reading = asyncio.Event(), ferry.keeper.reading
 
     def watched() -> AbstractAsyncContextManager[AsyncSession]:
         looked.set()
-        return transaction()
+        return reading()
 
-    monkeypatch.setattr(ferry.keeper, "transaction", watched)
+    monkeypatch.setattr(ferry.keeper, "reading", watched)
     asking = asyncio.create_task(keeper.get("/persons/7", headers={"X-Read-After": wrote}))
     await looked.wait()
     await ferry.settle()
