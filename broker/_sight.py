@@ -12,7 +12,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -86,6 +86,11 @@ class Said:
     at: datetime
     sent: datetime | None
     queues: tuple[str, ...]
+
+    @property
+    def wall_time(self) -> datetime:
+        """When it was published, by the wall clock: its id, a UUIDv7, says so."""
+        return datetime.fromtimestamp((self.id.int >> 80) / 1000, UTC)
 
 
 @dataclass(frozen=True, slots=True)

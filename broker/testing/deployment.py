@@ -203,11 +203,21 @@ async def deployed(servers: Servers, services: Sequence[Service], world: World) 
         await provision(platform, services)
         deployment = Deployment(platform, services, line, world)
         stack.push_async_callback(deployment.close)
-        for name in deployment.services:
+        for name, service in deployment.services.items():
             await keep(_database_of(platform, name))
+            await _make_tables(platform, service)
             await deployment.start(name)
         await deployment.filled()
         yield deployment
+
+
+async def _make_tables(platform: Platform, service: Service) -> None:
+    """A service without migrations of its own has its tables as they are declared."""
+    if service.migrations is None:
+        engine = engine_for(platform.database_url(service.name), pool_size=1)
+        async with engine.begin() as connection:
+            await connection.run_sync(service.tables.create_all)
+        await engine.dispose()
 
 
 def _database_of(platform: Platform, name: str) -> str:

@@ -15,7 +15,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterat
 from contextlib import asynccontextmanager, contextmanager
 from contextvars import Token
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
@@ -115,10 +115,10 @@ class _Count:
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
-    """That this will be published when its time has come, by then."""
+    """That this will be published when its time has come, which is so near."""
 
     type: str
-    until: datetime
+    within: timedelta
 
 
 @dataclass(slots=True)
@@ -203,8 +203,8 @@ class Started:
         return Row(self, service, kept, key)
 
     def scheduled(self, contract: type[Event], *, within: timedelta) -> None:
-        """Says that an event is planned and due within this time of now: in the end it is so, or it was published."""
-        self._said.plans.append(_Plan(contract.contract.name, clock.now() + within))
+        """Says that in the end an event is planned, and due within this time from then; or that it was published."""
+        self._said.plans.append(_Plan(contract.contract.name, within))
 
     def never(self, contract: type[Event], *, by: str | None = None, **fields: object) -> None:
         """Says that no such event is published in this flow."""
@@ -305,7 +305,8 @@ class Started:
     def _plans(self, sight: Sight) -> Iterator[str]:
         published = {event.type for event in sight.said}
         for plan in self._said.plans:
-            fits = any(planned.type == plan.type and planned.due_at <= plan.until for planned in sight.planned)
+            until = clock.now() + plan.within
+            fits = any(planned.type == plan.type and planned.due_at <= until for planned in sight.planned)
             if not fits and plan.type not in published:
                 yield f"{plan.type} is not planned within the time that was said"
         declared = {plan.type for plan in self._said.plans}

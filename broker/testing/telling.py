@@ -30,7 +30,7 @@ class Tree:
         self._events = {event.id: event for event in sight.said}
         self._failed = {(failed.id, failed.queue): failed for failed in sight.failed}
         self._handled = {(handled.id, handled.queue): handled for handled in sight.handled}
-        self._began = min((event.sent for event in sight.said if event.sent is not None), default=None)
+        self._began = min((event.wall_time for event in sight.said), default=None)
 
     def __str__(self) -> str:
         roots = [event for event in self._sight.said if event.cause not in self._events]
@@ -42,8 +42,8 @@ class Tree:
         return "\n".join(line for branch in told for line in _lines(branch, "", ""))
 
     def _event(self, event: Said) -> _Branch:
-        when = self._when(event.sent) if event.sent is not None else "in the outbox, not sent"
-        line = f"{event.type}  by {event.service}  {when}{self._mark(event.id)}"
+        unsent = ", in the outbox, not sent" if event.sent is None else ""
+        line = f"{event.type}  by {event.service}  {self._when(event.wall_time)}{unsent}{self._mark(event.id)}"
         queues = dict.fromkeys((*event.queues, *(queue for id_, queue in self._failed if id_ == event.id)))
         below = [self._outcome(event, queue) for queue in queues]
         if event.sent is not None and not queues:

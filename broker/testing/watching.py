@@ -14,6 +14,7 @@ from typing import TypeVar
 from uuid import UUID
 
 from broker._clock import clock
+from broker._retry import LEASE
 from broker._sight import Failed, Sight
 from broker.testing.deployment import Deployment
 from broker.testing.telling import said_of
@@ -23,8 +24,8 @@ T = TypeVar("T")
 FIRST_PAUSE, LONGEST_PAUSE = 0.005, 0.1
 """Seconds between two looks."""
 
-SOON = timedelta(seconds=10)
-"""What is tried again later than this waits for a test to move the clock."""
+IN_HAND = LEASE + timedelta(seconds=1)
+"""What is tried again later than this waits for a test to move the clock; what is due within may be in somebody's hands."""
 
 
 class Never(Exception):
@@ -126,5 +127,5 @@ class Watch:
             if failed.state == "retrying":
                 if not is_up(failed.service):
                     yield f"{failed.queue} tries {failed.type} again, and {failed.service} is not running"
-                elif failed.due_at is not None and failed.due_at - clock.now() > SOON:
+                elif failed.due_at is not None and failed.due_at - clock.now() > IN_HAND:
                     yield f"{failed.queue}: {failed.type} {said_of(failed)}: move the clock with flow.advance"
