@@ -21,7 +21,10 @@ from broker._replay import Retrier
 from broker._tables import correction, discarded_message, failed_message, inbox
 from broker.errors import RuleBroken
 
-KEPT = ", ".join(column.name for column in failed_message.c if column.name not in ("state", "due_at", "waits_for", "waits_key"))
+OWN = frozenset({"state", "due_at", "waits_for", "waits_key", "words", "wording"})
+"""What a failed message has that is not kept of one that was let go and comes back."""
+
+KEPT = ", ".join(column.name for column in failed_message.c if column.name not in OWN)
 RESTORE = text(
     f"""
     INSERT INTO backbone.failed_message (state, {KEPT}) OVERRIDING SYSTEM VALUE
@@ -51,7 +54,8 @@ async def discard(session: AsyncSession, position: int, action_id: UUID) -> Resu
     row = await _locked(session, failed_message, position)
     if row is None:
         return "gone"
-    kept = row._asdict() | {"action": action_id, "discarded_at": clock.now()}
+    kept = {name: value for name, value in row._asdict().items() if name in discarded_message.c}
+    kept |= {"action": action_id, "discarded_at": clock.now()}
     await session.execute(insert(discarded_message).values(kept))
     await close(session, row.subscription, [row])
     return "discarded"

@@ -5,7 +5,6 @@ Nothing here holds personal data, but for `body` and `properties`, which are lef
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
@@ -17,14 +16,13 @@ from sqlalchemy import (
     BigInteger,
     ColumnElement,
     Row,
+    Subquery,
     Table,
     and_,
     any_,
     cast,
-    false,
     func,
     literal,
-    literal_column,
     or_,
     select,
 )
@@ -32,12 +30,16 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from broker._tables import failed_message, failure_count
 from broker._verdicts import NEWER_CODE
+from broker._words import Words, among_found, are_few_wordings
 
 HIDDEN = frozenset({"body", "properties"})
 """What may hold personal data."""
 
-SHOWN = tuple(column for column in failed_message.c if column.name not in HIDDEN | {"stack", "persons"})
+SHOWN = tuple(column for column in failed_message.c if column.name not in HIDDEN | {"stack", "persons", "words", "wording"})
 """What a list shows."""
+
+KIND = ("subscription", "state", "fingerprint")
+"""What makes a group."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +67,11 @@ class Filter:
         """As a condition on failed messages."""
         return self.on(failed_message)
 
+    @property
+    def but_words(self) -> ColumnElement[bool]:
+        """As a condition on failed messages, without what is asked of their words."""
+        return replace(self, text=None).condition
+
     def on(self, table: Table) -> ColumnElement[bool]:
         """As a condition on a table that has the columns of `failed_message`."""
         row = table.c
@@ -74,7 +81,7 @@ class Filter:
         if self.states:
             wanted.append(row.state.in_(self.states) if len(self.states) > 1 else row.state == self.states[0])
         if self.text is not None:
-            wanted.append(_says(table, self.text))
+            wanted.append(Words(self.text).is_said(table))
         if self.since is not None:
             wanted.append(row.last_failed_at >= self.since)
         if self.until is not None:
@@ -184,7 +191,8 @@ async def find(
     )
     more = [failed_message.c[name] for name in (("stack",) if with_stack else ())]
     more += [failed_message.c[name] for name in (sorted(HIDDEN) if with_body else ())]
-    query = select(*SHOWN, *more, behind.label("behind")).where(wanted.condition, failed_message.c.position > after)
+    condition = wanted.condition if wanted.text is None else await _by_words(session, wanted, wanted.text, after, limit)
+    query = select(*SHOWN, *more, behind.label("behind")).where(condition, failed_message.c.position > after)
     query = query.order_by(failed_message.c.position).limit(limit)
     return [FailedMessage(**row) for row in (await session.execute(query)).mappings()]
 
@@ -193,7 +201,7 @@ async def count(session: AsyncSession, wanted: Filter) -> int:
     """How many failed messages are wanted."""
     if wanted.is_of_groups:
         return int(await session.scalar(select(func.coalesce(func.sum(failure_count.c.by), 0)).where(_kept(wanted))) or 0)
-    return int(await session.scalar(select(func.count()).select_from(failed_message).where(wanted.condition)) or 0)
+    return int(await session.scalar(select(func.count()).select_from(await _matching(session, wanted))) or 0)
 
 
 async def groups(session: AsyncSession, wanted: Filter) -> list[Group]:
@@ -201,28 +209,21 @@ async def groups(session: AsyncSession, wanted: Filter) -> list[Group]:
 
     Whole groups are counted as they change, so that their number alone decides how long this takes.
     """
-    kind = ("subscription", "state", "fingerprint")
-    if wanted.is_of_groups:
-        columns = [failure_count.c[name] for name in kind]
-        total = cast(func.sum(failure_count.c.by), BigInteger).label("count")
-        counted = select(*columns, total).where(_kept(wanted)).group_by(*columns).having(total > 0).subquery()
-    else:
-        columns = [failed_message.c[name] for name in kind]
-        counted = select(*columns, func.count().label("count")).where(wanted.condition).group_by(*columns).subquery()
-    same = [failed_message.c[name] == counted.c[name] for name in kind]
-    kept = select(failed_message).where(*same, wanted.condition).order_by(failed_message.c.position)
-    first = kept.limit(1).subquery("first").lateral()
-    last = kept.order_by(None).order_by(failed_message.c.position.desc()).limit(1).subquery("last").lateral()
+    counted = _counted(wanted) if wanted.is_of_groups else _grouped(await _matching(session, wanted))
+    row = failed_message.c
+    first, last = (
+        select(failed_message).where(row.position == counted.c[end]).limit(1).lateral(end) for end in ("first", "last")
+    )
     query = (
         select(
-            *counted.c,
+            *(counted.c[name] for name in (*KIND, "count")),
             first.c.first_failed_at.label("oldest"),
             last.c.last_failed_at.label("newest"),
             last.c.type,
             last.c.reason,
         )
         .select_from(counted.join(first, literal(True)).join(last, literal(True)))
-        .order_by(counted.c.count.desc(), *(counted.c[name] for name in kind))
+        .order_by(counted.c.count.desc(), *(counted.c[name] for name in KIND))
     )
     return [Group(**row) for row in (await session.execute(query)).mappings()]
 
@@ -265,15 +266,40 @@ def _kept(wanted: Filter) -> ColumnElement[bool]:
     return and_(True, *given, *([row.state.in_(wanted.states)] if wanted.states else []))
 
 
-def _says(table: Table, words: str) -> ColumnElement[bool]:
-    """Whether fingerprint or reason have words that begin like each of these.
+def _counted(wanted: Filter) -> Subquery:
+    """Whole groups: how many messages there are, and which is the first and the last."""
+    counts, row = failure_count.c, failed_message.c
+    total = cast(func.sum(counts.by), BigInteger).label("count")
+    columns = [counts[name] for name in KIND]
+    found = select(*columns, total).where(_kept(wanted)).group_by(*columns).having(total > 0).subquery()
+    positions = select(row.position).where(*(row[name] == found.c[name] for name in KIND)).limit(1)
+    first = positions.order_by(row.position).scalar_subquery().label("first")
+    last = positions.order_by(row.position.desc()).scalar_subquery().label("last")
+    return select(*found.c, first, last).subquery()
 
-    Looked up by its index before anything else: whether a page of those that follow is near is more than a planner can know.
-    """
-    beginnings = " & ".join(f"{word}:*" for word in re.findall(r"[^\W_]+", words))
-    if not beginnings:
-        return false()
-    said = f"{table.fullname}.fingerprint || ' ' || {table.fullname}.reason"
-    indexed: ColumnElement[Any] = literal_column(f"to_tsvector('simple', regexp_replace({said}, '[^[:alnum:]]+', ' ', 'g'))")
-    found = select(table.c.position).where(indexed.op("@@")(func.to_tsquery("simple", beginnings))).correlate(None)
-    return table.c.position == any_(func.array(found.scalar_subquery()))
+
+def _grouped(found: Subquery) -> Subquery:
+    """As `_counted`, of what was found."""
+    kind, place = [found.c[name] for name in KIND], found.c.position
+    ends = func.min(place).label("first"), func.max(place).label("last")
+    return select(*kind, func.count().label("count"), *ends).group_by(*kind).subquery()
+
+
+async def _matching(session: AsyncSession, wanted: Filter) -> Subquery:
+    """Position and group of what is wanted."""
+    if wanted.text is not None and await are_few_wordings(session):
+        return Words(wanted.text).found(wanted.but_words)
+    row = failed_message.c
+    return select(row.position, *(row[name] for name in KIND)).where(wanted.condition).subquery()
+
+
+async def _by_words(session: AsyncSession, wanted: Filter, said: str, after: int, limit: int | None) -> ColumnElement[bool]:
+    """As a condition on the messages of a page: among those that are near, by their wordings, or each by its words."""
+    words, rest, position = Words(said), wanted.but_words, failed_message.c.position
+    if limit is not None:
+        near = (await session.scalars(words.near(and_(rest, position > after), limit))).all()
+        if len(near) == limit:
+            return and_(rest, among(position, near))
+    if await are_few_wordings(session):
+        return among_found(select(words.found(rest, after=after, limit=limit).c.position))
+    return wanted.condition

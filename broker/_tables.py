@@ -9,6 +9,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    Computed,
     DateTime,
     ForeignKey,
     Identity,
@@ -25,7 +26,7 @@ from sqlalchemy import (
     func,
     text,
 )
-from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB, TSVECTOR
 
 SCHEMA = "backbone"
 metadata = MetaData(
@@ -146,6 +147,20 @@ failed_message = Table(
     metadata,
     Column("position", BigInteger, Identity(always=True), primary_key=True, comment="order of arrival"),
     *_message(),
+    Column(
+        "words",
+        TSVECTOR,
+        Computed("backbone.words_of(fingerprint, reason)", persisted=True),
+        nullable=False,
+        comment="of fingerprint and reason; = before those of a value",
+    ),
+    Column(
+        "wording",
+        Uuid,
+        Computed("backbone.wording_of(fingerprint, reason)", persisted=True),
+        nullable=False,
+        comment="the same for those that differ in values alone",
+    ),
     UniqueConstraint("subscription", "id"),
 )
 Index(None, failed_message.c.subscription, failed_message.c.key)
@@ -170,11 +185,13 @@ Index("failed_message_key_idx", failed_message.c.key, failed_message.c.position)
 Index(None, failed_message.c.flow)
 Index(None, failed_message.c.id)
 Index(None, failed_message.c.last_failed_at)
+Index("failed_message_words_idx", failed_message.c.words, postgresql_using="gin")
 Index(
-    "failed_message_words_idx",
-    text("to_tsvector('simple', regexp_replace(fingerprint || ' ' || reason, '[^[:alnum:]]+', ' ', 'g'))"),
-    postgresql_using="gin",
-    _table=failed_message,
+    "failed_message_wording_idx",
+    failed_message.c.subscription,
+    failed_message.c.state,
+    failed_message.c.wording,
+    failed_message.c.position,
 )
 
 _persons_index(failed_message)

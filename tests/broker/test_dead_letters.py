@@ -12,6 +12,7 @@ from broker import Later, Newer, Permanent
 from broker._dead_letters import FailedMessage, Filter, Group, count, find, groups, tally
 from broker._keeping import Housekeeping
 from broker._tables import failure_count
+from broker._words import NEAR
 from tests.broker.failing import SETTINGS, Desk, raising
 
 
@@ -142,7 +143,7 @@ async def test_counts_are_true_whatever_happens(desk: Desk) -> None:
 
 
 async def test_finding_reads_no_more_when_there_are_many(desk: Desk) -> None:
-    """A page, the groups, a count and a search read as many rows of twenty thousand as of twenty."""
+    """A page, the groups and a count read as many rows of twenty thousand as of twenty."""
     position = await desk.fail("a", 1, Permanent("an invoice that is closed takes no money"))
     rare = await desk.fail("rare", 2, Permanent("a sample without a label"))
     async with desk.database.engine.begin() as connection:
@@ -150,7 +151,7 @@ async def test_finding_reads_no_more_when_there_are_many(desk: Desk) -> None:
     async with desk.database.engine.connect() as connection:
         await (await connection.execution_options(isolation_level="AUTOCOMMIT")).execute(text("VACUUM ANALYZE"))
     flow = (await desk.rows(position=rare))[0].flow
-    pages = [Filter(states=("dead",)), Filter(text="lab"), Filter(key="rare"), Filter(flow=flow), Filter(positions=(rare,))]
+    pages = [Filter(states=("dead",)), Filter(key="rare"), Filter(flow=flow), Filter(positions=(rare,))]
     for wanted in pages:
         async with desk.database.transaction() as session:
             before = await rows_read(session)
@@ -161,6 +162,21 @@ async def test_finding_reads_no_more_when_there_are_many(desk: Desk) -> None:
         assert [each.count for each in await groups(session, Filter(states=("dead",)))] == [20_002]
         assert await count(session, Filter()) == 20_002
         assert await rows_read(session) - before <= 10
+
+
+async def test_a_search_reads_no_more_when_there_are_many(desk: Desk) -> None:
+    """A page of words that half, few or none have, here or far away, reads hardly more rows of twenty thousand than of two."""
+    async with desk.database.engine.begin() as connection:
+        await connection.execute(WORDED)
+    async with desk.database.engine.connect() as connection:
+        await (await connection.execution_options(isolation_level="AUTOCOMMIT")).execute(text("VACUUM ANALYZE"))
+    sizes = {"near": 50, "far": 50, "seldom": 20, "near far": 0, "near seldom": 0, "nothing": 0, "far subscription": 0}
+    for said, size in sizes.items():
+        for wanted in (Filter(text=said), Filter(text=said, states=("dead",), type="shop.sold")):
+            async with desk.database.transaction() as session:
+                before = await rows_read(session)
+                page = await find(session, wanted, limit=50)
+                assert (len(page), await rows_read(session) - before < NEAR + 500) == (size, True), wanted
 
 
 async def rows_read(session: AsyncSession) -> int:
@@ -176,5 +192,16 @@ MANY = text(
     SELECT subscription, gen_random_uuid(), state, type, version, 'key-' || number, sequence, exchange, routing_key,
         properties, body, error, reason, attempts, first_failed_at, last_failed_at, fingerprint
     FROM backbone.failed_message, generate_series(1, 20000) AS number WHERE position = :position
+    """
+)
+
+WORDED = text(
+    """
+    INSERT INTO backbone.failed_message (subscription, id, state, type, version, key, sequence, exchange, routing_key,
+        properties, body, error, reason, attempts, first_failed_at, last_failed_at, fingerprint)
+    SELECT 'sell', gen_random_uuid(), 'dead', 'shop.sold', 1, 'key-' || number, 1, '', '', '{}', '', 'Refused',
+        CASE WHEN number % 1000 = 0 THEN 'seldom' WHEN number < 10000 THEN 'near' ELSE 'far' END
+            || ' (id=' || gen_random_uuid() || ')', 1, now(), now(), 'Refused in desk'
+    FROM generate_series(1, 20000) AS number
     """
 )

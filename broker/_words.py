@@ -1,0 +1,126 @@
+"""Searching failed messages for words, in a time that depends neither on how many there are nor on how many are found.
+
+Most sentences are those of the code with values in them, so that many messages are of few wordings. Words are looked for in
+one message of each wording, and pages are read along the index of wordings. Only what is found by a word of a value (in the
+index of words `=` stands before it) is looked up message by message.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    Select,
+    Subquery,
+    Table,
+    TextualSelect,
+    any_,
+    cast,
+    false,
+    func,
+    select,
+    text,
+    true,
+    tuple_,
+    union_all,
+)
+from sqlalchemy.dialects.postgresql import TSQUERY
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from broker._tables import failed_message
+
+MOST = 500
+"""Wordings, at most, of messages that are found by their wordings. Code has fewer: beyond it each message is looked up."""
+
+NEAR = 1000
+"""Messages that are looked at before anything is looked up: a page of what many say is among them."""
+
+LONGEST = 500
+"""Characters of a word that count: those that the index has."""
+
+WORDINGS = """
+    WITH RECURSIVE found AS (
+        (SELECT subscription, state, wording, fingerprint, words FROM backbone.failed_message
+         ORDER BY subscription, state, wording LIMIT 1)
+        UNION ALL
+        SELECT next.* FROM found, LATERAL (
+            SELECT subscription, state, wording, fingerprint, words FROM backbone.failed_message
+            WHERE (subscription, state, wording) > (found.subscription, found.state, found.wording)
+            ORDER BY subscription, state, wording LIMIT 1
+        ) AS next
+    )
+    SELECT * FROM found
+"""
+"""One message of each wording, in each subscription and state."""
+
+row = failed_message.c
+
+
+class Words:
+    """What is searched for: words, or their beginnings, of fingerprint and reason. All of them have to be there."""
+
+    def __init__(self, said: str) -> None:
+        self._asked = [word[:LONGEST] for word in re.findall(r"[^\W_]+", said)]
+
+    def is_said(self, table: Table) -> ColumnElement[bool]:
+        """Whether a message of a table that has the columns of `failed_message` says them. Each is looked up by its words."""
+        if table is not failed_message:
+            return self._are_in(func.backbone.words_of(table.c.fingerprint, table.c.reason))
+        return among_found(select(row.position).where(self._are_in(row.words)))
+
+    def near(self, rest: ColumnElement[bool], limit: int) -> Select[Any]:
+        """Positions of a page of what says them, as far as they are among the first messages of which the rest is true."""
+        first = select(row.position, row.words).where(rest).order_by(row.position).limit(NEAR).subquery("first")
+        return select(first.c.position).where(self._are_in(first.c.words)).order_by(first.c.position).limit(limit)
+
+    def found(self, rest: ColumnElement[bool], *, after: int = 0, limit: int | None = None) -> Subquery:
+        """Position and group of what says them, after a position, if the rest is true. For messages of few wordings.
+
+        With a limit not all are found, but those of the first page of so many are among them.
+        """
+        group = (row.subscription, row.state, row.fingerprint)
+        wording = _wordings().cte("worded")
+        same = (row.subscription == wording.c.subscription, row.state == wording.c.state, row.wording <= wording.c.wording)
+        later = tuple_(row.wording, row.position) > tuple_(wording.c.wording, after)
+        page = select(row.position).where(*same, later, rest).order_by(row.wording, row.position).limit(limit).lateral("page")
+        by_wording = select(page.c.position, *(wording.c[column.name] for column in group)).join_from(wording, page, true())
+        any_value = select(func.count()).select_from(failed_message).where(self._value_in(row.words)).correlate(None)
+        by_value = select(row.position, *group).where(
+            any_value.scalar_subquery() > 0,
+            self._are_in(row.words),
+            ~self._are_worded_in(row.words),
+            row.position > after,
+            rest,
+        )
+        return union_all(by_wording.where(self._are_worded_in(wording.c.words)), by_value).subquery("found")
+
+    def _are_in(self, words: ColumnElement[Any]) -> ColumnElement[bool]:
+        return _match(words, " & ".join(f"('{word}':* | '={word}':*)" for word in self._asked))
+
+    def _are_worded_in(self, words: ColumnElement[Any]) -> ColumnElement[bool]:
+        """Whether they are there whatever the values are: then all messages of the wording say them."""
+        return _match(words, " & ".join(f"'{word}':*" for word in self._asked))
+
+    def _value_in(self, words: ColumnElement[Any]) -> ColumnElement[bool]:
+        return _match(words, " | ".join(f"'={word}':*" for word in self._asked))
+
+
+async def are_few_wordings(session: AsyncSession) -> bool:
+    """Whether failed messages are of few wordings."""
+    some = _wordings().cte("worded")
+    return int(await session.scalar(select(func.count()).select_from(select(some).limit(MOST + 1).subquery())) or 0) <= MOST
+
+
+def among_found(positions: Select[Any]) -> ColumnElement[bool]:
+    """Whether it is one of these, which are looked up before anything else: how near they are, a planner does not know."""
+    return row.position == any_(func.array(positions.correlate(None).scalar_subquery()))
+
+
+def _wordings() -> TextualSelect:
+    return text(WORDINGS).columns(row.subscription, row.state, row.wording, row.fingerprint, row.words)
+
+
+def _match(words: ColumnElement[Any], query: str) -> ColumnElement[bool]:
+    return words.op("@@", is_comparison=True)(cast(func.lower(query), TSQUERY)) if query else false()
