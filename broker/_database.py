@@ -7,11 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, MetaData, text
+from sqlalchemy import MetaData, text
 from sqlalchemy import event as sa_event
 from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
@@ -133,39 +129,18 @@ class Database:
 
 async def migrate(engine: AsyncEngine, tables: MetaData, migrations: Path | None) -> None:
     """Brings a database up to date: the backbone's tables, then the service's own from its `migrations` folder."""
+    from broker._migrations import upgrade
+
     async with engine.begin() as connection:
-        await connection.run_sync(_upgrade, BACKBONE_MIGRATIONS, None)
+        await connection.run_sync(upgrade, BACKBONE_MIGRATIONS, None)
         if migrations is not None:
-            await connection.run_sync(_upgrade, migrations, tables)
+            await connection.run_sync(upgrade, migrations, tables)
 
 
 async def is_migrated(engine: AsyncEngine, migrations: Path | None) -> bool:
     """Whether the database has every migration this code knows. Newer ones do not hurt."""
+    from broker._migrations import has_all
+
     async with engine.connect() as connection:
         folders = [BACKBONE_MIGRATIONS, *([migrations] if migrations is not None else [])]
-        return all([await connection.run_sync(_has_all, folder) for folder in folders])
-
-
-def _config(folder: Path, connection: Connection | None = None, tables: MetaData | None = None) -> Config:
-    config = Config()
-    config.set_main_option("script_location", str(BACKBONE_MIGRATIONS))
-    config.set_main_option("version_locations", str(folder / "versions"))
-    config.set_main_option("path_separator", "os")
-    config.attributes.update(connection=connection, tables=tables, version_table=_version_table(folder))
-    return config
-
-
-def _version_table(folder: Path) -> str:
-    return "backbone_version" if folder == BACKBONE_MIGRATIONS else "service_version"
-
-
-def _upgrade(connection: Connection, folder: Path, tables: MetaData | None) -> None:
-    command.upgrade(_config(folder, connection, tables), "head")
-
-
-def _has_all(connection: Connection, folder: Path) -> bool:
-    scripts = ScriptDirectory.from_config(_config(folder))
-    context = MigrationContext.configure(connection, opts={"version_table": _version_table(folder)})
-    applied = set(context.get_current_heads())
-    known = {script.revision for script in scripts.walk_revisions()}
-    return bool(applied) and (applied == set(scripts.get_heads()) or not applied <= known)
+        return all([await connection.run_sync(has_all, folder) for folder in folders])

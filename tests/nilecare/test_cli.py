@@ -31,6 +31,14 @@ def test_help_imports_nothing_of_ours() -> None:
     assert all(any(name in line for line in shown) for name in COMMANDS)
 
 
+def test_a_service_starts_without_what_it_does_not_run() -> None:
+    """What migrates databases, and what tries services, takes no time of a start."""
+    look = "import sys; from nilecare.run import services; services(); "
+    look += "print(*{'alembic', 'mako', 'hypothesis', 'playwright', 'pytest'} & sys.modules.keys())"
+    done = subprocess.run([sys.executable, "-c", look], capture_output=True, text=True, check=True)
+    assert done.stdout == "\n"
+
+
 @pytest.mark.parametrize("name", COMMANDS)
 def test_subcommands_are_there(name: str) -> None:
     """Every subcommand is where the table says."""

@@ -16,7 +16,7 @@ from services.payment.rules import TraceStatus
 class Found(Asked):
     """A payment in the provider's books: what it is called there (M-Pesa: CheckoutRequestID), and how much was paid."""
 
-    provider_payment_id: Annotated[str, Field(pattern=r"^[\w\-]{1,200}$")]
+    provider_payment_id: Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[\w\-]+$")]
     amount: Money
 
 
