@@ -130,20 +130,14 @@ class Projection:
     async def _written_parts(
         self, session: AsyncSession, condition: Sequence[ColumnElement[bool]], limit: int, extent: Extent, state: Any
     ) -> list[Part]:
-        """Parts that PostgreSQL writes: no state comes here by itself."""
+        """Parts that PostgreSQL writes: no state comes here by itself; the key's index has them in order."""
         order = by_key(self._key)
-        said = (
-            select(_with_a_greatest(order).label("ordered"), state.label("said"))
-            .where(*condition)
-            .order_by(order)
-            .limit(limit)
-            .subquery()
-        )
+        said = select(order.label("ordered"), state.label("said")).where(*condition).order_by(order).limit(limit).subquery()
         size = func.octet_length(said.c.said)
         before = func.sum(size).over(order_by=said.c.ordered, rows=(None, 0)) - size
         placed = select(said.c.ordered, said.c.said, (before // extent.largest).label("part")).subquery()
         parts = (
-            select(func.count(), cast(func.max(placed.c.ordered), Text), func.string_agg(placed.c.said, ","))
+            select(func.count(), cast(func.max(_with_a_greatest(placed.c.ordered)), Text), func.string_agg(placed.c.said, ","))
             .group_by(placed.c.part)
             .order_by(placed.c.part)
             .limit(extent.parts + 1)

@@ -45,7 +45,7 @@ from broker._pouring import plain_fields, poured_rows
 from broker._projections import by_key, key_of
 from broker._publishing import publish
 from broker._tables import failed_message, replica_drift, replica_run
-from broker._upsert import Arrived, Wins, columns_of, given_rows, pour, upsert
+from broker._upsert import Arrived, Surplus, Wins, columns_of, given_rows, pour, pour_range, surplus_to, upsert
 from broker.errors import BackboneError
 from contracts.backbone import Drift, ReplicaRepaired, ReplicaRequested, ReplicaState, ReplicaStates
 from contracts.event import EVERY_SERVICE, StateEvent
@@ -226,13 +226,13 @@ async def take_answer(session: AsyncSession, replica: type[Replica[Any]], states
 
 
 async def _take_range(session: AsyncSession, place: Place, run: Row[Any], states: ReplicaStates, at: datetime) -> int:
-    given = _given(place, states, at)
-    suspects = await _surplus(session, place, _between(place, states), given)
+    given, among = _given(place, states, at), _between(place, states)
     woken = 0
     if run.purpose == "fill":
-        woken = await given.upsert(session, Wins.SAYS_MORE)
+        surplus, woken = await given.fill(session, among)
+        suspects = _surplus_ones(surplus)
     else:
-        suspects |= await _differences(session, place, given)
+        suspects = await _surplus(session, place, among, given) | await _differences(session, place, given)
     if suspects:
         rows = [{"run_id": run.id, "key": key, "drift": each.drift, "version": each.version} for key, each in suspects.items()]
         await session.execute(insert(replica_drift), rows)
@@ -311,11 +311,11 @@ class Given(Protocol):
     def values(self) -> Mapping[str, Any]:
         """What `rows` needs."""
 
-    def versions(self) -> Mapping[str, int]:
-        """The versions of their keys."""
-
     async def upsert(self, session: AsyncSession, wins: Wins) -> int:
         """Brings the replica up to them; gives how many messages that wakes."""
+
+    async def fill(self, session: AsyncSession, among: ColumnElement[bool]) -> tuple[Surplus, int]:
+        """The same for a fill; gives which rows `among` the replica's are none of them too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -336,6 +336,9 @@ class Poured:
 
     async def upsert(self, session: AsyncSession, wins: Wins) -> int:
         return await pour(session, self.place.replica, self.rows, self.values, self.versions, wins)
+
+    async def fill(self, session: AsyncSession, among: ColumnElement[bool]) -> tuple[Surplus, int]:
+        return await pour_range(session, self.place.replica, self.rows, self.values, self.versions, among)
 
     def versions(self) -> Mapping[str, int]:
         fields = self.states.fields
@@ -358,11 +361,12 @@ class Made:
     def values(self) -> Mapping[str, Any]:
         return columns_of(self.place.replica, self.states)
 
-    def versions(self) -> Mapping[str, int]:
-        return {state.key: state.event.state_version for state in self.states}
-
     async def upsert(self, session: AsyncSession, wins: Wins) -> int:
         return await upsert(session, self.place.replica, self.states, wins)
+
+    async def fill(self, session: AsyncSession, among: ColumnElement[bool]) -> tuple[Surplus, int]:
+        found = await session.execute(surplus_to(self.rows, self.place.table, among), self.values)
+        return {str(id_): version for id_, version in found}, await self.upsert(session, Wins.SAYS_MORE)
 
 
 def _given(place: Place, states: ReplicaStates, at: datetime, keys: Collection[str] | None = None) -> Given:
@@ -403,11 +407,12 @@ class Suspect:
 
 async def _surplus(session: AsyncSession, place: Place, among: ColumnElement[bool], given: Given) -> dict[str, Suspect]:
     """Rows of which the owner knows nothing."""
-    table = place.table
-    query = select(table.c.id, table.c.state_version).where(among, ~table.c.deleted)
-    there = {str(id_): version for id_, version in await session.execute(query)}
-    unknown = there.keys() - given.versions().keys() if there else ()
-    return {key: Suspect("surplus", there[key], is_ahead=True) for key in unknown}
+    found = await session.execute(surplus_to(given.rows, place.table, among), given.values)
+    return _surplus_ones({str(id_): version for id_, version in found})
+
+
+def _surplus_ones(versions: Surplus) -> dict[str, Suspect]:
+    return {key: Suspect("surplus", version, is_ahead=True) for key, version in versions.items()}
 
 
 async def _differences(session: AsyncSession, place: Place, given: Given) -> dict[str, Suspect]:

@@ -10,7 +10,21 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
-from sqlalchemy import ARRAY, FromClause, Table, TableValuedAlias, and_, bindparam, func, or_, select, text, true
+from sqlalchemy import (
+    ARRAY,
+    ColumnElement,
+    FromClause,
+    Select,
+    Table,
+    TableValuedAlias,
+    and_,
+    bindparam,
+    func,
+    or_,
+    select,
+    text,
+    true,
+)
 from sqlalchemy.dialects.postgresql import Insert
 from sqlalchemy.dialects.postgresql import insert as pg_insert
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -23,6 +37,9 @@ from contracts.event import StateEvent
 
 if TYPE_CHECKING:
     from broker._replicas import Replica
+
+Surplus = Mapping[str, int]
+"""Rows of which the owner knows nothing: the version of each, by its key."""
 
 SHARED_LOCK = text("SELECT pg_advisory_xact_lock_shared(:number)")
 
@@ -76,8 +93,7 @@ async def upsert(
     newest = newest_per_key(arrived)
     if not newest:
         return 0
-    # Whoever records a message as waiting for this replica takes the lock exclusively and looks again: no wake-up is lost.
-    await session.execute(SHARED_LOCK, {"number": lock_number("replica", replica.__tablename__)})
+    await _lock(session, replica)
     await session.execute(_statement(replica.__table__, wins), columns_of(replica, newest))
     await _close_superseded(session, replica.__tablename__, {state.key: state.event.state_version for state in newest})
     return await wake_waiting(session, replica.__tablename__, [state.key for state in newest])
@@ -92,9 +108,40 @@ async def pour(
     wins: Wins,
 ) -> int:
     """`upsert` of rows that the database itself makes, one of each key. versions: of each, for messages that they concern."""
-    name = replica.__tablename__
-    await session.execute(SHARED_LOCK, {"number": lock_number("replica", name)})
+    await _lock(session, replica)
     await session.execute(insert_from(rows, replica.__table__, wins), values)
+    return await _wake(session, replica, versions)
+
+
+async def pour_range(
+    session: AsyncSession,
+    replica: type[Replica[Any]],
+    rows: FromClause,
+    values: Mapping[str, Any],
+    versions: Callable[[], Mapping[str, int]],
+    among: ColumnElement[bool],
+) -> tuple[Surplus, int]:
+    """`pour` of a range of keys, as a fill does it; gives which rows `among` the replica's are none of these too."""
+    await _lock(session, replica)
+    new = select(*rows.c).cte("new")
+    written = insert_from(new, replica.__table__, Wins.SAYS_MORE).cte("written")
+    found = await session.execute(surplus_to(new, replica.__table__, among).add_cte(written), values)
+    return {str(id_): version for id_, version in found}, await _wake(session, replica, versions)
+
+
+def surplus_to(new: FromClause, table: Table, among: ColumnElement[bool]) -> Select[Any]:
+    """The rows of a replica that are not deleted, and none of `new`: their ids and versions."""
+    is_given = select(new.c.id).where(new.c.id == table.c.id).exists()
+    return select(table.c.id, table.c.state_version).where(among, ~table.c.deleted, ~is_given)
+
+
+async def _lock(session: AsyncSession, replica: type[Replica[Any]]) -> None:
+    """Whoever records a message as waiting for a replica takes the lock exclusively and looks again: no wake-up is lost."""
+    await session.execute(SHARED_LOCK, {"number": lock_number("replica", replica.__tablename__)})
+
+
+async def _wake(session: AsyncSession, replica: type[Replica[Any]], versions: Callable[[], Mapping[str, int]]) -> int:
+    name = replica.__tablename__
     if not await session.scalar(CONCERNED, {"replica": name}):
         return 0
     known = versions()
