@@ -6,6 +6,7 @@ import asyncio
 import secrets
 from collections.abc import AsyncIterator, Collection, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from contextvars import Context
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any, TypeVar
@@ -41,6 +42,9 @@ E = TypeVar("E", bound=Event)
 
 SELDOM = timedelta(hours=1)
 """How often services say how they are doing: when the clock moves, and otherwise no flow but those of the tests goes on."""
+
+PAUSE = 0.01
+"""Seconds between two looks at whether the world outside is silent."""
 
 FILLING = text("SELECT replica FROM backbone.replica_run WHERE state = 'running'")
 
@@ -83,7 +87,7 @@ class Deployment:
     async def start(self, name: str) -> None:
         """Starts a service in this process."""
         runtime = Runtime(self.services[name], self.settings(name), subscribed=self.subscribed)
-        await runtime.start()
+        await asyncio.create_task(runtime.start(), context=Context())  # what it does by itself is in nobody's flow
         self.runtimes[name] = runtime
 
     async def stop(self, name: str) -> None:
@@ -94,6 +98,23 @@ class Deployment:
         """Whether the service is at work."""
         return name in self.runtimes
 
+    async def start_all(self) -> None:
+        """Starts every service; returns when nothing is under way any more."""
+        for name in self.services:
+            await self.start(name)
+        await self.filled()
+
+    async def settled(self, flow: UUID | None = None, *, seconds: float = 30) -> None:
+        """Returns when a flow is over, all of them when None is given, and the world outside is silent.
+
+        For steps that lead to what a test is about: dead letters, and what waits for its time, are no concern here.
+        Raises FlowOpen when it takes longer than these seconds.
+        """
+        told: object = None
+        while told != (told := self.world.told()) or self.world.owing():
+            await self.flows.settled(flow, seconds=seconds)
+            await asyncio.sleep(PAUSE if self.world.owing() else 0)
+
     async def filled(self) -> None:
         """Returns when every replica has what its owner had when the platform was set up."""
         await self.flows.settled(seconds=60)
@@ -102,11 +123,16 @@ class Deployment:
                 while (await connection.execute(FILLING)).first():
                     await self.flows.settled(seconds=60)
 
-    def token(self, *roles: str, facilities: Iterable[UUID] | None = None, subject: str | None = None) -> str:
+    def token(
+        self,
+        *roles: str,
+        facilities: Iterable[UUID] | None = None,
+        subject: str | None = None,
+        lifetime: timedelta = timedelta(hours=8),
+    ) -> str:
         """A token that every service takes; without facilities its roles count everywhere."""
-        return issue_token(
-            self._key, subject=subject or str(uuid4()), roles=roles, facilities=facilities, lifetime=timedelta(hours=8)
-        )
+        subject = subject or str(uuid4())
+        return issue_token(self._key, subject=subject, roles=roles, facilities=facilities, lifetime=lifetime)
 
     def client(self, service: str, token: str | None = None) -> httpx.AsyncClient:
         """Asks a service's API; what is asked inside a flow belongs to it."""
@@ -187,6 +213,14 @@ class Deployment:
 @asynccontextmanager
 async def deployed(servers: Servers, services: Sequence[Service], world: World) -> AsyncIterator[Deployment]:
     """The services from nothing: provisioned, started, filled, and at the end removed."""
+    async with provisioned(servers, services, world) as deployment:
+        await deployment.start_all()
+        yield deployment
+
+
+@asynccontextmanager
+async def provisioned(servers: Servers, services: Sequence[Service], world: World) -> AsyncIterator[Deployment]:
+    """All that the services need, none of which is started yet; at the end they are ended, and it is removed."""
     async with AsyncExitStack() as stack:
         hosts = VirtualHosts(servers)
         stack.push_async_callback(hosts.drop)
@@ -206,8 +240,6 @@ async def deployed(servers: Servers, services: Sequence[Service], world: World) 
         for name, service in deployment.services.items():
             await keep(_database_of(platform, name))
             await _make_tables(platform, service)
-            await deployment.start(name)
-        await deployment.filled()
         yield deployment
 
 
