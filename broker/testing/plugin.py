@@ -76,10 +76,20 @@ async def deployment(
         yield deployment
 
 
-@pytest.fixture
-def flow(deployment: Deployment, request: pytest.FixtureRequest) -> Iterator[Flow]:
-    """What a test says of its flows. Business time goes on from test to test, and is the wall clock's elsewhere."""
+@pytest_asyncio.fixture(loop_scope="session")
+async def business_time(deployment: Deployment) -> AsyncIterator[None]:
+    """Goes on from test to test of flows, and is the wall clock's elsewhere.
+
+    To be overridden by who has fixtures that live longer than a test and move the clock.
+    """
     before, clock.shift = clock.shift, deployment.shift
+    yield
+    deployment.shift, clock.shift = clock.shift, before
+
+
+@pytest.fixture
+def flow(deployment: Deployment, business_time: None, request: pytest.FixtureRequest) -> Iterator[Flow]:
+    """What a test says of its flows."""
     diagrams: Path | None = request.config.getoption(DIAGRAMS)
     yield Flow(
         deployment,
@@ -87,4 +97,3 @@ def flow(deployment: Deployment, request: pytest.FixtureRequest) -> Iterator[Flo
         patience=float(request.config.getini("flow_deadline")),
         diagrams=diagrams,
     )
-    deployment.shift, clock.shift = clock.shift, before
