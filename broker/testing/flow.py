@@ -26,7 +26,7 @@ from broker._context import Cause, _current, uuid7
 from broker._http import FLOW
 from broker._replicas import Replica
 from broker._sequences import read_flow, sequence
-from broker._sight import Failed, Said, Sight
+from broker._sight import Called, Failed, Said, Sight
 from broker.testing import faults
 from broker.testing.deployment import Deployment
 from broker.testing.errors import FlowFailed
@@ -196,6 +196,27 @@ class Started:
         for each in [by] if isinstance(by, str) else by:
             for event in events:
                 await self._handled(event, each)
+
+    async def called(self, name: str, *, by: str | None = None, state: str) -> Called:
+        """A call to the world outside, as soon as it is in this state: `unknown` when its answer was lost, for one."""
+
+        async def is_so(sight: Sight) -> Called | None:
+            calls = (call for call in sight.called if call.name == name and by in (None, call.service))
+            return next((call for call in calls if call.state == state), None)
+
+        call: Called = await self.until(is_so, f"the call {name} is to be {state}")
+        return call
+
+    async def waits(self, queue: str, *, for_: object) -> Failed:
+        """A message that a subscription cannot handle before what has this key is there, as soon as it is kept."""
+        self.deployment.check_queue(queue)
+
+        async def is_kept(sight: Sight) -> Failed | None:
+            waiting = (failed for failed in sight.failed if failed.queue == queue and failed.state == "waiting")
+            return next((failed for failed in waiting if failed.waits_key == str(for_)), None)
+
+        failed: Failed = await self.until(is_kept, f"a message in {queue} is to wait for {for_}")
+        return failed
 
     def replica(self, replica: type[Replica[Any]] | str, key: object) -> Row:
         """A row of a replica, by its class or as `service.table`."""
