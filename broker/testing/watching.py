@@ -57,10 +57,12 @@ class Watch:
             value = await holds(sight)
             if value is not None:
                 return value
+            # What is said from outside begins anew in a database that may have been read before.
             if self.deployment.world.told() != told:
-                # What is said from outside begins anew in a database that may have been read before.
                 sight, told = self.deployment.flows.sight(self.flow), self.deployment.world.told()
                 continue
+            if self.deployment.world.owing():
+                sight = self.deployment.flows.sight(self.flow)
             state = f"{dict(sight.open())} {self.deployment.world.owing()} {len(sight.said)} {len(sight.handled)}"
             if state != known:
                 known, changed, pause = state, time.monotonic(), FIRST_PAUSE
@@ -70,12 +72,13 @@ class Watch:
 
     async def over(self) -> Sight:
         """All that is known of the flow, once it is over. Raises Never when it cannot end."""
-        told = self.deployment.world.told()
+        told = self._told()
 
         async def ended(sight: Sight) -> Sight | None:
             nonlocal told
-            silent = not self.deployment.world.owing() and self.deployment.world.told() == told
-            told = self.deployment.world.told()
+            # Silent before the look as after it: what was said meanwhile, it may not have seen.
+            before, told = told, self._told()
+            silent = before == told == (self.deployment.world.told(), False)
             stays = all(failed.state == "dead" for failed in sight.failed) or not await self._goes_on()
             return sight if silent and not sight.open() and stays else None
 
@@ -84,6 +87,10 @@ class Watch:
     async def behind(self, held: Failed) -> Failed | None:
         """The message that holds another one back."""
         return await self.deployment.first_failed(held.queue, held.key)
+
+    def _told(self) -> tuple[list[int], bool]:
+        """How much the world outside has begun to say, and whether it is still saying it."""
+        return self.deployment.world.told(), bool(self.deployment.world.owing())
 
     async def _give_up(self, sight: Sight, unchanged: float) -> None:
         """Raises Never when that is certain."""
