@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import TypeVar
 from uuid import UUID
@@ -36,11 +37,21 @@ class Never(Exception):
         self.because, self.sight = because, sight
 
 
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """How much the world outside has begun to say, and whether some of it is still being said."""
+
+    begun: list[int]
+    goes_on: bool
+
+
 class Watch:
     """Looks at one flow of a deployment. patience: seconds without any change after which it gives up."""
 
     def __init__(self, deployment: Deployment, flow: UUID, *, patience: float) -> None:
         self.deployment, self.flow, self.patience = deployment, flow, patience
+        self._silent = False
+        """Whether the world outside said nothing during the last look: what it said meanwhile, that may not have seen."""
 
     async def sight(self) -> Sight:
         """What is known now."""
@@ -51,18 +62,16 @@ class Watch:
     async def until(self, holds: Callable[[Sight], Awaitable[T | None]]) -> T:
         """What `holds` gives as soon as that is not None. Raises Never."""
         sight, pause = self.deployment.flows.sight(self.flow), FIRST_PAUSE
-        told, known, changed = self.deployment.world.told(), "", time.monotonic()
+        told, known, changed = self._told(), "", time.monotonic()
         while True:
+            if told != (told := self._told()) or told.goes_on:
+                # What is said from outside begins anew in a database that may have been read before.
+                sight = self.deployment.flows.sight(self.flow)
             await sight.look()
+            self._silent = told == self._told() and not told.goes_on
             value = await holds(sight)
             if value is not None:
                 return value
-            # What is said from outside begins anew in a database that may have been read before.
-            if self.deployment.world.told() != told:
-                sight, told = self.deployment.flows.sight(self.flow), self.deployment.world.told()
-                continue
-            if self.deployment.world.owing():
-                sight = self.deployment.flows.sight(self.flow)
             state = f"{dict(sight.open())} {self.deployment.world.owing()} {len(sight.said)} {len(sight.handled)}"
             if state != known:
                 known, changed, pause = state, time.monotonic(), FIRST_PAUSE
@@ -72,15 +81,10 @@ class Watch:
 
     async def over(self) -> Sight:
         """All that is known of the flow, once it is over. Raises Never when it cannot end."""
-        told = self._told()
 
         async def ended(sight: Sight) -> Sight | None:
-            nonlocal told
-            # Silent before the look as after it: what was said meanwhile, it may not have seen.
-            before, told = told, self._told()
-            silent = before == told == (self.deployment.world.told(), False)
             stays = all(failed.state == "dead" for failed in sight.failed) or not await self._goes_on()
-            return sight if silent and not sight.open() and stays else None
+            return sight if self._silent and not sight.open() and stays else None
 
         return await self.until(ended)
 
@@ -88,13 +92,12 @@ class Watch:
         """The message that holds another one back."""
         return await self.deployment.first_failed(held.queue, held.key)
 
-    def _told(self) -> tuple[list[int], bool]:
-        """How much the world outside has begun to say, and whether it is still saying it."""
-        return self.deployment.world.told(), bool(self.deployment.world.owing())
+    def _told(self) -> _Told:
+        return _Told(self.deployment.world.told(), bool(self.deployment.world.owing()))
 
     async def _give_up(self, sight: Sight, unchanged: float) -> None:
         """Raises Never when that is certain."""
-        if self.deployment.world.owing():
+        if not self._silent:
             immovable = []
         else:
             immovable = list(self.immovable(sight))
