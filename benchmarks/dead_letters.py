@@ -37,7 +37,7 @@ PATIENCE = 30.0
 DEAD = Filter(states=("dead",))
 
 RARE = 100
-"""Of so many dead letters one is of the last cause; the others share the rest."""
+"""Of so many dead letters one is of the last cause; of the others the first half is of the first, the second of the second."""
 
 CAUSES = {
     "price_of": "the price list is empty",
@@ -54,11 +54,12 @@ COPY = """
     SELECT subscription, new_id, state, type, version, new_key, sequence, flow, exchange, routing_key,
            replace(replace(properties::text, id::text, new_id::text), key, new_key)::jsonb,
            convert_to(replace(replace(said, said::jsonb ->> 'entry_id', gen_random_uuid()::text), key, new_key), 'UTF8'),
-           error, ($3::text[])[place], attempts, first_failed_at, last_failed_at, stack,
+           error, ($3::text[])[place] || ' (entry_id=' || new_id || ')', attempts, first_failed_at, last_failed_at, stack,
            error || ' in benchmarks.ours.refusing.' || ($2::text[])[place]
     FROM (SELECT *, convert_from(body, 'UTF8') AS said FROM backbone.failed_message ORDER BY position LIMIT 1) one
     CROSS JOIN LATERAL (
-        SELECT gen_random_uuid()::text AS new_key, CASE WHEN number % $4::int = 0 THEN 3 ELSE 1 + number % 2 END AS place,
+        SELECT gen_random_uuid()::text AS new_key,
+               CASE WHEN number % $4::int = 0 THEN 3 WHEN number * 2 <= $1::int THEN 1 ELSE 2 END AS place,
                (left(at, 8) || '-' || right(at, 4) || '-7' || substr(gen_random_uuid()::text, 16))::uuid AS new_id
         FROM generate_series(1, $1::int) number, lpad(to_hex((extract(epoch FROM now()) * 1000)::bigint), 12, '0') at
     ) made
@@ -143,18 +144,21 @@ async def _looks(database: Database, count: int) -> dict[str, float]:
     async def all_groups(session: AsyncSession) -> int:
         return len(await groups(session, Filter()))
 
-    async def words_of_half(session: AsyncSession) -> int:
-        return len(await find(session, Filter(text="account closed"), limit=PAGE))
+    def a_search(words: str) -> Callable[[AsyncSession], Awaitable[int]]:
+        async def a_page_of_words(session: AsyncSession) -> int:
+            return len(await find(session, Filter(text=words), limit=PAGE))
 
-    async def words_of_few(session: AsyncSession) -> int:
-        return len(await find(session, Filter(text="ledger missing"), limit=PAGE))
+        return a_page_of_words
 
     looks: dict[str, tuple[Callable[[AsyncSession], Awaitable[int]], int]] = {
         "the first page": (a_page, PAGE),
         "a page in the middle": (a_page_in_the_middle, PAGE),
         "the groups": (all_groups, len(CAUSES)),
-        f"a page of what has two words, as one in {RARE} has": (words_of_few, min(PAGE, count // RARE)),
-        "a page of what has two words, as half have": (words_of_half, PAGE),
+        "two words: the first half have them": (a_search("price list"), PAGE),
+        "two words: the second half have them": (a_search("account closed"), PAGE),
+        f"two words: one in {RARE} has them": (a_search("ledger missing"), min(PAGE, count // RARE)),
+        "two words: half have one, half the other": (a_search("price closed"), 0),
+        "two words: none has them": (a_search("patient discharged"), 0),
     }
     return {name: await _milliseconds(name, database, *one) for name, one in looks.items()}
 

@@ -34,7 +34,7 @@ from broker._tables import failed_message
 MOST = 500
 """Wordings, at most, of messages that are found by their wordings. Code has fewer: beyond it each message is looked up."""
 
-NEAR = 1000
+NEAR = 500
 """Messages that are looked at before anything is looked up: a page of what many say is among them."""
 
 LONGEST = 500

@@ -32,7 +32,7 @@ TEXTS = (
     "clos ACCOUNT", "ledger", "ledger closed", "price ledger", "2026", "2026 account", "a", "icd10", "x2", "12e5a", "étienne",
     "of month_of", "nothing", "=1", "", "!&|'",
 )  # fmt: skip
-WAYS = {"near": (1000, 500), "by wordings": (0, 500), "each by its words": (0, 0), "all of them": (40, 500)}
+WAYS = {"near": (500, 500), "by wordings": (0, 500), "each by its words": (0, 0), "all of them": (40, 500)}
 """For each way to find a page: how many messages are looked at first, and how many wordings are few."""
 
 
