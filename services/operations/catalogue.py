@@ -12,18 +12,10 @@ from typing import Any
 
 import contracts
 from contracts.event import EVERY_SERVICE
+from contracts.example import FIXED, Examples
 from services.operations.overview import Platform
 
 Schema = Mapping[str, Any]
-
-EXAMPLES = {
-    "uuid": "0190b3c4-5d6e-7f80-9a1b-2c3d4e5f6071",
-    "date-time": "2026-03-01T09:30:00Z",
-    "date": "2026-03-01",
-}
-"""By JSON Schema's format."""
-
-AMOUNT = "12.50"
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +80,7 @@ def _released() -> list[Version]:
 def _version(said: Mapping[str, Any]) -> Version:
     root: Schema = said["data"]
     own, required = root["properties"], root.get("required", ())
+    examples = Examples(root, FIXED)
     return Version(
         name=said["name"],
         version=said["version"],
@@ -100,7 +93,7 @@ def _version(said: Mapping[str, Any]) -> Version:
         ],
         is_state="state_version" in own,
         schema=json.dumps(root, indent=2),
-        example=json.dumps({name: _example(schema, root) for name, schema in _key_first(own, said["key"])}, indent=2),
+        example=json.dumps({name: examples.of(schema) for name, schema in _key_first(own, said["key"])}, indent=2),
     )
 
 
@@ -129,34 +122,3 @@ def _kind(schema: Schema, root: Schema) -> str:
 def _is_decimal(schema: Schema) -> bool:
     """Whether it is a number that is written as text, so that no reader makes a float of it."""
     return {"number", "string"} <= {each.get("type") for each in schema.get("anyOf", ())}
-
-
-def _example(schema: Schema, root: Schema) -> Any:
-    """A value that the schema allows."""
-    if "$ref" in schema:
-        return _example(root["$defs"][str(schema["$ref"]).rpartition("/")[2]], root)
-    if _is_decimal(schema):
-        return AMOUNT
-    if "anyOf" in schema:
-        return _example(max(schema["anyOf"], key=lambda each: each.get("type") == "string"), root)
-    if "const" in schema or "enum" in schema:
-        return schema.get("const", schema.get("enum", [None])[0])
-    if "properties" in schema:
-        return {name: _example(each, root) for name, each in schema["properties"].items()}
-    return _simple(schema, root)
-
-
-def _simple(schema: Schema, root: Schema) -> Any:
-    match schema.get("type"):
-        case "string":
-            return "USD" if "pattern" in schema else EXAMPLES.get(schema.get("format", ""), "text")
-        case "integer" | "number":
-            return 1
-        case "boolean":
-            return schema.get("default", False)
-        case "array":
-            return [_example(schema["items"], root)] if schema.get("items") else []
-        case "null":
-            return None
-        case _:
-            return {}
