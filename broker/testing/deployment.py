@@ -36,6 +36,7 @@ from broker.testing.outside import World
 from broker.testing.proxy import Proxy
 from broker.testing.said import envelopes, keep
 from broker.testing.scratch import VirtualHosts, drop_platform
+from broker.testing.stand_ins import StandIn, stand_ins
 from contracts.event import Event
 
 E = TypeVar("E", bound=Event)
@@ -75,8 +76,9 @@ class Deployment:
     def settings(self, name: str) -> Settings:
         """What a service's process is told."""
         service = self.services[name]
+        outside = {} if isinstance(service, StandIn) else self.world.settings(service, self.addresses)
         return replace(
-            self.platform.settings(service, outside=dict(self.world.settings(service, self.addresses))),
+            self.platform.settings(service, outside=dict(outside)),
             port=urlsplit(self.addresses[name]).port,
             journal=True,
             key_set=key_set_of(self._key),
@@ -233,6 +235,7 @@ async def provisioned(servers: Servers, services: Sequence[Service], world: Worl
             secret=secrets.token_hex(16),
             prefix=f"testing_{vhost_of(amqp_url).removeprefix('test-')}",
         )
+        services = [*services, *stand_ins(services)]
         stack.push_async_callback(drop_platform, platform, services)
         await provision(platform, services)
         deployment = Deployment(platform, services, line, world)

@@ -22,7 +22,7 @@ from typing import Any, Generic, Self, TypeVar
 from uuid import UUID
 
 from broker._clock import clock
-from broker._context import Cause, _current, uuid7
+from broker._context import Cause, _current, cause_in_hand, uuid7
 from broker._http import FLOW
 from broker._replicas import Replica
 from broker._sequences import read_flow, sequence
@@ -30,6 +30,7 @@ from broker._sight import Called, Failed, Said, Sight
 from broker.testing import faults
 from broker.testing.deployment import Deployment
 from broker.testing.errors import FlowFailed
+from broker.testing.stand_ins import stand_in_for, tell
 from broker.testing.telling import Tree, ahead, report, said_of
 from broker.testing.watching import Never, Watch
 from contracts.event import Event
@@ -51,6 +52,19 @@ class Flow:
     def started_by(self, *commands: Awaitable[Any]) -> Started:
         """The flow of these commands, which are awaited one after the other; and of all that is asked for in the block."""
         return Started(self, commands, patience=self._patience)
+
+    async def told(self, event: E, *, gone: bool = False) -> Published[E]:
+        """Has the stand-in of its publisher say an event, in the flow of the block; elsewhere in a flow that is over then.
+
+        A state gets the version that follows, and with `gone` is the last word on what is no more.
+        Raises TypeError for what no stand-in can say.
+        """
+        service = stand_in_for(type(event), self.deployment.services)
+        if cause_in_hand() is None:
+            async with self.started_by():
+                return await self.told(event, gone=gone)
+        id_, said = await tell(self.deployment.databases[service.name], service, event, is_gone=gone)
+        return Published(said, id_, service.name)
 
     async def advance(self, **by: float) -> None:
         """Moves business time in every process: `advance(hours=1)`, as timedelta's arguments."""
