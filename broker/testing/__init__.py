@@ -5,7 +5,8 @@
 
 from broker.testing.deployment import Deployment
 from broker.testing.errors import FlowFailed
+from broker.testing.examples import example_of
 from broker.testing.flow import Flow, Published, Started
 from broker.testing.outside import Answering, World
 
-__all__ = ["Answering", "Deployment", "Flow", "FlowFailed", "Published", "Started", "World"]
+__all__ = ["Answering", "Deployment", "Flow", "FlowFailed", "Published", "Started", "World", "example_of"]
