@@ -111,6 +111,6 @@ def example(schema: Schema, formats: Makers = FIXED, *, is_sparse: bool = False)
 
 
 def _number(schema: Schema) -> int | float:
-    least = schema.get("minimum", schema.get("exclusiveMinimum", 0) + 1)
-    number: int | float = max(1, least)
-    return min(number, schema.get("maximum", number))
+    number: int | float = max(1, schema.get("minimum", schema.get("exclusiveMinimum", 0) + 1))
+    most: int | float = schema.get("maximum", number)
+    return min(number, most)

@@ -28,11 +28,12 @@ from broker._replicas import Replica
 from broker._runtime import Runtime
 from broker._service import Service, check_platform
 from broker._settings import Settings
-from broker._sight import Failed, Said, first_failed
+from broker._sight import Failed, Said, Sight, first_failed
 from broker._tokens import issue_token, key_set_of, new_key
 from broker.servers import Servers
 from broker.servers.ports import free_ports
 from broker.testing.outside import World
+from broker.testing.promises import Message, Promises
 from broker.testing.proxy import Proxy
 from broker.testing.said import envelopes, keep
 from broker.testing.scratch import VirtualHosts, drop_platform
@@ -54,8 +55,10 @@ class Deployment:
     """The services, each with its database, its accounts and an HTTP server; and the way to break each of them.
 
     line: the way to the broker, for all services. shift: how far business time is from the wall clock.
-    databases: for looking, as superuser; what a service itself uses is its own.
+    databases: for looking, as superuser; what a service itself uses is its own. schemas: the folder of released schemas.
     """
+
+    schemas: Path | None = None
 
     def __init__(self, platform: Platform, services: Sequence[Service], line: Proxy, world: World) -> None:
         self.platform, self.line, self.world = platform, line, world
@@ -161,6 +164,16 @@ class Deployment:
     async def envelopes(self, service: str, ids: Collection[UUID]) -> dict[UUID, Envelope]:
         """These messages of a service, as it sent them."""
         return await envelopes(service, self.databases[service].engine, ids)
+
+    async def broken_promises(self, sight: Sight) -> list[tuple[Said, str]]:
+        """What the services under test said of a flow otherwise than their contracts allow, and how."""
+        promises = Promises(self.services.values(), account=self.platform.account, schemas=self.schemas)
+        own = [said for said in sight.said if not isinstance(self.services[said.service], StandIn)]
+        sent: dict[UUID, Envelope] = {}
+        for name in {said.service for said in own}:
+            sent |= await self.envelopes(name, [said.id for said in own if said.service == name])
+        messages = [(said, Message.sent(sent[said.id], self.platform.account(said.service))) for said in own]
+        return [(said, breach) for said, message in messages for breach in promises.broken(message)]
 
     async def first_failed(self, queue: str, key: str) -> Failed | None:
         """The message that holds a key of a queue."""

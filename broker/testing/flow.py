@@ -315,6 +315,8 @@ class Started:
                 yield f"{publications} was published, and must not be", event.id
         async for wrong in self._failures(sight):
             yield wrong
+        for said, breach in await self.deployment.broken_promises(sight):
+            yield f"{said.type} by {said.service}: {breach}", said.id
         for each in self._plans(sight):
             yield each, None
         for call in sight.called:

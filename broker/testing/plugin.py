@@ -67,12 +67,19 @@ def world_outside() -> World:
     return World()
 
 
+@pytest.fixture(scope="session")
+def released_schemas() -> Path | None:
+    """The folder in which the project has its contracts' released schemas: to be overridden in conftest.py where it has one."""
+    return None
+
+
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def deployment(
-    servers: Servers, services_under_test: Sequence[Service], world_outside: World
+    servers: Servers, services_under_test: Sequence[Service], world_outside: World, released_schemas: Path | None
 ) -> AsyncIterator[Deployment]:
     """The services at work on a virtual host and databases of this worker's own, for all its tests."""
     async with deployed(servers, services_under_test, world_outside) as deployment:
+        deployment.schemas = released_schemas
         yield deployment
 
 
