@@ -80,7 +80,7 @@ async def diff(management: Management, topology: Topology) -> Difference:
 
 def difference(topology: Topology, present: Present) -> Difference:
     """The difference to what was read. Of policies and accounts, only those count as surplus whose name says they are ours."""
-    declared = {Item(part.kind, part.name): part for part in topology.parts}
+    declared = {_item(part): part for part in topology.parts}
     different = [item for item, part in declared.items() if item in present and not _same(part, present[item])]
     overruled = [
         replace(item, note=f"under policy {raw['policy']}, not ours")
@@ -103,21 +103,18 @@ async def apply(management: Management, topology: Topology) -> tuple[Item, ...]:
     Raises ManagementError, for one when a queue is there with other arguments, which can never be changed.
     """
     present, accounts = await asyncio.gather(read(management), management.accounts())
-    todo = [
-        part
-        for part in topology.parts
-        if not _same(part, present.get(Item(part.kind, part.name)))
-        and not (part.kind == "account" and part.name not in accounts)
-    ]
+    todo = [part for part in _unlike(topology, present) if part.kind != "account" or part.name in accounts]
+    await _import_missing(management, topology, present)
+    left = set(map(_item, _unlike(topology, await read(management)))) if todo else set()
     for kind in dict.fromkeys(part.kind for part in todo):
-        await _all(_declare(management, part) for part in todo if part.kind == kind)
+        await _all(_declare(management, part) for part in todo if part.kind == kind and _item(part) in left)
     ended = {
         replace(item, note=f"unbound: {topology.former_queues[raw['destination']]} goes on"): raw
         for item, raw in present.items()
         if item.kind == "binding" and raw["destination"] in topology.former_queues
     }
     await _all(_unbind(management, raw) for raw in ended.values())
-    return (*(Item(part.kind, part.name) for part in todo), *sorted(ended))
+    return (*map(_item, todo), *sorted(ended))
 
 
 async def prune(management: Management, topology: Topology, amqp_url: str, *, dry_run: bool = False) -> Pruned:
@@ -168,6 +165,20 @@ async def _removed(management: Management, item: Item) -> bool:
     return True
 
 
+async def _import_missing(management: Management, topology: Topology, present: Present) -> None:
+    """Adds what is missing in one request, in place of hundreds. What it leaves out it does not say: look again."""
+    missing = replace(
+        topology,
+        **{
+            name: tuple(part for part in getattr(topology, name) if _item(part) not in present)
+            for name in ("exchanges", "policies", "queues", "bindings")
+        },
+    ).definitions(management.vhost)
+    del missing["vhosts"]
+    if any(missing.values()):
+        await management.import_definitions(missing)
+
+
 async def _declare(management: Management, part: Part) -> None:
     if isinstance(part, Binding):
         await management.bind(part.exchange, part.queue, part.routing_key)
@@ -185,6 +196,15 @@ async def _all(changes: Iterable[Awaitable[None]]) -> None:
     for outcome in await asyncio.gather(*changes, return_exceptions=True):
         if outcome is not None:
             raise outcome
+
+
+def _item(part: Part) -> Item:
+    return Item(part.kind, part.name)
+
+
+def _unlike(topology: Topology, present: Present) -> list[Part]:
+    """The parts that are not there, or otherwise."""
+    return [part for part in topology.parts if not _same(part, present.get(_item(part)))]
 
 
 def _same(part: Part, raw: dict[str, Any] | None) -> bool:

@@ -13,6 +13,9 @@ from broker.errors import BackboneError
 TIMEOUT = 15.0
 """Seconds for one request; declaring a quorum queue elects a leader, which a busy cluster takes its time for."""
 
+IMPORT_TIMEOUT = 120.0
+"""Seconds for a request that declares hundreds of queues."""
+
 AT_ONCE = 8
 """Requests under way at once, at most."""
 
@@ -66,6 +69,14 @@ class Management:
     async def put(self, kind: str, name: str, declaration: dict[str, Any]) -> None:
         """Declares one of `exchanges`, `queues`, `policies` or `permissions`; says nothing when it is there already."""
         await self._ask("PUT", kind, self.vhost, name, json=declaration)
+
+    async def import_definitions(self, definitions: dict[str, Any]) -> None:
+        """Adds what a definitions file for one virtual host lists: exchanges, then policies, queues and bindings.
+
+        What is there already stays as it is, but a policy is changed. A queue that RabbitMQ refuses is left out without a word,
+        and so are its bindings.
+        """
+        await self._ask("POST", "definitions", self.vhost, json=definitions, timeout=IMPORT_TIMEOUT)
 
     async def delete(self, kind: str, name: str) -> None:
         """Removes one; says nothing when it is gone already."""

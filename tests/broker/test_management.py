@@ -87,6 +87,35 @@ async def test_two_may_apply_at_once(broker: Broker, servers: Servers) -> None:
     assert not but_accounts(await diff(broker.management, BOTH))
 
 
+async def test_a_large_topology_costs_no_more_requests_than_a_small_one(
+    broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is missing is added in one request, whatever there is of it."""
+    asked: list[str] = []
+    request = broker.management._request
+
+    async def noted(method: str, *path: str, **rest: Any) -> httpx.Response:
+        asked.append(f"{method} {path[0]}")
+        return await request(method, *path, **rest)
+
+    monkeypatch.setattr(broker.management, "_request", noted)
+    await apply(broker.management, BOTH)
+    assert [each for each in asked if not each.startswith("GET")] == ["POST definitions"]
+
+
+async def test_what_rabbitmq_leaves_out_of_an_import_is_refused_aloud(broker: Broker, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A queue that somebody made otherwise meanwhile is passed over by an import: apply sees it, and says so."""
+    import_definitions = broker.management.import_definitions
+
+    async def late(definitions: dict[str, Any]) -> None:
+        await broker.management.put("queues", "lab.release", {"durable": True, "arguments": {"x-queue-type": "quorum"}})
+        await import_definitions(definitions)
+
+    monkeypatch.setattr(broker.management, "import_definitions", late)
+    with pytest.raises(ManagementError, match="x-single-active-consumer"):
+        await apply(broker.management, BOTH)
+
+
 async def test_what_was_applied_carries_messages(broker: Broker) -> None:
     """An event reaches its subscription's queue by its type, and by the queue's address."""
     await apply(broker.management, BOTH)
