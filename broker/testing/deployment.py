@@ -9,6 +9,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from contextvars import Context
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 from uuid import UUID, uuid4
@@ -25,6 +27,7 @@ from broker._http import FLOW, PREFIX
 from broker._platform import Platform, vhost_of
 from broker._provision import provision
 from broker._replicas import Replica
+from broker._retry import LEASE
 from broker._runtime import Runtime
 from broker._service import Service, check_platform
 from broker._settings import Settings
@@ -32,7 +35,9 @@ from broker._sight import Failed, Said, Sight, first_failed
 from broker._tokens import issue_token, key_set_of, new_key
 from broker.servers import Servers
 from broker.servers.ports import free_ports
+from broker.testing.asking import Persistent
 from broker.testing.outside import World
+from broker.testing.processes import ServiceProcess
 from broker.testing.promises import Message, Promises
 from broker.testing.proxy import Proxy
 from broker.testing.said import envelopes, keep
@@ -60,12 +65,14 @@ class Deployment:
 
     schemas: Path | None = None
 
-    def __init__(self, platform: Platform, services: Sequence[Service], line: Proxy, world: World) -> None:
+    def __init__(self, platform: Platform, services: Sequence[Service], line: Proxy, world: World, logs: Path) -> None:
         self.platform, self.line, self.world = platform, line, world
         self.services = {service.name: service for service in services}
         self.subscribed = check_platform(services)
         self.shift = timedelta()
         self.runtimes: dict[str, Runtime] = {}
+        self.processes: dict[str, ServiceProcess] = {}
+        self._logs = logs
         self.databases = {name: Database(engine_for(self._superuser(name), pool_size=2), None) for name in self.services}
         self._key = new_key()
         ports = free_ports(len(self.services))
@@ -90,18 +97,42 @@ class Deployment:
         )
 
     async def start(self, name: str) -> None:
-        """Starts a service in this process."""
-        runtime = Runtime(self.services[name], self.settings(name), subscribed=self.subscribed)
-        await asyncio.create_task(runtime.start(), context=Context())  # what it does by itself is in nobody's flow
-        self.runtimes[name] = runtime
+        """Starts a service: in this process, or in its own, where it was moved to."""
+        if name in self.processes:
+            await self.processes[name].start()
+        else:
+            runtime = Runtime(self.services[name], self.settings(name), subscribed=self.subscribed)
+            await asyncio.create_task(runtime.start(), context=Context())  # what it does by itself is in nobody's flow
+            self.runtimes[name] = runtime
 
     async def stop(self, name: str) -> None:
         """Ends it in order."""
-        await self.runtimes.pop(name).stop()
+        if name in self.processes:
+            await self.processes[name].stop()
+        else:
+            await self.runtimes.pop(name).stop()
+
+    async def move_out(self, name: str) -> ServiceProcess:
+        """Has a service go on in a process of its own, which can be killed."""
+        await self.stop(name)
+        log = self._logs / f"{name}.log"
+        process = ServiceProcess(self.services[name], self.settings(name), self.subscribed, log, self._outlive_leases)
+        self.processes[name] = process
+        await process.start()
+        return process
+
+    async def _outlive_leases(self) -> None:
+        """What a dead process had in hand is nobody's again after a minute of business time: it is over now."""
+        await self.flows.move_clock(LEASE)
+
+    async def move_in(self, name: str) -> None:
+        """Has it go on in this process."""
+        await self.processes.pop(name).stop()
+        await self.start(name)
 
     def is_up(self, name: str) -> bool:
-        """Whether the service is at work."""
-        return name in self.runtimes
+        """Whether the service is at work, or about to be again."""
+        return self.processes[name].is_up if name in self.processes else name in self.runtimes
 
     async def start_all(self) -> None:
         """Starts every service; returns when nothing is under way any more."""
@@ -140,7 +171,10 @@ class Deployment:
         return issue_token(self._key, subject=subject, roles=roles, facilities=facilities, lifetime=lifetime)
 
     def client(self, service: str, token: str | None = None) -> httpx.AsyncClient:
-        """Asks a service's API; what is asked inside a flow belongs to it."""
+        """Asks a service's API; what is asked inside a flow belongs to it.
+
+        A service that is started again meanwhile is asked again, under the same Idempotency-Key.
+        """
 
         async def name_the_flow(request: httpx.Request) -> None:
             cause = cause_in_hand()
@@ -151,6 +185,7 @@ class Deployment:
             base_url=f"{self.addresses[service]}{PREFIX}",
             headers={"Authorization": f"Bearer {token}"} if token else {},
             event_hooks={"request": [name_the_flow]},
+            transport=Persistent(lambda: self.processes.get(service)),
             timeout=30,
         )
 
@@ -218,7 +253,7 @@ class Deployment:
 
     async def close(self) -> None:
         """Ends every service, and forgets how to look."""
-        await asyncio.gather(*(self.stop(name) for name in list(self.runtimes)))
+        await asyncio.gather(*(self.stop(name) for name in [*self.runtimes, *self.processes]))
         await asyncio.gather(*(database.close() for database in self.databases.values()))
 
     def _superuser(self, name: str) -> str:
@@ -251,7 +286,8 @@ async def provisioned(servers: Servers, services: Sequence[Service], world: Worl
         services = [*services, *stand_ins(services)]
         stack.push_async_callback(drop_platform, platform, services)
         await provision(platform, services)
-        deployment = Deployment(platform, services, line, world)
+        logs = stack.enter_context(TemporaryDirectory())
+        deployment = Deployment(platform, services, line, world, Path(logs))
         stack.push_async_callback(deployment.close)
         for name, service in deployment.services.items():
             await keep(_database_of(platform, name))

@@ -27,6 +27,7 @@ from broker._http import FLOW
 from broker._replicas import Replica
 from broker._sequences import read_flow, sequence
 from broker._sight import Called, Failed, Said, Sight
+from broker._verdicts import State
 from broker.testing import faults
 from broker.testing.deployment import Deployment
 from broker.testing.errors import FlowFailed
@@ -231,6 +232,24 @@ class Started:
 
         failed: Failed = await self.until(is_kept, f"a message in {queue} is to wait for {for_}")
         return failed
+
+    async def kept(self, published: Published[Any], *, by: str, state: State) -> None:
+        """Returns when a queue's subscription keeps an event that it could not handle (yet), in this state."""
+        self.deployment.check_queue(by)
+
+        async def is_kept(sight: Sight) -> bool | None:
+            kept = {failed.state for failed in sight.failed if (failed.id, failed.queue) == (published.id, by)}
+            return True if state in kept else None
+
+        await self.until(is_kept, f"{published.event.contract.name} is to be {state} in {by}")
+
+    async def called(self, name: str, *, state: str = "answered") -> None:
+        """Returns when a call to the world outside of this name is in this state."""
+
+        async def is_called(sight: Sight) -> bool | None:
+            return True if any((call.name, call.state) == (name, state) for call in sight.called) else None
+
+        await self.until(is_called, f"{name} is to be {state}")
 
     def replica(self, replica: type[Replica[Any]] | str, key: object) -> Row:
         """A row of a replica, by its class or as `service.table`."""

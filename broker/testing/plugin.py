@@ -10,7 +10,7 @@ A project's conftest.py says which services it tests, and what the world outside
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -18,6 +18,7 @@ import pytest_asyncio
 
 from broker import Service, clock
 from broker.servers import Servers, StackError
+from broker.testing import crashing
 from broker.testing.deployment import Deployment, deployed
 from broker.testing.flow import Flow
 from broker.testing.keeper import KEEPER, StackKeeper, servers_of_this_run
@@ -33,6 +34,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    about = "run the test once more for each point at which a process of its services can die on the way of its flows"
+    config.addinivalue_line("markers", f"{crashing.MARK}: {about}")
     # A test that runs pytest itself shares the outer run's servers.
     if not hasattr(config, "workerinput") and KEEPER not in os.environ:
         config.pluginmanager.register(StackKeeper(), "stack-keeper")
@@ -44,6 +47,15 @@ def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
     for item in items:
         if "flow" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.asyncio(loop_scope="session"))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:
+    """A test of every crash point is run here, as often as there are any."""
+    if isinstance(item, pytest.Function) and item.get_closest_marker(crashing.MARK) is not None:
+        crashing.run(item, nextitem)
+        return True
+    return None
 
 
 @pytest.fixture(scope="session")
@@ -94,13 +106,9 @@ async def business_time(deployment: Deployment) -> AsyncIterator[None]:
     deployment.shift, clock.shift = clock.shift, before
 
 
-@pytest.fixture
-def flow(deployment: Deployment, business_time: None, request: pytest.FixtureRequest) -> Iterator[Flow]:
+@pytest_asyncio.fixture(loop_scope="session")
+async def flow(deployment: Deployment, business_time: None, request: pytest.FixtureRequest) -> AsyncIterator[Flow]:
     """What a test says of its flows."""
-    diagrams: Path | None = request.config.getoption(DIAGRAMS)
-    yield Flow(
-        deployment,
-        name=request.node.nodeid,
-        patience=float(request.config.getini("flow_deadline")),
-        diagrams=diagrams,
-    )
+    patience = float(request.config.getini("flow_deadline"))
+    async with crashing.on_course(deployment, request.node):
+        yield Flow(deployment, name=request.node.nodeid, patience=patience, diagrams=request.config.getoption(DIAGRAMS))

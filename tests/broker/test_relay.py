@@ -23,9 +23,9 @@ from broker._relay import Relay
 from broker._settings import Settings
 from broker._wakeup import Notifier
 from broker.servers import Servers
+from broker.testing import forked
 from broker.testing.proxy import Proxy
 from contracts.event import Event
-from tests import forked
 from tests.broker import relay_process
 from tests.waiting import until
 

@@ -19,9 +19,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from broker._database import Database, engine_for
 from broker._subscriber import Batch, EventBroker
 from broker.servers import Stack
+from broker.testing import forked
 from broker.testing.proxy import Proxy
 from broker.testing.scratch import Databases, VirtualHosts
-from tests import forked
 from tests.broker import consumer_process
 from tests.broker.consuming import (
     QUEUE,

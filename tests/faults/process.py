@@ -13,13 +13,14 @@ from sqlalchemy import select
 
 from broker import Service, Settings, _runtime
 from broker._context import Cause, caused_by, uuid7
+from broker._crash_points import CrashPoint, arm
 from broker._database import Database
 from broker._logs import configure_logs
 from broker._loop import Loop
 from broker._publishing import publish
 from broker._runtime import Runtime
 from broker._service import check_platform
-from tests import forked
+from broker.testing import forked
 from tests.faults.services import NOTES, Folder, Orders, Release
 
 WRITERS = 2
@@ -41,13 +42,17 @@ class Copy:
     """Which service to run, in which release. log: the file for all it says.
 
     haste: how many times sooner than in production it breaks off what does not end when it is asked to.
+    dies_at: where it ends as kill -9 does, and how often it has to pass there for that.
+    rotate_after: events after which the outbox's tables take turns.
     """
 
     service: str
     release: Declared
     settings: Settings
     log: Path
-    haste: float
+    haste: float = 1.0
+    dies_at: tuple[CrashPoint, int] | None = None
+    rotate_after: int | None = None
 
 
 def start(copy: Copy) -> ForkServerProcess:
@@ -83,8 +88,13 @@ async def _main(copy: Copy) -> None:
     configure_logs()
     for part in ("WORK", "LOOPS", "RELAY", "DATABASE"):
         setattr(_runtime, part, getattr(_runtime, part) / copy.haste)
+    if copy.dies_at is not None:
+        point, times = copy.dies_at
+        arm(point, times=times)
     services = copy.release.services()
     runtime = Runtime(services[copy.service], copy.settings, subscribed=check_platform(services.values()))
+    if copy.rotate_after is not None:
+        vars(runtime.relay)["_rotate_after"] = copy.rotate_after
     writers: list[Writer] = []
     if isinstance(copy.release, Release) and copy.service == "desk":
         writers = [Writer(runtime.database, copy.release, f"writer {number}") for number in range(WRITERS)]

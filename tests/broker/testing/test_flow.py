@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-import pytest
-
-from broker import Later
-from broker.testing import Flow, FlowFailed
+from broker.testing import Flow
 from tests.broker.testing.conftest import Customer
 from tests.broker.testing.courier import Courier
 from tests.broker.testing.shop.store.app import CustomerReference
-from tests.broker.testing.shop.store_says import ParcelHandedOver, ParcelOverdue, ParcelPacked
+from tests.broker.testing.shop.store_says import ParcelOverdue, ParcelPacked
 from tests.broker.testing.shop.till_says import OrderCancelled, OrderPlaced
 
 

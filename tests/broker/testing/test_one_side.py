@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import json
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 from uuid import UUID
 
 import pytest
@@ -16,6 +18,12 @@ from tests.broker.testing.shop.store import app as store
 from tests.broker.testing.shop.store.app import CustomerReference
 from tests.broker.testing.shop.store_says import ParcelPacked
 from tests.broker.testing.shop.till_says import CustomerChanged, OrderPlaced
+
+
+class Coloured(ParcelPacked):
+    """More than the contract has."""
+
+    colour: str
 
 
 @pytest.fixture(scope="module")
@@ -89,4 +97,41 @@ async def test_what_nobody_could_handle_fails_the_block(flow: Flow) -> None:
     """A foreign event that waits for what was never told is no quiet end."""
     with pytest.raises(FlowFailed, match=r"order\.placed in store\.pack: waits for customer_reference"):
         async with flow.started_by(flow.told(example_of(OrderPlaced))):
+            pass
+
+
+@pytest.mark.parametrize(
+    ("made", "breach"),
+    [
+        (
+            lambda **said: ParcelPacked.model_construct(**said | {"article": 17}),
+            "its contract does not allow article: string_type",
+        ),
+        (lambda **said: Coloured(**said, colour="red"), "its contract does not allow colour: extra_forbidden"),
+    ],
+    ids=["a value of another type", "a field of its own"],
+)
+async def test_what_a_contract_does_not_allow_fails_the_block(
+    flow: Flow, monkeypatch: pytest.MonkeyPatch, made: Callable[..., ParcelPacked], breach: str
+) -> None:
+    """Whoever reads it by its contract would bear much of it: here it is said."""
+    monkeypatch.setattr(store, "ParcelPacked", made)
+    customer = await flow.told(example_of(CustomerChanged))
+    order = example_of(OrderPlaced, customer_id=customer.event.customer_id)
+    with pytest.raises(FlowFailed, match=f"parcel.packed by store: {breach}"):
+        async with flow.started_by(flow.told(order)):
+            pass
+
+
+async def test_what_was_released_binds_the_block(flow: Flow, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the project has a folder of released schemas."""
+    schema = ParcelPacked.model_json_schema()
+    schema["properties"]["article"]["enum"] = ["tea"]
+    (tmp_path / "parcel.packed.v1.json").write_text(json.dumps({"data": schema}))
+    monkeypatch.setattr(flow.deployment, "schemas", tmp_path)
+    customer = (await flow.told(example_of(CustomerChanged))).event.customer_id
+    async with flow.started_by(flow.told(example_of(OrderPlaced, customer_id=customer, article="tea"))):
+        pass
+    with pytest.raises(FlowFailed, match="parcel.packed by store: its released schema does not allow article: enum"):
+        async with flow.started_by(flow.told(example_of(OrderPlaced, customer_id=customer, article="coffee"))):
             pass

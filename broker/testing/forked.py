@@ -18,15 +18,13 @@ import uvloop
 P = ParamSpec("P")
 
 _processes = multiprocessing.get_context("forkserver")
-_processes.set_forkserver_preload(
-    [
-        "tests.broker.consumer_process",
-        "tests.broker.relay_process",
-        "tests.faults.process",
-        "tests.faults.parcels",
-        "tests.faults.plants",
-    ]
-)
+_preloaded: dict[str, None] = {}
+
+
+def preload(*modules: str) -> None:
+    """Has these modules imported once for all processes, as long as none was started; what is not, each imports by itself."""
+    _preloaded.update(dict.fromkeys(modules))
+    _processes.set_forkserver_preload(list(_preloaded))
 
 
 def start(main: Callable[P, Awaitable[None]], *args: P.args, **kwargs: P.kwargs) -> ForkServerProcess:
