@@ -10,7 +10,7 @@ import asyncio
 import re
 from collections.abc import Awaitable, Iterable
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import aiormq
 from aiormq.exceptions import AMQPError
@@ -18,6 +18,8 @@ from aiormq.exceptions import AMQPError
 from broker._depth import depths_of
 from broker._management import Management, ManagementError
 from broker._topology import OURS, Binding, Part, Topology
+
+P = TypeVar("P", bound=Part)
 
 PLURAL = {"exchange": "exchanges", "policy": "policies", "queue": "queues", "account": "permissions"}
 
@@ -169,10 +171,10 @@ async def _import_missing(management: Management, topology: Topology, present: P
     """Adds what is missing in one request, in place of hundreds. What it leaves out it does not say: look again."""
     missing = replace(
         topology,
-        **{
-            name: tuple(part for part in getattr(topology, name) if _item(part) not in present)
-            for name in ("exchanges", "policies", "queues", "bindings")
-        },
+        exchanges=_absent(topology.exchanges, present),
+        policies=_absent(topology.policies, present),
+        queues=_absent(topology.queues, present),
+        bindings=_absent(topology.bindings, present),
     ).definitions(management.vhost)
     del missing["vhosts"]
     if any(missing.values()):
@@ -200,6 +202,10 @@ async def _all(changes: Iterable[Awaitable[None]]) -> None:
 
 def _item(part: Part) -> Item:
     return Item(part.kind, part.name)
+
+
+def _absent(parts: tuple[P, ...], present: Present) -> tuple[P, ...]:
+    return tuple(part for part in parts if _item(part) not in present)
 
 
 def _unlike(topology: Topology, present: Present) -> list[Part]:
