@@ -243,14 +243,6 @@ class Started:
 
         await self.until(is_kept, f"{published.event.contract.name} is to be {state} in {by}")
 
-    async def called(self, name: str, *, state: str = "answered") -> None:
-        """Returns when a call to the world outside of this name is in this state."""
-
-        async def is_called(sight: Sight) -> bool | None:
-            return True if any((call.name, call.state) == (name, state) for call in sight.called) else None
-
-        await self.until(is_called, f"{name} is to be {state}")
-
     def replica(self, replica: type[Replica[Any]] | str, key: object) -> Row:
         """A row of a replica, by its class or as `service.table`."""
         service, kept = self.deployment.place_of(replica)
