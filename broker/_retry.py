@@ -104,10 +104,14 @@ class RetryLoop(Loop):
 
     async def _free(self) -> None:
         """Makes due what nothing holds any more, because its subscription lets later messages pass since this deployment."""
-        async with self._database.transaction(CrashPoint.MESSAGES_WOKEN) as session:
+        async with self._database.lent() as session:
+            freed = 0
             for subscription in self._service.subscriptions:
                 passes = subscription.on_failure == "pass"
-                await session.execute(FREE, {"subscription": subscription.name, "passes": passes, "now": clock.now()})
+                asked = {"subscription": subscription.name, "passes": passes, "now": clock.now()}
+                freed += cast("CursorResult[Any]", await session.execute(FREE, asked)).rowcount
+            if freed:
+                await session.settle(CrashPoint.MESSAGES_WOKEN)
         self._freed = True
 
     async def _due(self) -> list[int]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
+from dataclasses import replace
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Any, Self
@@ -63,11 +65,12 @@ class Copies:
         async with self.management() as management:
             await apply(management, self.topology(release))
 
-    def start_copy(self, service: str, release: Declared, *, haste: float = 1.0) -> ForkServerProcess:
-        """One more copy of a service; see Copy."""
-        log = self._logs / f"{service}.log"
-        copy = Copy(service=service, release=release, settings=self.settings[service], log=log, haste=haste)
-        self._processes.append(start(copy))
+    def start_copy(
+        self, service: str, release: Declared, *, settings: Mapping[str, Any] | None = None, **more: Any
+    ) -> ForkServerProcess:
+        """One more copy of a service, with these settings in place of the service's; see Copy."""
+        log, own = self._logs / f"{service}.log", replace(self.settings[service], **(settings or {}))
+        self._processes.append(start(Copy(service=service, release=release, settings=own, log=log, **more)))
         return self._processes[-1]
 
     async def kill(self, process: ForkServerProcess) -> None:
