@@ -123,18 +123,15 @@ def _breaches_of_contract(contract: type[Event], body: bytes, subject: str) -> I
 
 
 def _breaches_of_release(file: Path, body: bytes) -> Iterator[str]:
-    validator = _validator(file)
-    if validator is None:
+    if not file.exists():
         yield "it was never released"
         return
-    for error in validator.iter_errors(json.loads(body)):
+    for error in _validator(file).iter_errors(json.loads(body)):
         yield f"its released schema does not allow {_place(error.absolute_path)}: {error.validator}"
 
 
 @cache
-def _validator(file: Path) -> Draft202012Validator | None:
-    if not file.exists():
-        return None
+def _validator(file: Path) -> Draft202012Validator:
     return Draft202012Validator(json.loads(file.read_text())["data"], format_checker=FormatChecker())
 
 

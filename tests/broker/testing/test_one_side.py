@@ -100,14 +100,15 @@ async def test_what_nobody_could_handle_fails_the_block(flow: Flow) -> None:
             pass
 
 
+@pytest.mark.filterwarnings("ignore:Pydantic serializer")
 @pytest.mark.parametrize(
     ("made", "breach"),
     [
         (
             lambda **said: ParcelPacked.model_construct(**said | {"article": 17}),
-            "its contract does not allow article: string_type",
+            "article: string_type",
         ),
-        (lambda **said: Coloured(**said, colour="red"), "its contract does not allow colour: extra_forbidden"),
+        (lambda **said: Coloured(**said, colour="red"), "colour: extra_forbidden"),
     ],
     ids=["a value of another type", "a field of its own"],
 )
@@ -118,7 +119,7 @@ async def test_what_a_contract_does_not_allow_fails_the_block(
     monkeypatch.setattr(store, "ParcelPacked", made)
     customer = await flow.told(example_of(CustomerChanged))
     order = example_of(OrderPlaced, customer_id=customer.event.customer_id)
-    with pytest.raises(FlowFailed, match=f"parcel.packed by store: {breach}"):
+    with pytest.raises(FlowFailed, match=f"parcel.packed by store: its contract does not allow {breach}"):
         async with flow.started_by(flow.told(order)):
             pass
 
@@ -132,6 +133,6 @@ async def test_what_was_released_binds_the_block(flow: Flow, tmp_path: Path, mon
     customer = (await flow.told(example_of(CustomerChanged))).event.customer_id
     async with flow.started_by(flow.told(example_of(OrderPlaced, customer_id=customer, article="tea"))):
         pass
-    with pytest.raises(FlowFailed, match="parcel.packed by store: its released schema does not allow article: enum"):
+    with pytest.raises(FlowFailed, match=r"parcel\.packed by store: its released schema does not allow article: enum"):
         async with flow.started_by(flow.told(example_of(OrderPlaced, customer_id=customer, article="coffee"))):
             pass

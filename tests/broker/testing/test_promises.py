@@ -88,7 +88,6 @@ def test_what_was_released_binds_too(tmp_path: Path) -> None:
     schema = ParcelPacked.model_json_schema()
     schema["properties"]["article"]["maxLength"] = 3
     (tmp_path / "parcel.packed.v1.json").write_text(json.dumps({"data": schema}))
-    promises = Promises([store.service], account=account, schemas=tmp_path)
     assert promises.broken(message()) == []
     assert promises.broken(message(body=bytes_of(article="coffee"))) == [
         "its released schema does not allow article: maxLength"
