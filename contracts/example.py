@@ -37,12 +37,13 @@ class NoExample(ValueError):
 class Examples:
     """Makes examples of the parts of one schema, to which references lead.
 
-    formats: what makes the texts of a format. is_sparse: nothing stands where nothing has to.
+    formats: what makes the texts of a format. is_sparse: nothing stands where nothing has to. text: where any text may stand.
     """
 
     root: Schema
     formats: Makers
     is_sparse: bool = False
+    text: str = TEXT
 
     def of(self, schema: Schema, at: str = "$") -> Any:
         """A value that the schema, which stands `at` this place, allows. Raises NoExample."""
@@ -102,7 +103,7 @@ class Examples:
             raise NoExample(f"{at}: no text is known that matches {pattern!r}")
         if pattern:
             return fits[0]
-        return TEXT.ljust(schema.get("minLength", 0), ".")[: schema.get("maxLength")]
+        return self.text.ljust(schema.get("minLength", 0), ".")[: schema.get("maxLength")]
 
 
 def example(schema: Schema, formats: Makers = FIXED, *, is_sparse: bool = False) -> Any:

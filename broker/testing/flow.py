@@ -24,6 +24,7 @@ from uuid import UUID
 from broker._clock import clock
 from broker._context import Cause, _current, cause_in_hand, uuid7
 from broker._http import FLOW
+from broker._recordings import read
 from broker._replicas import Replica
 from broker._sequences import read_flow, sequence
 from broker._sight import Called, Failed, Said, Sight
@@ -31,10 +32,11 @@ from broker._verdicts import State
 from broker.testing import faults
 from broker.testing.deployment import Deployment
 from broker.testing.errors import FlowFailed
+from broker.testing.replaying import Replay
 from broker.testing.stand_ins import stand_in_for, tell
 from broker.testing.telling import Tree, ahead, report, said_of
 from broker.testing.watching import Never, Watch
-from contracts.event import Event
+from contracts.event import Event, StateEvent
 
 E = TypeVar("E", bound=Event)
 
@@ -66,6 +68,24 @@ class Flow:
                 return await self.told(event, gone=gone)
         id_, said = await tell(self.deployment.databases[service.name], service, event, is_gone=gone)
         return Published(said, id_, service.name)
+
+    @asynccontextmanager
+    async def replayed(
+        self, recording: Path, *, to: Sequence[str] | None = None, presuming: Iterable[StateEvent] = ()
+    ) -> AsyncIterator[Started]:
+        """The flow of a recording: inside, stand-ins have said what others said in it, about ids that are new, at today's times.
+
+        In the end each of the services `to`, all under test where none are named, has to have said as much of each type because
+        of each type as in the recording. presuming: states that are said before, each also for every aggregate of its kind of
+        which the recording speaks, and says no state.
+        Raises TypeError for a service that is not under test, RecordingError, OSError.
+        """
+        replay = Replay(self.deployment, read(recording), to=to, presuming=presuming)
+        for state in replay.presumed():
+            await self.told(state)
+        async with self.started_by() as started:
+            await replay.say(started.replays(replay))
+            yield started
 
     async def advance(self, **by: float) -> None:
         """Moves business time in every process: `advance(hours=1)`, as timedelta's arguments."""
@@ -158,6 +178,7 @@ class _Said:
     plans: list[_Plan] = field(default_factory=list)
     dead: list[_Expected] = field(default_factory=list)
     given_up: set[str] = field(default_factory=set)
+    replays: list[Replay] = field(default_factory=list)
 
 
 class Started:
@@ -294,6 +315,11 @@ class Started:
         except Never as never:
             raise await self._failure([f"{wanted}: {never.because}"], never.sight) from None
 
+    def replays(self, replay: Replay) -> Watch:
+        """Says that services react as in a recording; gives what a replay waits by."""
+        self._said.replays.append(replay)
+        return self._watch
+
     def expect(self, publications: Publications[Any], times: int) -> None:
         """Says how many of these there are in the end."""
         self._said.counts.append(_Count(publications, times))
@@ -326,6 +352,9 @@ class Started:
                 yield f"{publications} was published, and must not be", event.id
         async for wrong in self._failures(sight):
             yield wrong
+        for replay in self._said.replays:
+            for difference in replay.differences(sight):
+                yield difference, None
         for said, breach in await self.deployment.broken_promises(sight):
             yield f"{said.type} by {said.service}: {breach}", said.id
         for each in self._plans(sight):
