@@ -11,7 +11,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Literal, Protocol, cast
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import cast as typed
 from uuid import UUID
 
 import structlog
@@ -21,8 +22,10 @@ from sqlalchemy import (
     FromClause,
     Row,
     Table,
+    Text,
     and_,
     case,
+    cast,
     delete,
     func,
     insert,
@@ -61,6 +64,18 @@ RunState = Literal["running", "done", "given_up"]
 AGAIN = 500
 """Keys that are looked at again at once."""
 
+_names_the_run = func.position(func.convert_to(cast(replica_run.c.id, Text), "UTF8").op("IN")(failed_message.c.body)) > 0
+WAITS_FOR = case(
+    (
+        replica_run.c.state == "running",
+        select(func.min(failed_message.c.position))
+        .where(failed_message.c.subscription == replica_run.c.replica, failed_message.c.type == ReplicaStates.contract.name)
+        .where(_names_the_run)
+        .scalar_subquery(),
+    )
+)
+"""Position of the failed message that a run does not go on without: an answer of its owner."""
+
 
 class RunUnderWay(BackboneError):
     """The replica is being filled, checked or repaired already."""
@@ -72,7 +87,10 @@ class NotFillable(BackboneError):
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A run, as far as it is. drift: how many keys differed twice, by how; repaired: how many of them were put right."""
+    """A run, as far as it is. drift: how many keys differed twice, by how; repaired: how many of them were put right.
+
+    changed_at: when something came for it last. waits_for: the position of the failed message without which it does not go on.
+    """
 
     id: UUID
     replica: str
@@ -83,7 +101,9 @@ class Run:
     failed: int
     reason: str | None
     began_at: datetime
+    changed_at: datetime
     ended_at: datetime | None
+    waits_for: int | None
     drift: Mapping[Drift, int]
     repaired: int
 
@@ -145,6 +165,15 @@ async def begin(session: AsyncSession, place: Place, purpose: Purpose, asked_by:
     return id_
 
 
+async def ask_again(session: AsyncSession, place: Place, run: Row[Any]) -> None:
+    """Asks the owner for what a run lacks: what it was asked before may be lost, or discarded. Twice does no harm."""
+    await session.execute(update(replica_run).where(replica_run.c.id == run.id).values(asked_again_at=clock.now()))
+    if run.is_looking_again:
+        await _go_on(session, place, run)
+    else:
+        _ask(session, place, run.id, after=run.at)
+
+
 async def runs(session: AsyncSession, replica: str | None = None, *, limit: int = 100) -> list[Run]:
     """The latest runs, of one replica or of all, the newest first."""
     which = [replica_run.c.replica == replica] if replica is not None else []
@@ -158,6 +187,12 @@ async def run_of(session: AsyncSession, id_: UUID) -> Run | None:
     return await _shown(session, row) if row is not None else None
 
 
+async def waits_for(session: AsyncSession, id_: UUID) -> int | None:
+    """The failed message that a run does not go on without, if there is one."""
+    position: int | None = await session.scalar(select(WAITS_FOR).where(replica_run.c.id == id_))
+    return position
+
+
 async def drift_of(session: AsyncSession, id_: UUID) -> list[tuple[str, Drift, bool]]:
     """The keys that a run confirmed to differ, how, and whether each was repaired."""
     columns = (replica_drift.c.key, replica_drift.c.drift, replica_drift.c.is_repaired)
@@ -168,9 +203,10 @@ async def drift_of(session: AsyncSession, id_: UUID) -> list[tuple[str, Drift, b
 async def last_runs(session: AsyncSession | AsyncConnection) -> list[ReplicaState]:
     """The last run of each replica, for operations."""
     drifted = select(func.count()).where(replica_drift.c.run_id == replica_run.c.id, replica_drift.c.is_confirmed)
-    columns = (replica_run.c[name] for name in ("purpose", "state", "rows", "began_at", "ended_at"))
+    columns = (replica_run.c[name] for name in ("purpose", "state", "rows", "began_at", "changed_at", "ended_at"))
+    counted = drifted.scalar_subquery().label("drift")
     query = (
-        select(replica_run.c.replica.label("name"), *columns, drifted.scalar_subquery().label("drift"))
+        select(replica_run.c.replica.label("name"), *columns, counted, WAITS_FOR.label("waits_for"))
         .ext(distinct_on(replica_run.c.replica))
         .order_by(replica_run.c.replica, replica_run.c.began_at.desc())
     )
@@ -183,8 +219,9 @@ async def _shown(session: AsyncSession, row: Row[Any]) -> Run:
     found = (await session.execute(select(*how).where(confirmed).group_by(replica_drift.c.drift))).all()
     drift: dict[Drift, int] = {kind: count for kind, count, _ in found}
     repaired = sum(count for *_, count in found)
-    names = ("id", "replica", "purpose", "state", "asked_by", "rows", "failed", "reason", "began_at", "ended_at")
-    return Run(**{name: getattr(row, name) for name in names}, drift=drift, repaired=repaired)
+    waiting = await waits_for(session, row.id)
+    names = ("id", "replica", "purpose", "state", "asked_by", "rows", "failed", "reason", "began_at", "changed_at", "ended_at")
+    return Run(**{name: getattr(row, name) for name in names}, waits_for=waiting, drift=drift, repaired=repaired)
 
 
 def _ask(session: AsyncSession, place: Place, run: UUID, *, after: str | None = None, keys: list[str] | None = None) -> None:
@@ -193,8 +230,13 @@ def _ask(session: AsyncSession, place: Place, run: UUID, *, after: str | None = 
     publish(session, ReplicaRequested(replica=place.queue, run_id=run, type=type_, after=after, keys=keys, fields=fields))
 
 
-async def take_answer(session: AsyncSession, replica: type[Replica[Any]], states: ReplicaStates, envelope: Envelope) -> int:
-    """Takes in what the owner says; gives how many messages that wakes which waited for it."""
+async def take_answer(
+    session: AsyncSession, replica: type[Replica[Any]], states: ReplicaStates, envelope: Envelope, *, had_failed: bool = False
+) -> int:
+    """Takes in what the owner says; gives how many messages that wakes which waited for it.
+
+    had_failed: it is tried once more. What came behind it was passed over, so the run goes on from there.
+    """
     if states.keys == []:
         await take_mark(session, replica.__tablename__, states.run_id)
         return 0
@@ -211,7 +253,8 @@ async def take_answer(session: AsyncSession, replica: type[Replica[Any]], states
         await _end(session, place, run, "given_up", reason=reason)
         return 0
     if states.keys is not None:
-        return await _look_again(session, place, run, states, envelope.time)
+        goes_on = had_failed or (states.ask_after is not None and await waits_for(session, run.id) is None)
+        return await _look_again(session, place, run, states, envelope.time, goes_on=goes_on)
     if run.is_looking_again or run.at != states.after:
         return 0  # it was taken in before: the owner was asked twice
     woken = await _take_range(session, place, run, states, envelope.time)
@@ -220,6 +263,8 @@ async def take_answer(session: AsyncSession, replica: type[Replica[Any]], states
     await session.execute(update(replica_run).where(replica_run.c.id == run.id).values(done))
     if is_all:
         await _go_on(session, place, run)
+    elif had_failed:
+        _ask(session, place, run.id, after=states.upto)
     elif states.ask_after is not None:
         _ask(session, place, run.id, after=states.ask_after)
     return woken
@@ -239,7 +284,9 @@ async def _take_range(session: AsyncSession, place: Place, run: Row[Any], states
     return woken
 
 
-async def _look_again(session: AsyncSession, place: Place, run: Row[Any], states: ReplicaStates, at: datetime) -> int:
+async def _look_again(
+    session: AsyncSession, place: Place, run: Row[Any], states: ReplicaStates, at: datetime, *, goes_on: bool
+) -> int:
     """Confirms what still differs, and repairs it where that is wanted; forgets the rest."""
     asked = replica_drift.c.key.in_(states.keys or []) & (replica_drift.c.run_id == run.id) & ~replica_drift.c.is_confirmed
     seen = {row.key: row.version for row in await session.execute(select(replica_drift).where(asked))}
@@ -261,7 +308,7 @@ async def _look_again(session: AsyncSession, place: Place, run: Row[Any], states
     progress = {"failed": run.failed + len(failed), "changed_at": clock.now()}
     await session.execute(update(replica_run).where(replica_run.c.id == run.id).values(progress))
     woken = await _repair(session, place, run.id, confirmed, _given(place, states, at, confirmed)) if repairs else 0
-    if states.ask_after is not None:
+    if goes_on:
         await _go_on(session, place, run)
     return woken
 
@@ -293,7 +340,7 @@ async def _end(session: AsyncSession, place: Place, run: Row[Any], state: RunSta
     await session.execute(update(replica_run).where(replica_run.c.id == run.id).values(ended))
     if state == "done" and place.replica.fresh is not None:
         await ask_for_mark(session, place)
-    shown = cast("Run", await run_of(session, run.id))
+    shown = typed("Run", await run_of(session, run.id))
     log.info(
         f"replica.{shown.purpose}_ended", replica=place.queue, state=state, rows=shown.rows, drift=dict(shown.drift),
         repaired=shown.repaired, failed=shown.failed, reason=reason,

@@ -177,8 +177,9 @@ def _subscription(replica: type[Replica[Any]]) -> Subscription:
         raise DeclarationError(f"{replica.__tablename__} cannot say how old it is: every service publishes what it copies")
 
     async def take(event: StateEvent | ReplicaStates, session: AsyncSession, envelope: Envelope) -> None:
+        """Handles a message that failed when its batch was taken in."""
         if isinstance(event, ReplicaStates):
-            await take_answer(session, replica, event, envelope)
+            await take_answer(session, replica, event, envelope, had_failed=True)
         else:
             await upsert(session, replica, [Arrived.by(envelope, event)])
 

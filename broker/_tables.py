@@ -417,6 +417,10 @@ replica_run = Table(
     _timestamp("began_at"),
     _timestamp("changed_at"),
     _timestamp("ended_at", nullable=True),
+    Column("asked_again_at", DateTime(timezone=True), comment="when nothing had come for long"),
+    Column(
+        "has_grown", Boolean, nullable=False, server_default=text("false"), comment="it ended without rows, and some came later"
+    ),
 )
 Index("replica_run_running_key", replica_run.c.replica, unique=True, postgresql_where=text("state = 'running'"))
 Index(None, replica_run.c.replica, replica_run.c.began_at)

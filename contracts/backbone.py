@@ -118,7 +118,12 @@ class ReplicaState(BaseModel):
     """Keys that were not as their owner has them."""
 
     began_at: datetime
+    changed_at: datetime | None = None
+    """When something came for it last."""
+
     ended_at: datetime | None
+    waits_for: int | None = None
+    """The position of the failed message that it waits for, which people call `billing/17`."""
 
 
 class ServiceCopyChanged(StateEvent, name="service_copy.changed", version=1, key="copy_id", publisher=EVERY_SERVICE):

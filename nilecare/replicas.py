@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from datetime import timedelta
 from functools import wraps
 from typing import Any
 from uuid import UUID
@@ -15,7 +16,7 @@ from rich.progress import MofNCompleteColumn, Progress, SpinnerColumn, TextColum
 from rich.table import Column, Table
 from sqlalchemy import func, select
 
-from broker import Service, age
+from broker import Service, age, clock
 from broker._replica_runs import NotFillable, Place, Purpose, Run, RunUnderWay, begin, drift_of, run_of, runs
 from broker._replicas import Freshness
 from contracts.backbone import Drift
@@ -27,6 +28,9 @@ from nilecare.platform import services
 
 LOOK = 0.2
 """Seconds between two looks at how far a run is."""
+
+SILENT = timedelta(minutes=1)
+"""A run for which nothing came for longer than this is said to stand still."""
 
 SHOWN = 20
 """Keys of a run that are printed; `--json` has all of them."""
@@ -134,8 +138,15 @@ def _said(place: Place, last: Run | None) -> tuple[str, str]:
         return "not filled yet" if place.is_fillable else "told by every service", ""
     when = f"{age(last.ended_at)} ago" if last.ended_at is not None else f"began {age(last.began_at)} ago"
     drift = ", ".join(f"{count:,} {kind}" for kind, count in sorted(last.drift.items())) or "none"
-    how = {"running": "under way", "done": "done", "given_up": f"given up: {last.reason}"}[last.state]
+    how = {"running": _under_way(place, last), "done": "done", "given_up": f"given up: {last.reason}"}[last.state]
     return f"{last.purpose} {how}, {when}, {last.rows:,} rows", "" if last.purpose == "fill" and not last.drift else drift
+
+
+def _under_way(place: Place, run: Run) -> str:
+    if run.waits_for is not None:
+        return f"waits for the failed message {place.service}/{run.waits_for}"
+    silence = clock.now() - run.changed_at
+    return f"under way, nothing came for {age(run.changed_at)}" if silence > SILENT else "under way"
 
 
 def running(command: Command) -> Command:
@@ -210,7 +221,9 @@ async def _one(house: House, place: Place, purpose: Purpose, who: str, progress:
     task = progress.add_task(f"{place.queue}: {purpose}", total=here or None)
     try:
         while (seen := await _seen(house, id_)).state == "running":
-            progress.update(task, completed=seen.rows, total=max(here or 0, seen.rows) or None)
+            how = f", {_under_way(place, seen)}" if seen.waits_for is not None else ""
+            said = f"{place.queue}: {purpose}{how}"
+            progress.update(task, description=said, completed=seen.rows, total=max(here or 0, seen.rows) or None)
             await asyncio.sleep(LOOK)
     except asyncio.CancelledError:
         click.echo(f"{place.queue}: the {purpose} goes on by itself: nilecare replicas list", err=True)

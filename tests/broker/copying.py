@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import types
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
@@ -249,10 +250,15 @@ def _said(each: Person | PersonReference) -> tuple[Any, ...]:
     return each.state_version, each.full_name, each.born_on, each.weight
 
 
-async def ferry_over(make: Callable[[], Awaitable[str]]) -> Ferry:
+@asynccontextmanager
+async def ferry_over(make: Callable[[], Awaitable[str]]) -> AsyncIterator[Ferry]:
     """A ferry between two databases made for it."""
     owner, keeper = Database(engine_for(await make()), "people"), Database(engine_for(await make()), "ledger")
-    for database, base in ((owner, PeopleBase), (keeper, LedgerBase)):
-        async with database.engine.begin() as connection:
-            await connection.run_sync(base.metadata.create_all)
-    return Ferry(owner, keeper)
+    try:
+        for database, base in ((owner, PeopleBase), (keeper, LedgerBase)):
+            async with database.engine.begin() as connection:
+                await connection.run_sync(base.metadata.create_all)
+        yield Ferry(owner, keeper)
+    finally:
+        await owner.close()
+        await keeper.close()

@@ -79,16 +79,14 @@ async def show_nobody(session: Reading) -> int:
 @pytest.fixture
 async def ferry(database: Callable[..., Awaitable[str]]) -> AsyncIterator[Ferry]:
     """Both sides; the owner has one person, of whom the replica knows, and it is two minutes old."""
-    ferry = await ferry_over(database)
-    async with ferry.keeper.engine.begin() as connection:
-        await connection.execute(text("CREATE TABLE visit (number integer)"))
-    await ferry.write(Person(person_id=KEY, full_name="Nadia"))
-    await ferry.settle()
-    await ferry.run(PERSONS, "fill")
-    await grows_old(ferry)
-    yield ferry
-    await ferry.owner.close()
-    await ferry.keeper.close()
+    async with ferry_over(database) as ferry:
+        async with ferry.keeper.engine.begin() as connection:
+            await connection.execute(text("CREATE TABLE visit (number integer)"))
+        await ferry.write(Person(person_id=KEY, full_name="Nadia"))
+        await ferry.settle()
+        await ferry.run(PERSONS, "fill")
+        await grows_old(ferry)
+        yield ferry
 
 
 @pytest.fixture

@@ -32,10 +32,8 @@ MINUTE = timedelta(minutes=1)
 async def ferry(database: Callable[..., Awaitable[str]], monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Ferry]:
     """Both sides, of which one may not be older than a minute."""
     monkeypatch.setattr(PersonReference, "fresh", Fresh(at_most=MINUTE))
-    ferry = await ferry_over(database)
-    yield ferry
-    await ferry.owner.close()
-    await ferry.keeper.close()
+    async with ferry_over(database) as ferry:
+        yield ferry
 
 
 async def ask(ferry: Ferry, every: timedelta = timedelta()) -> int:

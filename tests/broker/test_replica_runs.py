@@ -29,10 +29,8 @@ async def ferry(database: Callable[..., Awaitable[str]], monkeypatch: pytest.Mon
     """Both sides, whose messages hold few states, so that a run has many of them."""
     monkeypatch.setattr(_answering, "MOST", 12)
     monkeypatch.setattr(_answering, "LARGEST", THREE)
-    ferry = await ferry_over(database)
-    yield ferry
-    await ferry.owner.close()
-    await ferry.keeper.close()
+    async with ferry_over(database) as ferry:
+        yield ferry
 
 
 def person(number: int, name: str | None = None) -> Person:

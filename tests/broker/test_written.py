@@ -95,12 +95,10 @@ async def write_visit(session: Transaction) -> None:
 
 @pytest.fixture
 async def ferry(database: Callable[..., Awaitable[str]]) -> AsyncIterator[Ferry]:
-    ferry = await ferry_over(database)
-    async with ferry.keeper.engine.begin() as connection:
-        await connection.execute(text("CREATE TABLE visit (number integer)"))
-    yield ferry
-    await ferry.owner.close()
-    await ferry.keeper.close()
+    async with ferry_over(database) as ferry:
+        async with ferry.keeper.engine.begin() as connection:
+            await connection.execute(text("CREATE TABLE visit (number integer)"))
+        yield ferry
 
 
 @pytest.fixture

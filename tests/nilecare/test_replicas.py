@@ -9,10 +9,13 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
+import asyncpg
 import pytest
 from click.testing import CliRunner, Result
 from sqlalchemy import text
 
+from broker._relay import CHANNEL
+from broker._replica_runs import begin
 from nilecare import replicas
 from tests.broker.copying import PERSONS, Ferry, ferry_over, ledger, people
 from tests.broker.test_replica_runs import damage, person
@@ -21,21 +24,22 @@ from tests.broker.test_replica_runs import damage, person
 @asynccontextmanager
 async def at_work(make: Callable[..., Awaitable[str]], monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Ferry]:
     """Two services, of which the command knows both, at work inside the block."""
-    ferry = await ferry_over(make)
-    monkeypatch.setattr(replicas, "services", lambda: [people, ledger])
-    monkeypatch.delenv("NILECARE_SECRET", raising=False)
-    monkeypatch.setenv("NILECARE_DATABASE_URL", ferry.keeper.engine.url.render_as_string(hide_password=False))
-    monkeypatch.setenv("NILECARE_AMQP_URL", "amqp://nobody@127.0.0.1:1/")
-    await ferry.write(*(person(number) for number in range(1, 6)))
-    going_on = asyncio.create_task(_goes_on(ferry))
-    try:
-        yield ferry
-    finally:
-        going_on.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await going_on
-        await ferry.owner.close()
-        await ferry.keeper.close()
+    async with ferry_over(make) as ferry:
+        url = ferry.keeper.engine.url.render_as_string(hide_password=False)
+        monkeypatch.setattr(replicas, "services", lambda: [people, ledger])
+        monkeypatch.delenv("NILECARE_SECRET", raising=False)
+        monkeypatch.setenv("NILECARE_DATABASE_URL", url)
+        monkeypatch.setenv("NILECARE_AMQP_URL", "amqp://nobody@127.0.0.1:1/")
+        await ferry.write(*(person(number) for number in range(1, 6)))
+        await ferry.settle()
+        async with _woken(url) as told:
+            going_on = asyncio.create_task(_goes_on(ferry, told))
+            try:
+                yield ferry
+            finally:
+                going_on.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await going_on
 
 
 @pytest.fixture
@@ -45,10 +49,22 @@ async def ferry(database: Callable[..., Awaitable[str]], monkeypatch: pytest.Mon
         yield ferry
 
 
-async def _goes_on(ferry: Ferry) -> None:
-    while True:
+@asynccontextmanager
+async def _woken(url: str) -> AsyncIterator[asyncio.Event]:
+    """Set when somebody says that something was published in a database, as a running service hears it."""
+    told = asyncio.Event()
+    connection = await asyncpg.connect(url.replace("+asyncpg", ""))
+    try:
+        await connection.add_listener(CHANNEL, lambda *_: told.set())
+        yield told
+    finally:
+        await connection.close()
+
+
+async def _goes_on(ferry: Ferry, told: asyncio.Event) -> None:
+    while await told.wait():
+        told.clear()
         await ferry.settle()
-        await asyncio.sleep(0.02)
 
 
 async def run(*arguments: str) -> Result:
@@ -104,6 +120,21 @@ async def test_the_list_says_how_each_is(ferry: Ferry) -> None:
         5,
         "check",
     )
+
+
+async def test_the_list_says_what_a_run_waits_for(ferry: Ferry) -> None:
+    """The failed message, by the name that people replay it by; and for how long nothing has come."""
+    await damage(ferry, "ALTER TABLE person_reference ADD CONSTRAINT picky CHECK (full_name <> 'P2') NOT VALID")
+    async with ferry.keeper.transaction() as session:
+        id_ = await begin(session, PERSONS, "fill", "amani")
+    await ferry.settle()
+    listed = " ".join((await run("list", "ledger", "person_reference")).stdout.split())
+    assert "fill waits for the failed message ledger/1" in listed
+    (told,) = await json_of("list", "ledger", "person_reference")
+    assert (told["last_run"]["id"], told["last_run"]["waits_for"]) == (str(id_), 1)
+    await damage(ferry, "DELETE FROM backbone.failed_message")
+    await damage(ferry, "UPDATE backbone.replica_run SET changed_at = now() - interval '42 minutes'")
+    assert "nothing came for 42 min" in " ".join((await run("list", "ledger", "person_reference")).stdout.split())
 
 
 async def test_bad_input_is_one_line(ferry: Ferry) -> None:

@@ -12,6 +12,7 @@ from broker import Depth, clock
 from contracts.backbone import ServiceCopyChanged, SubscriptionState
 from services.operations.overview import Failed, Platform, put_together
 from services.operations.pages.mapping import drawn
+from services.operations.pages.writing import page
 from services.operations.rules import LATE, VIEWER
 from tests.services.kit import Workplace
 
@@ -154,3 +155,14 @@ async def test_it_is_told_over_http(operations: Workplace) -> None:
         (service,) = (await viewer.get("/services")).json()
     assert (service["name"], service["unsent"], service["queues"][0]["waiting"]) == ("lab", 3, None)
     assert service["troubles"] == ["Events of lab have waited 1 min to be sent."]
+
+
+def test_the_page_says_what_a_fill_waits_for() -> None:
+    """The failed message, where it can be replayed; else when something came last."""
+    run = {"purpose": "fill", "state": "running", "rows": 1000, "drift": 0, "ended_at": None}
+    run |= {"began_at": ago(600), "changed_at": ago(300)}
+    replicas = [{"name": "patient_reference", "waits_for": 17, **run}, {"name": "bed_reference", **run}]
+    platform = seen(copy("lab", replicas=replicas))
+    shown = bytes(page("overview.html", None, platform=platform, map=drawn(platform)).body).decode()
+    assert 'waits for the failed message <a href="/messages/lab/17">lab/17</a>.' in shown
+    assert "1,000 rows so far, the last 5 min ago." in shown
