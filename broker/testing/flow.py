@@ -73,7 +73,7 @@ class Flow:
     async def replayed(
         self, recording: Path, *, to: Sequence[str] | None = None, presuming: Iterable[StateEvent] = ()
     ) -> AsyncIterator[Started]:
-        """The flow of a recording: inside, stand-ins have said what others said in it, about ids that are new, at today's times.
+        """The flow of a recording: inside, stand-ins have said what others said in it, about new ids, at today's times.
 
         In the end each of the services `to`, all under test where none are named, has to have said as much of each type because
         of each type as in the recording. presuming: states that are said before, each also for every aggregate of its kind of
@@ -84,7 +84,7 @@ class Flow:
         for state in replay.presumed():
             await self.told(state)
         async with self.started_by() as started:
-            await replay.say(started.replays(replay))
+            await replay.say(started.compared_with(replay))
             yield started
 
     async def advance(self, **by: float) -> None:
@@ -315,7 +315,7 @@ class Started:
         except Never as never:
             raise await self._failure([f"{wanted}: {never.because}"], never.sight) from None
 
-    def replays(self, replay: Replay) -> Watch:
+    def compared_with(self, replay: Replay) -> Watch:
         """Says that services react as in a recording; gives what a replay waits by."""
         self._said.replays.append(replay)
         return self._watch
