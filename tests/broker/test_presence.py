@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from sqlalchemy import delete, select
+from sqlalchemy import event as sa_event
 
 from broker import clock
 from broker._batch import Effect
@@ -77,6 +80,23 @@ async def test_it_says_how_it_is_doing_and_then_only_what_is_new(watched: Watche
     (second,) = told[1:]
     assert (second.reported_at - first.reported_at).total_seconds() == pytest.approx(QUIET * ROUND, abs=ROUND / 2)
     assert timedelta(0) < first.next_at - second.reported_at <= timedelta(seconds=GRACE * ROUND)
+
+
+async def test_nothing_new_costs_little(watched: Watched) -> None:
+    """Where nothing is told, no event of the outbox is counted and no version drawn."""
+    await watched.rounds()
+    costly: list[str] = []
+
+    def note(*call: Any) -> None:
+        if "nextval" in call[2] or re.search(r"count\(\*\) AS \w+\s+FROM backbone.outbox", call[2]):
+            costly.append(call[2])
+
+    sa_event.listen(watched.desk.database.engine.sync_engine, "before_cursor_execute", note)
+    await watched.presence.run_once()
+    assert costly == []
+    clock.shift += timedelta(seconds=QUIET * ROUND)
+    await watched.presence.run_once()
+    assert len(costly) == 3, "the count, the version, and the place in the outbox"
 
 
 async def test_work_is_told_as_rates(watched: Watched) -> None:
