@@ -11,7 +11,7 @@ letter is there that was not expected.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from contextvars import Token
 from dataclasses import dataclass, field
@@ -71,16 +71,21 @@ class Flow:
 
     @asynccontextmanager
     async def replayed(
-        self, recording: Path, *, to: Sequence[str] | None = None, presuming: Iterable[StateEvent] = ()
+        self,
+        recording: Path,
+        *,
+        to: Sequence[str] | None = None,
+        ids: Mapping[str, UUID] | None = None,
+        presuming: Iterable[StateEvent] = (),
     ) -> AsyncIterator[Started]:
         """The flow of a recording: inside, stand-ins have said what others said in it, about new ids, at today's times.
 
         In the end each of the services `to`, all under test where none are named, has to have said as much of each type because
-        of each type as in the recording. presuming: states that are said before, each also for every aggregate of its kind of
-        which the recording speaks, and says no state.
+        of each type as in the recording. ids: what stands for ids of the recording, by these. presuming: states that are said
+        before, each for every aggregate of its kind of which the recording speaks without saying its state.
         Raises TypeError for a service that is not under test, RecordingError, OSError.
         """
-        replay = Replay(self.deployment, read(recording), to=to, presuming=presuming)
+        replay = Replay(self.deployment, read(recording), to=to, ids=ids, presuming=presuming)
         for state in replay.presumed():
             await self.told(state)
         async with self.started_by() as started:

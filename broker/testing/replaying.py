@@ -31,8 +31,9 @@ Reaction = tuple[str, str, str]
 class Replay:
     """One replay of a recording.
 
-    to: the services whose reactions are compared; all under test where none are named. presuming: states that are said before,
-    each also for every aggregate of its kind of which the recording speaks, and says no state.
+    to: the services whose reactions are compared; all under test where none are named. ids: what stands for ids of the recording,
+    by these; new ones for all others. presuming: states that are said before, each for every aggregate of its kind of which the
+    recording speaks without saying its state.
     Raises TypeError for `to` what is not under test, RecordingError for what no contract of today allows.
     """
 
@@ -42,6 +43,7 @@ class Replay:
         lines: Sequence[Recorded],
         *,
         to: Collection[str] | None = None,
+        ids: Mapping[str, UUID] | None = None,
         presuming: Iterable[StateEvent] = (),
     ) -> None:
         self._deployment = deployment
@@ -56,7 +58,7 @@ class Replay:
             for subscription in deployment.services[name].subscriptions
             for event in subscription.events
         }
-        self._ids: dict[str, str] = {}
+        self._ids = {recorded.lower(): str(today) for recorded, today in (ids or {}).items()}
         began = clock.now()
         self._rewriting = Rewriting(
             of_id=lambda id_: self._ids.setdefault(id_, str(uuid4())),
