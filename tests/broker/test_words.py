@@ -29,18 +29,18 @@ SENTENCES = (
     "x{day}x: closed at {day}",
 )
 TEXTS = (
-    "clos ACCOUNT", "ledger", "ledger closed", "price ledger", "2026", "2026 account", "a", "icd10", "x2", "12e5a", "étienne",
-    "of month_of", "nothing", "=1", "", "!&|'",
+    "clos ACCOUNT", "ledger", "ledger closed", "price ledger", "2026", "2026 account", "a", "27", "account 14", "icd10", "x2",
+    "12e5a", "étienne", "of month_of", "7q7", "nothing", "=1", "", "!&|'",
 )  # fmt: skip
 WAYS = {"near": (500, 500), "by wordings": (0, 500), "each by its words": (0, 0), "all of them": (40, 500)}
 """For each way to find a page: how many messages are looked at first, and how many wordings are few."""
 
 
 def made(number: int, chance: random.Random) -> dict[str, Any]:
-    """A failed message. The first cause is of the first half, the others come and go; one in fifty has a rare sentence."""
+    """A failed message: the first cause in the first half, the others anywhere, and some rare words, one of a value."""
     cause = CAUSES[0] if number < 200 and chance.random() < 0.9 else chance.choice(CAUSES[1:])
     sentence = SENTENCES[2] if number % 50 == 0 else chance.choice((SENTENCES[0], *SENTENCES[1::2], SENTENCES[4]))
-    said = sentence.format(id=uuid7(), day=f"2026-11-{chance.randint(1, 28)}")
+    said = sentence.format(id=uuid7(), day=f"2026-11-{chance.randint(1, 28)}") + " ref=7q7q" * (number == 321)
     at = clock.now() + timedelta(seconds=chance.randint(0, 100))
     return {
         "subscription": chance.choice(("one", "two")),
