@@ -31,9 +31,9 @@ Reaction = tuple[str, str, str]
 class Replay:
     """One replay of a recording.
 
-    to: the services whose reactions are compared; all under test where none are named. ids: what stands for ids of the recording,
-    by these; new ones for all others. presuming: states that are said before, each for every aggregate of its kind of which the
-    recording speaks without saying its state.
+    to: the services whose reactions are compared; all under test where none are named. ids: what stands for ids of the
+    recording, by these; new ones for all others. presuming: states that are said before, each for every aggregate of its kind
+    of which the recording speaks without saying its state.
     Raises TypeError for `to` what is not under test, RecordingError for what no contract of today allows.
     """
 
