@@ -16,6 +16,7 @@ COMMANDS = {
     "dead-letters": ("nilecare.dead_letters:group", "See, try, replay, correct, discard what could not be handled."),
     "demo": ("nilecare.demo:command", "Watch a day in a hospital, while a broker and two services are killed."),
     "event-map": ("nilecare.event_map:command", "Generate docs/event-map.md, or check that it is fresh."),
+    "flows": ("nilecare.flows:group", "Record a flow of events, for a test to replay."),
     "load": ("nilecare.load:command", "Take patients, results, claims and payments from Synthea's CSV files."),
     "migration": ("nilecare.migration:command", "Write a service's next migration from its tables."),
     "provision": ("nilecare.provision:command", "Set up accounts, databases, tables and topology."),
