@@ -226,5 +226,6 @@ class IdempotencyPurge(Loop):
                     and_(*(column == found for column, found in zip(columns, old.subquery().c, strict=True)))
                 )
             )
-        passing(CrashPoint.HOUSEKEEPING_DONE)
+        if gone.rowcount:
+            passing(CrashPoint.HOUSEKEEPING_DONE)
         return gone.rowcount == self._at_once

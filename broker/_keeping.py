@@ -21,6 +21,12 @@ log = structlog.get_logger("nilecare.backbone")
 
 POLICY = Asker("policy", "older than dead_letter_retention")
 
+SCATTERED = text(
+    """
+    SELECT EXISTS (SELECT FROM backbone.failure_count GROUP BY subscription, state, fingerprint HAVING count(*) > 1)
+    """
+)
+
 FOLD = text(
     """
     WITH scattered AS (
@@ -50,8 +56,10 @@ class Housekeeping(Loop):
 
     async def run_once(self) -> bool:
         """One round; False, since nothing is left then."""
-        async with self._database.transaction(CrashPoint.HOUSEKEEPING_DONE) as session:
-            await session.execute(FOLD)
+        async with self._database.lent() as session:
+            if await session.scalar(SCATTERED):
+                await session.execute(FOLD)
+                await session.settle(CrashPoint.HOUSEKEEPING_DONE)
         await self._forget()
         if self._settings.dead_letter_retention is not None:
             await self._expire(self._settings.dead_letter_retention)
@@ -61,11 +69,15 @@ class Housekeeping(Loop):
         now, settings = clock.now(), self._settings
         discarded = discarded_message.delete().where(discarded_message.c.discarded_at < now - settings.discarded_retention)
         actions = action.delete().where(action.c.ended_at < now - settings.history_retention)
-        async with self._database.transaction(CrashPoint.HOUSEKEEPING_DONE) as session:
+        async with self._database.lent() as session:
+            gone = {}
             for what, statement in (("discarded_messages", discarded), ("actions", actions)):
-                gone = len((await session.execute(statement.returning(*statement.table.primary_key))).all())
-                if gone:
-                    log.info("history.forgotten", service=self._service, what=what, count=gone)
+                gone[what] = len((await session.execute(statement.returning(*statement.table.primary_key))).all())
+            if any(gone.values()):
+                await session.settle(CrashPoint.HOUSEKEEPING_DONE)
+        for what, count in gone.items():
+            if count:
+                log.info("history.forgotten", service=self._service, what=what, count=count)
 
     async def _expire(self, retention: timedelta) -> None:
         old = Filter(states=("dead",), until=clock.now() - retention)

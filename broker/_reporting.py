@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Text, cast, delete, func, insert, literal, select, text, update
+from sqlalchemy import Text, cast, delete, exists, func, insert, literal, or_, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from broker._actions import look
@@ -25,6 +25,9 @@ from contracts.event import StateEvent
 
 AT_ONCE = 500
 """Changes that are told in one transaction."""
+
+UNHEARD = select(or_(exists().select_from(change), exists().where(reporting.c.is_whole)))
+"""Whether there is something to tell, or was when somebody last heard it."""
 
 NEXT_VERSION = func.nextval(text("'backbone.state_version'::regclass"))
 
@@ -48,9 +51,10 @@ class Reporter(Loop):
             if not await session.scalar(select(func.pg_try_advisory_xact_lock(lock_number("reporter")))):
                 return False
             if not self._is_heard:
-                await session.execute(delete(change))
-                await session.execute(update(reporting).where(reporting.c.is_whole).values(is_whole=False))
-                await session.settle(CrashPoint.HOUSEKEEPING_DONE)
+                if await session.scalar(UNHEARD):
+                    await session.execute(delete(change))
+                    await session.execute(update(reporting).values(is_whole=False))
+                    await session.settle(CrashPoint.HOUSEKEEPING_DONE)
                 return False
             if not await session.scalar(select(reporting.c.is_whole)):
                 await _note_all(session)

@@ -143,5 +143,6 @@ class RevokedSessionPurge(Loop):
         old = select(RevokedSession.id).where(RevokedSession.expires_at < over).limit(self._at_once)
         async with self._engine.begin() as connection:
             gone: CursorResult[Any] = await connection.execute(delete(RevokedSession).where(RevokedSession.id.in_(old)))
-        passing(CrashPoint.HOUSEKEEPING_DONE)
+        if gone.rowcount:
+            passing(CrashPoint.HOUSEKEEPING_DONE)
         return gone.rowcount == self._at_once

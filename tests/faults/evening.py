@@ -6,7 +6,7 @@ import asyncio
 import signal
 from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from multiprocessing.context import ForkServerProcess
 from typing import Any, Self
 from uuid import uuid4
@@ -21,6 +21,7 @@ from broker._context import uuid7
 from broker._crash_points import CrashPoint
 from broker._dead_letters import Filter
 from broker._flows import Flows
+from broker._inbox import AHEAD, partition_name
 from broker._relay import CHANNEL
 from broker._replay import Retrier
 from broker._replica_runs import Place
@@ -40,6 +41,14 @@ forked.preload("tests.faults.process", "tests.faults.kitchen")
 KEY, WISH = new_key(), "no salt"
 
 CHEF = Asker("chef", "the fire is out")
+
+OUTCOMES = """
+    SELECT DISTINCT outcome FROM (
+        SELECT DISTINCT ON (key) outcome FROM backbone.action_message
+        WHERE action = (SELECT max(id::text)::uuid FROM backbone.action) ORDER BY key, position
+    ) AS dead
+"""
+"""What became of the first message of each key in the last action."""
 
 NUMBERS = "SELECT place, number FROM effect WHERE role = :role ORDER BY position"
 
@@ -194,6 +203,11 @@ class Evening(Copies):
 
         await until(is_over)
 
+    async def replayed(self) -> None:
+        """When the last replay is over, its history says of each dead letter that it took effect."""
+        await self.acted()
+        assert await self.rows("kitchen", OUTCOMES) == ["took effect"]
+
     async def ask(self) -> None:
         """Somebody in operations asks for a replay: the kitchen has kept the request."""
         asked = OperationRequested(
@@ -205,6 +219,12 @@ class Evening(Copies):
             id=asked.request_id,
             request=asked.model_dump_json(),
         )
+
+    async def lose_partitions(self) -> None:
+        """The kitchen's inbox has no partitions for the next days."""
+        today = datetime.now(UTC).date()
+        for days in range(1, AHEAD.days + 1):
+            await self.run("kitchen", f"DROP TABLE backbone.{partition_name(today + timedelta(days=days))}")
 
     async def retry_the_dead(self) -> None:
         """Tries each dead letter, and what lies behind it, as a person does."""

@@ -186,7 +186,7 @@ LOST = Case(prepare=lose_a_message, later=retry)
 WOKEN = Case(first=order_what_waits, prepare=Evening.lay, later=Evening.wait_out_the_claim)
 LAID = Case(name="a state", prepare=Evening.lay)
 FILLED = Case(name="a fill", prepare=forget("replica_run"))
-REPLAYED = Case(first=burning(tables=3, behind=1), prepare=begin("replay"))
+REPLAYED = Case(first=burning(tables=3, behind=1), prepare=begin("replay"), later=Evening.replayed)
 SPICY = Case(prepare=ordered("spicy"))
 EXPIRING = {"settings": {"dead_letter_retention": timedelta()}}
 
@@ -244,7 +244,7 @@ CASES: Mapping[CrashPoint, Sequence[Case]] = {
     CrashPoint.CALL_NOTED: [Case(prepare=order_while_closed, later=open_market)],
     CrashPoint.FAILURES_REPORTED: [KEPT],
     CrashPoint.PRESENCE_REPORTED: [Case(menu=Menu(watched=True))],
-    CrashPoint.HOUSEKEEPING_DONE: [ORDERED],
+    CrashPoint.HOUSEKEEPING_DONE: [Case(prepare=Evening.lose_partitions, times=2)],
     CrashPoint.RENAME_FOLLOWED: [Case(prepare=rename, menu=Menu(renamed=True))],
 }
 """Each point, with the ways in which the kitchen comes to it. Renaming is the last: nothing has the old name again."""
