@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -26,6 +26,12 @@ MOST = 32_000
 AT_ONCE = 8
 """Messages that answer one request, at most. While the replica takes them in it asks for the next ones."""
 
+FEW = 50
+"""States that are read at once where keys were asked about: as many at most are read beyond what an answer holds."""
+
+Found = dict[str, str | None]
+"""The states of keys; None where there is none."""
+
 
 def subscription_to_replicas(service: Service) -> Subscription:
     """The subscription `replicas` of a service that owns states."""
@@ -47,16 +53,16 @@ async def _answer(session: AsyncSession, service: Service, owned: Mapping[str, P
         publish(session, _message(asked, None, 0, "", refusal=refusal))
         return
     if asked.keys is not None:
-        found = await projection.of(session, asked.keys, asked.fields)
-        for keys in _parts_of(asked.keys, found):
-            states = [found[key] for key in keys if key in found]
-            last = keys[-1] if keys and keys[-1] == asked.keys[-1] else None
+        parts = await _states_of(session, projection, asked.keys, asked.fields)
+        for number, found in enumerate(parts, 1):
+            states = [state for state in found.values() if state is not None]
+            keys, last = list(found), next(reversed(found), None) if number == len(parts) else None
             publish(session, _message(asked, projection, len(states), ",".join(states), keys=keys, ask_after=last))
         return
-    parts, is_all = await projection.after(session, asked.after, Extent(LARGEST, MOST, AT_ONCE), asked.fields)
-    after, end = asked.after, parts[-1].last if parts else None
-    for number, part in enumerate(parts or [Part(0, "", "")], 1):
-        upto = None if is_all and number >= len(parts) else part.last
+    following, is_all = await projection.after(session, asked.after, Extent(LARGEST, MOST, AT_ONCE), asked.fields)
+    after, end = asked.after, following[-1].last if following else None
+    for number, part in enumerate(following or [Part(0, "", "")], 1):
+        upto = None if is_all and number >= len(following) else part.last
         ask_after = end if number == 1 and not is_all else None
         publish(session, _message(asked, projection, part.count, part.states, after=after, upto=upto, ask_after=ask_after))
         after = upto
@@ -76,15 +82,26 @@ def _message(asked: ReplicaRequested, projection: Projection | None, count: int,
     )
 
 
-def _parts_of(keys: Sequence[str], found: Mapping[str, str]) -> Iterator[list[str]]:
-    """The keys that were asked about, each with those before it whose states fit into one message."""
-    part: list[str] = []
+async def _states_of(
+    session: AsyncSession, projection: Projection, keys: Sequence[str], wanted: Collection[str] | None
+) -> list[Found]:
+    """The states of these keys, of the first ones where all would be too much, in the parts that the messages hold."""
+    parts: list[Found] = [{}]
     size = 0
-    for key in keys:
-        own = len(found.get(key, "").encode())
-        if part and size + own > LARGEST:
-            yield part
-            part, size = [], 0
-        part.append(key)
-        size += own
-    yield part
+    for few in _batched(keys, FEW):
+        found = await projection.of(session, few, wanted)
+        for key in few:
+            own = len(found.get(key, "").encode())
+            if parts[-1] and size + own > LARGEST:
+                parts.append({})
+                size = 0
+            parts[-1][key] = found.get(key)
+            size += own
+        if len(parts) >= AT_ONCE:
+            break
+    return parts
+
+
+def _batched(keys: Sequence[str], size: int) -> Iterator[Sequence[str]]:
+    """So many keys at a time."""
+    return (keys[first : first + size] for first in range(0, len(keys), size))

@@ -294,6 +294,26 @@ async def test_large_states_go_in_messages_of_their_own(ferry: Ferry, monkeypatc
     assert await ferry.copies() == await ferry.persons()
 
 
+async def test_an_answer_about_keys_is_bounded_too(ferry: Ferry, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of large states it has the first ones; the replica asks about the others."""
+    monkeypatch.setattr(_answering, "LARGEST", 1000)
+    monkeypatch.setattr(_answering, "AT_ONCE", 3)
+    monkeypatch.setattr(_answering, "FEW", 2)
+    await ferry.write(*(person(number, "x" * 400) for number in range(1, 31)))
+    await ferry.fetch()
+    ferry.under_way.clear()
+    id_ = await ferry.begin(PERSONS, "repair")
+    await ferry.fetch()
+    most = 0
+    while ferry.under_way:
+        await ferry.deliver()
+        await ferry.fetch()
+        most = max(most, sum(to == PERSONS.queue for to, _ in ferry.under_way))
+    assert (await ferry.look(id_)).repaired == 30
+    assert await ferry.copies() == await ferry.persons()
+    assert most <= 4
+
+
 async def test_an_owner_reads_little_more_than_it_sends(ferry: Ferry, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where states are large, it does not make thousands of them for an answer that holds a few."""
     monkeypatch.setattr(_answering, "MOST", 1000)
