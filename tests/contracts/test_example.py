@@ -29,7 +29,8 @@ ALLOWED: list[tuple[Any, Any, Any]] = [
 @pytest.mark.parametrize(("kind", "full", "sparse"), ALLOWED, ids=str)
 def test_a_value_fits_its_limits(kind: Any, full: Any, sparse: Any) -> None:
     """Also where nothing stands that does not have to."""
-    schema = create_model("Model", value=(kind, ...)).model_json_schema()
+    model: type[BaseModel] = create_model("Model", value=(kind, ...))
+    schema = model.model_json_schema()
     for wanted, is_sparse in ((full, False), (sparse, True)):
         made = example(schema, is_sparse=is_sparse)
         assert made == {"value": wanted}
