@@ -86,8 +86,9 @@ class ReplicaKeeper(Loop):
 
 
 def _runs_of(place: Place) -> Select[Any]:
-    """A replica's last run, or the last one of which more is said."""
-    return select(replica_run).where(replica_run.c.replica == place.name).order_by(replica_run.c.began_at.desc()).limit(1)
+    """A replica's last run, or the last one of which more is said. One under way is the last, whatever the clock said then."""
+    is_over, began_at = replica_run.c.ended_at.is_not(None), replica_run.c.began_at
+    return select(replica_run).where(replica_run.c.replica == place.name).order_by(is_over, began_at.desc()).limit(1)
 
 
 async def _keep_going(session: AsyncSession, place: Place, run: Row[Any]) -> bool:

@@ -73,6 +73,10 @@ def publishes_state(event: type[StateEvent]) -> Callable[[Owner], Owner]:
         mapper = inspect(owner)
         if len(mapper.primary_key) != 1:
             raise DeclarationError(f"{owner.__name__} publishes its state: it needs one primary key column")
+        if owner.deleted is not False:
+            raise DeclarationError(
+                f"{owner.__name__} publishes its state: it is deleted when its row is; name its `deleted` otherwise"
+            )
         _states[owner] = event
         _tables[cast("Table", mapper.local_table)] = owner
         return owner

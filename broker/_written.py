@@ -59,7 +59,10 @@ class Written:
         found = ENTRY.fullmatch(entry.strip())
         if found is None:
             raise ValueError("an entry is <type>;<key>;<version>")
-        return cls(found[1], unquote(found[2], errors="strict"), int(found[3]))
+        key = unquote(found[2], errors="strict")
+        if "\0" in key:
+            raise ValueError("no database holds such a key")
+        return cls(found[1], key, int(found[3]))
 
 
 def wrote(session: Session) -> str | None:

@@ -188,6 +188,8 @@ def _run(chosen: Sequence[Chosen], purpose: Purpose, who: str, *, as_json: bool,
     console = Console(stderr=True, quiet=as_json)
     columns = (SpinnerColumn(), TextColumn("{task.description}"), MofNCompleteColumn())
 
+    refusals: list[str] = []
+
     async def work() -> list[Ended]:
         ended = []
         with Progress(*columns, console=console, transient=True) as progress:
@@ -195,16 +197,25 @@ def _run(chosen: Sequence[Chosen], purpose: Purpose, who: str, *, as_json: bool,
                 async with opened(each.service) as house:
                     for place in each.places:
                         if place.is_fillable or len(each.places) == 1:
-                            ended.append(await _one(house, place, purpose, who, progress, anew=anew))
+                            try:
+                                ended.append(await _one(house, place, purpose, who, progress, anew=anew))
+                            except Refused as refused:
+                                refusals.append(refused.message)
         return ended
 
     ended = run(work())
+    if refusals and not ended:
+        raise Refused("; ".join(refusals))
     if as_json:
         view.as_json([each.as_json() for each in ended])
     else:
         _tell(ended)
+    for refusal in refusals:
+        click.echo(f"nilecare: {refusal}", err=True)
     if any(each.keys or each.run.failed for each in ended):
         raise click.exceptions.Exit(1)
+    if refusals:
+        raise click.exceptions.Exit(2)
 
 
 async def _one(house: House, place: Place, purpose: Purpose, who: str, progress: Progress, *, anew: bool) -> Ended:
@@ -221,9 +232,8 @@ async def _one(house: House, place: Place, purpose: Purpose, who: str, progress:
     task = progress.add_task(f"{place.queue}: {purpose}", total=here or None)
     try:
         while (seen := await _seen(house, id_)).state == "running":
-            how = f", {_under_way(place, seen)}" if seen.waits_for is not None else ""
-            said = f"{place.queue}: {purpose}{how}"
-            progress.update(task, description=said, completed=seen.rows, total=max(here or 0, seen.rows) or None)
+            how = f"{place.queue}: {purpose} {_under_way(place, seen)}"
+            progress.update(task, description=how, completed=seen.rows, total=max(here or 0, seen.rows) or None)
             await asyncio.sleep(LOOK)
     except asyncio.CancelledError:
         click.echo(f"{place.queue}: the {purpose} goes on by itself: nilecare replicas list", err=True)

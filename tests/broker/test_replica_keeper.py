@@ -204,6 +204,18 @@ async def test_a_second_look_that_failed_goes_on_too(ferry: Ferry, one_that_fail
     assert await ferry.copies() == await ferry.persons()
 
 
+async def test_a_clock_that_was_set_back_begins_nothing(ferry: Ferry) -> None:
+    """The run under way began before one that ended long ago, as the clock has it."""
+    clock.shift += DAY
+    await keeper(ferry).run_once()
+    await ferry.settle()
+    clock.shift -= DAY
+    await ferry.begin(PERSONS, "check")
+    await keeper(ferry).run_once()
+    await ferry.settle()
+    assert {(run.purpose, run.state) for run in await begun(ferry)} == {("fill", "done"), ("check", "done")}
+
+
 async def test_a_question_that_nobody_answers_is_asked_again(ferry: Ferry) -> None:
     """After ten minutes, and then after twice as long each time: the owner finds all of them when it is back."""
     await keeper(ferry).run_once()

@@ -344,6 +344,15 @@ def test_declarations() -> None:
     with pytest.raises(DeclarationError, match="let it inherit from StateOwner"):
         publishes_state(RoomChanged)(Box)  # type: ignore[type-var]
 
+    class Hidden(StateOwner, Base):
+        __tablename__ = "hidden"
+        id: Mapped[int] = mapped_column(primary_key=True)
+        deleted: Mapped[bool]
+
+    with pytest.raises(DeclarationError, match="deleted when its row is"):
+        publishes_state(RoomChanged)(Hidden)
+    Base.metadata.remove(Hidden.__table__)  # type: ignore[arg-type]
+
     class Pair(StateOwner, Base):
         __tablename__ = "pair"
         left: Mapped[int] = mapped_column(primary_key=True)

@@ -249,6 +249,7 @@ async def test_nothing_is_waited_for_on_behalf_of_strangers(ferry: Ferry, roles:
     [
         "person.changed", "person.changed;a", f"person.changed;{UUID(int=1)};x", f"person.changed;{UUID(int=1)};-1",
         f"person.changed;{UUID(int=1)};{10**19}", "person.changed;nobody;1", "ward.changed;%FF;1",
+        "ward.changed;a%00b;1",
         ",".join(["invoice.changed;a;1"] * 101),
     ],
 )  # fmt: skip

@@ -159,3 +159,15 @@ async def test_a_run_under_way_is_not_disturbed(ferry: Ferry) -> None:
     assert (await run("check", "ledger", "person_reference", "--anew")).exit_code == 0
     (told,) = await json_of("list", "ledger", PERSONS.name)
     assert told["last_run"]["state"] == "done"
+
+
+async def test_one_that_is_refused_keeps_no_other_from_being_looked_at(ferry: Ferry) -> None:
+    """It is said beside what was found: status 1 where something differs, else 2."""
+    for replica in ("person_reference", "ward_reference"):
+        await run("refill", "ledger", replica)
+    checked = await run("check", "ledger")
+    assert (checked.exit_code, len([line for line in said(checked) if "all as its owner" in line])) == (2, 2)
+    assert "ledger.guest_reference: people publishes guest.changed, but keeps no objects" in checked.stderr
+    await damage(ferry, "DELETE FROM person_reference WHERE id = :id", id=person(2).person_id)
+    checked = await run("check", "ledger")
+    assert (checked.exit_code, "keeps no objects" in checked.stderr) == (1, True)
