@@ -211,6 +211,7 @@ async def test_a_clock_that_was_set_back_begins_nothing(ferry: Ferry) -> None:
     await ferry.settle()
     clock.shift -= DAY
     await ferry.begin(PERSONS, "check")
+    await damage(ferry, "TRUNCATE person_reference")
     await keeper(ferry).run_once()
     await ferry.settle()
     assert {(run.purpose, run.state) for run in await begun(ferry)} == {("fill", "done"), ("check", "done")}
