@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import signal
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID
@@ -16,7 +17,6 @@ import aiormq
 import asyncpg
 import click
 from rich.console import Console
-from rich.status import Status
 from sqlalchemy.exc import DBAPIError
 
 from broker import DeclarationError, Envelope, Service
@@ -75,8 +75,11 @@ class Recorder:
         self.missed = 0
         self.enough = asyncio.Event()
 
-    async def messages(self, status: Status) -> list[Envelope]:
-        """The messages of the flow, in the order in which they were heard. Raises ClickException where there will be none."""
+    async def messages(self, tell: Callable[[str], None]) -> list[Envelope]:
+        """The messages of the flow, in the order in which they were heard; `tell` is told how far it is.
+
+        Raises ClickException where there will be none.
+        """
         has_news = True
         while not self.enough.is_set():
             if not self._overheard.is_listening:
@@ -84,10 +87,11 @@ class Recorder:
             self._take()
             if self.flow is not None:
                 left = await self._left()
-                status.update(f"flow {self.flow}: {len(self._kept)} messages; {left or 'over'}")
+                tell(f"flow {self.flow}: {_counted(len(self._kept))}; {left or 'over'}")
                 if not left and (not self.missed or not has_news):
                     break
             has_news = await self._news()
+        self._take()
         if self.flow is None:
             return []
         if not self._kept and self.missed:
@@ -157,6 +161,7 @@ def record(flow: UUID | None, type_: str | None, out: Path) -> None:
     if not out.parent.is_dir():
         raise click.BadParameter(f"there is no folder {out.parent}", param_hint="--out")
     environment = known()
+    logging.getLogger("aiormq").addHandler(logging.NullHandler())  # what it would say, a line says in the end
     try:
         (amqp_url,) = required(environment, "NILECARE_AMQP_URL")
         heard = asyncio.run(_listen(amqp_url, platform, environment, Wanted(flow, type_)))
@@ -168,7 +173,7 @@ def record(flow: UUID | None, type_: str | None, out: Path) -> None:
     except (aiormq.AMQPError, OSError) as failure:
         raise click.ClickException(f"it cannot be recorded: {type(failure).__name__}: {failure}") from failure
     if heard.missed:
-        click.echo(f"{heard.missed} messages were said before it listened, and are not in it", err=True)
+        click.echo(f"left out, for it was said before this listened: {_counted(heard.missed)}", err=True)
     if unknown:
         click.echo(f"left out, for contracts that are newer than this code: {', '.join(unknown)}", err=True)
     if not lines:
@@ -185,9 +190,8 @@ async def _listen(amqp_url: str, platform: Sequence[Service], environment: Mappi
             loop = asyncio.get_running_loop()
             for number in (signal.SIGINT, signal.SIGTERM):
                 loop.add_signal_handler(number, recorder.enough.set)
-            click.echo(f"listening for {wanted}; Ctrl-C ends the recording", err=True)
-            with Console(stderr=True).status("nothing yet") as status:
-                messages = await recorder.messages(status)
+            with _progress(f"listening for {wanted}; Ctrl-C ends the recording") as tell:
+                messages = await recorder.messages(tell)
             return Heard(recorder.flow, messages, recorder.missed)
     finally:
         await overheard.close()
@@ -208,7 +212,30 @@ async def _flows(platform: Sequence[Service], environment: Mapping[str, str]) ->
         await asyncio.gather(*(database.close() for database in databases.values()))
 
 
+@contextmanager
+def _progress(first: str) -> Iterator[Callable[[str], None]]:
+    """Tells how far it is: on a terminal in one line, elsewhere in a line for every change."""
+    console = Console(stderr=True, soft_wrap=True)
+    if console.is_terminal:
+        with console.status(first) as status:
+            yield status.update
+        return
+    last = ""
+
+    def tell(text: str) -> None:
+        nonlocal last
+        if text != last:
+            click.echo(text, err=True)
+        last = text
+
+    tell(first)
+    yield tell
+
+
 def _told(lines: Sequence[Recorded]) -> str:
     counted = Counter(line.source for line in lines)
-    by = ", ".join(f"{count} by {source}" for source, count in sorted(counted.items()))
-    return f"{len(lines)} messages ({by})" if len(lines) > 1 else f"1 message by {lines[0].source}"
+    return f"{_counted(len(lines))} ({', '.join(f'{count} by {source}' for source, count in sorted(counted.items()))})"
+
+
+def _counted(count: int) -> str:
+    return "1 message" if count == 1 else f"{count} messages"
