@@ -8,6 +8,7 @@ import re
 import secrets
 from collections import defaultdict
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from uuid import UUID, uuid4
@@ -24,7 +25,7 @@ from nilecare.load import databases_of, load, running
 from nilecare.platform import services
 from nilecare.synthea.generate import Generator
 from nilecare.synthea.read import FolderUnusable
-from nilecare.synthea.report import NotTaken
+from nilecare.synthea.report import NotTaken, Report
 
 UUID_TEXT = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
@@ -50,6 +51,31 @@ async def platform(servers: Servers) -> AsyncIterator[Platform]:
     yield made
     await drop_platform(made, services())
     await hosts.drop()
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A folder that was loaded: how many rows it has by kind, and what became of them."""
+
+    folder: Path
+    rows: dict[str, int]
+    report: Report
+
+
+@pytest.fixture(scope="module")
+async def loaded(platform: Platform, tmp_path_factory: pytest.TempPathFactory) -> Loaded:
+    """A folder that was loaded by a command that ran the services too."""
+    folder = tmp_path_factory.mktemp("loaded")
+    rows = Generator(patients=4, seed=3).write(folder)
+    return Loaded(folder, rows, await load(folder, platform, run_services=True, quiet=True))
+
+
+@pytest.fixture(scope="module")
+async def at_work(platform: Platform) -> AsyncIterator[Platform]:
+    """The platform, with its services running meanwhile."""
+    await provision(platform, services())
+    async with running(platform, services()):
+        yield platform
 
 
 def open_per_claim(folder: Path) -> dict[str, Decimal]:
@@ -89,23 +115,24 @@ async def open_in_billing(platform: Platform, folder: Path) -> dict[str, Decimal
             return {row.external_reference: row.open for row in rows}
 
 
-async def test_the_money_comes_out_as_in_the_files(platform: Platform, tmp_path: Path) -> None:
-    """After a load each claim is open by its charges minus its payments, and a second load takes nothing."""
-    rows = Generator(patients=4, seed=3).write(tmp_path)
-    report = await load(tmp_path, platform, run_services=True, quiet=True)
-    assert await open_in_billing(platform, tmp_path) == open_per_claim(tmp_path)
-    assert report.taken["patients.csv"] == rows["patients"]
-    assert report.taken["observations.csv"] == rows["observations"]
-    transfers = [one for one in report.not_taken if "transfer" in one.reason]
-    assert len(transfers) == len(report.not_taken)
+async def test_the_money_comes_out_as_in_the_files(loaded: Loaded, platform: Platform) -> None:
+    """After a load each claim is open by its charges minus its payments."""
+    assert await open_in_billing(platform, loaded.folder) == open_per_claim(loaded.folder)
+    assert loaded.report.taken["patients.csv"] == loaded.rows["patients"]
+    assert loaded.report.taken["observations.csv"] == loaded.rows["observations"]
+    transfers = [one for one in loaded.report.not_taken if "transfer" in one.reason]
+    assert len(transfers) == len(loaded.report.not_taken)
 
-    again = await load(tmp_path, platform, run_services=True, quiet=True)
+
+async def test_a_second_load_takes_nothing(loaded: Loaded, at_work: Platform) -> None:
+    """Every row was there before, and the money is as it was."""
+    again = await load(loaded.folder, at_work, run_services=False, quiet=True)
     assert not again.taken
-    assert again.taken_before == report.taken
-    assert await open_in_billing(platform, tmp_path) == open_per_claim(tmp_path)
+    assert again.taken_before == loaded.report.taken
+    assert await open_in_billing(at_work, loaded.folder) == open_per_claim(loaded.folder)
 
 
-async def test_two_facilities_call_their_claims_the_same(platform: Platform, tmp_path: Path) -> None:
+async def test_two_facilities_call_their_claims_the_same(at_work: Platform, tmp_path: Path) -> None:
     """The claims of the second are taken all the same, and what is paid on them is paid there."""
     here, there = tmp_path / "here", tmp_path / "there"
     here.mkdir()
@@ -119,23 +146,21 @@ async def test_two_facilities_call_their_claims_the_same(platform: Platform, tmp
             lambda found: found[0] if found[0] in same else others.setdefault(found[0], str(uuid4())), path.read_text()
         )
         (there / path.name).write_text(copied)
-    await provision(platform, services())
-    async with running(platform, services()):
-        first = await load(here, platform, run_services=False, quiet=True)
-        second = await load(there, platform, run_services=False, quiet=True)
+    first = await load(here, at_work, run_services=False, quiet=True)
+    second = await load(there, at_work, run_services=False, quiet=True)
     assert (second.taken, second.taken_before) == (first.taken, {})
     for folder in (here, there):
-        assert await open_in_billing(platform, folder) == open_per_claim(folder)
+        assert await open_in_billing(at_work, folder) == open_per_claim(folder)
 
 
-async def test_a_bad_row_is_named_and_the_others_are_taken(platform: Platform, tmp_path: Path) -> None:
+async def test_a_bad_row_is_named_and_the_others_are_taken(at_work: Platform, tmp_path: Path) -> None:
     """The report has the line and the column of every row that could not be taken, and never its value."""
     Generator(patients=2, seed=4).write(tmp_path)
     patients = (tmp_path / "patients.csv").read_text().splitlines()
     broken = patients[1].split(",")
     broken[1] = "the day before"
     (tmp_path / "patients.csv").write_text("\n".join([patients[0], ",".join(broken), *patients[2:]]) + "\n")
-    report = await load(tmp_path, platform, run_services=True, quiet=True)
+    report = await load(tmp_path, at_work, run_services=False, quiet=True)
     assert NotTaken("patients.csv", 2, "BIRTHDATE is not a date") in report.not_taken
     assert report.taken["patients.csv"] == 1
     told = " ".join(one.reason for one in report.not_taken)
