@@ -68,7 +68,7 @@ async def on_course(deployment: Deployment, item: pytest.Item) -> AsyncIterator[
             await deployment.move_in(name)
         yield
         return
-    for name in deployment.services.keys() - deployment.processes.keys():
+    for name in deployment.under_test - deployment.processes.keys():
         await deployment.move_out(name)
     death = course.death
     for name, process in deployment.processes.items():

@@ -79,6 +79,11 @@ class Deployment:
         self.addresses = {name: f"http://127.0.0.1:{port}" for name, port in zip(self.services, ports, strict=True)}
 
     @property
+    def under_test(self) -> set[str]:
+        """The services that are there themselves, and have no stand-in."""
+        return {name for name, service in self.services.items() if not isinstance(service, StandIn)}
+
+    @property
     def flows(self) -> Flows:
         """What is known of the flows of these services."""
         return Flows({service: self.databases[name] for name, service in self.services.items()})
@@ -203,7 +208,7 @@ class Deployment:
     async def broken_promises(self, sight: Sight) -> list[tuple[Said, str]]:
         """What the services under test said of a flow otherwise than their contracts allow, and how."""
         promises = Promises(self.services.values(), account=self.platform.account, schemas=self.schemas)
-        own = [said for said in sight.said if not isinstance(self.services[said.service], StandIn)]
+        own = [said for said in sight.said if said.service in self.under_test]
         sent: dict[UUID, Envelope] = {}
         for name in {said.service for said in own}:
             sent |= await self.envelopes(name, [said.id for said in own if said.service == name])

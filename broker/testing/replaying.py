@@ -47,7 +47,7 @@ class Replay:
         presuming: Iterable[StateEvent] = (),
     ) -> None:
         self._deployment = deployment
-        under_test = {name for name, each in deployment.services.items() if not isinstance(each, StandIn)}
+        under_test = deployment.under_test
         self._to = under_test if to is None else set(to)
         if not self._to <= under_test:
             raise TypeError(f"not under test: {', '.join(sorted(self._to - under_test))}")
