@@ -61,7 +61,7 @@ class ReplicaKeeper(Loop):
         last = (await session.execute(_runs_of(place))).one_or_none()
         if last is not None and last.state == "running":
             return await _keep_going(session, place, last)
-        has_rows = bool(await session.scalar(text(f"SELECT EXISTS (SELECT FROM {place.name})")))  # noqa: S608 (declared)
+        has_rows = bool(await session.scalar(text(f"SELECT EXISTS (SELECT FROM {place.table.fullname})")))  # noqa: S608 (declared)
         purpose = "fill" if last is None else await self._due(session, place, last, is_wiped=not has_rows)
         if purpose is not None:
             await begin(session, place, purpose, ITSELF)
