@@ -26,11 +26,11 @@ from broker._provision import provision
 from broker._relay import CHANNEL
 from broker._replica_runs import Place, begin, run_of
 from broker.servers import Servers
+from broker.testing.scratch import drop_platform
 from nilecare.addresses import Platform
 from nilecare.platform import services
 from services.billing.replicas import PatientReference
 from services.clinical.tables import Patient
-from tests.scratch import drop_platform
 from tests.waiting import until
 
 OWNER, KEEPER = "clinical", "billing"
