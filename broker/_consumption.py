@@ -55,6 +55,7 @@ class Consumption(Loop):
         self.queue = queue
         self.is_careful = False
         self.trouble: str | None = None
+        self.in_hand = 0
         self._count, self._bytes = min(settings.batch_count, PREFETCH), settings.batch_bytes
         self._open, self._process, self._is_ready = open_, process, is_ready
         self._patience = patience
@@ -86,7 +87,7 @@ class Consumption(Loop):
                 await self._take_batches(intake)
             finally:
                 await intake.close()
-                self._intake = None
+                self._intake, self.in_hand = None, 0
         return False
 
     async def stop(self) -> None:
@@ -98,10 +99,11 @@ class Consumption(Loop):
 
     async def _take_batches(self, intake: Intake) -> None:
         while batch := await intake.next(self._count, self._bytes):
-            self.is_careful = any(one.delivery_count >= CAREFUL for one in batch)
+            self.is_careful, self.in_hand = any(one.delivery_count >= CAREFUL for one in batch), len(batch)
             if not await self._persist(batch, intake):
                 break
             await intake.acknowledge(batch[-1])
+            self.in_hand = 0
 
     async def _persist(self, batch: Sequence[Delivery], intake: Intake) -> bool:
         """Processes the batch, again and again; False when it is to be given back instead."""

@@ -125,12 +125,16 @@ class Runtime:
         """Runs until the process is asked to end (SIGTERM, SIGINT)."""
         await serve([self])
 
+    def consuming(self) -> list[QueueHealth]:
+        """How this process consumes each queue."""
+        return self._broker.health()
+
     def messaging(self) -> Messaging:
         """How its messages flow, for `/health/messaging`."""
         return Messaging(
             connected=self._broker.is_connected,
             relay="active" if self.relay.is_active else "standing by",
-            queues={queue.queue: _consuming(queue) for queue in self._broker.health()},
+            queues={queue.queue: _consuming(queue) for queue in self.consuming()},
         )
 
     def _make_loops(self) -> list[Loop]:

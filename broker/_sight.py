@@ -256,14 +256,14 @@ class Sight:
         """Reads what may have changed, until a look brings nothing new. Raises what PostgreSQL raises."""
         places = self._restless() if self._snapshots else set(self._engines)
         seen: object = None
-        while places and seen != (seen := self._known()):
+        while places and seen != (seen := self.known()):
             owed: dict[str, list[UUID]] = {name: [] for name in places}
             for each in self.owed:
                 owed.setdefault(each.queue.partition(".")[0], []).append(each.event.id)
             await asyncio.gather(*(self._read(name, owed[name]) for name in places))
             places = self._restless()
 
-    def _known(self) -> object:
+    def known(self) -> object:
         """Changes whenever something was learned."""
         states = sorted((failed.queue, failed.position, failed.state, failed.attempts) for failed in self.failed)
         calls = sorted((call.id, call.state) for call in self.called)

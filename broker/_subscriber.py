@@ -65,7 +65,7 @@ class QueueHealth:
 
     registered: the broker has us as a consumer, at work or standing by. delivered: it gave us messages since we were
     registered, so that we are the one at work. careful: it handles messages one by one that may have killed the process.
-    trouble: the class of the exception that stops us now.
+    trouble: the class of the exception that stops us now. in_hand: messages whose transaction is under way.
     """
 
     queue: str
@@ -73,6 +73,7 @@ class QueueHealth:
     delivered: bool
     careful: bool
     trouble: str | None
+    in_hand: int
 
 
 class EventBroker(RabbitBroker):
@@ -238,6 +239,7 @@ class EventSubscriber(RabbitSubscriber):
             delivered=consumption.has_delivered,
             careful=consumption.is_careful,
             trouble=consumption.trouble,
+            in_hand=consumption.in_hand,
         )
 
     async def _open(self) -> Intake:

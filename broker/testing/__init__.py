@@ -6,7 +6,9 @@
 from broker.testing.deployment import Deployment
 from broker.testing.errors import FlowFailed
 from broker.testing.examples import example_of
-from broker.testing.flow import Flow, Published, Started
+from broker.testing.flow import Flow
 from broker.testing.outside import Answering, World
+from broker.testing.published import Published
+from broker.testing.started import Started
 
 __all__ = ["Answering", "Deployment", "Flow", "FlowFailed", "Published", "Started", "World", "example_of"]

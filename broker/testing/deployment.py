@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+from collections import Counter
 from collections.abc import AsyncIterator, Collection, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from contextvars import Context
@@ -15,12 +16,15 @@ from typing import Any, TypeVar
 from urllib.parse import urlsplit
 from uuid import UUID, uuid4
 
+import aiormq
 import asyncpg
 import httpx
+from aiormq.exceptions import AMQPError
 from sqlalchemy import text
 
 from broker._context import cause_in_hand
 from broker._database import Database, engine_for
+from broker._depth import Depth, depths_of
 from broker._envelope import Envelope
 from broker._flows import Flows
 from broker._http import FLOW, PREFIX
@@ -32,6 +36,7 @@ from broker._runtime import Runtime
 from broker._service import Service, check_platform
 from broker._settings import Settings
 from broker._sight import Failed, Said, Sight, first_failed
+from broker._subscriber import QueueHealth
 from broker._tokens import issue_token, key_set_of, new_key
 from broker.servers import Servers
 from broker.servers.ports import free_ports
@@ -40,12 +45,15 @@ from broker.testing.outside import World
 from broker.testing.processes import ServiceProcess
 from broker.testing.promises import Message, Promises
 from broker.testing.proxy import Proxy
-from broker.testing.said import envelopes, keep
+from broker.testing.said import envelopes, how_much, keep
 from broker.testing.scratch import VirtualHosts, drop_platform
 from broker.testing.stand_ins import StandIn, stand_ins
 from contracts.event import Event
 
 E = TypeVar("E", bound=Event)
+
+LOOK = 5.0
+"""Seconds that RabbitMQ is given to say what is in its queues."""
 
 SELDOM = timedelta(hours=1)
 """How often services say how they are doing: when the clock moves, and otherwise no flow but those of the tests goes on."""
@@ -61,6 +69,7 @@ class Deployment:
 
     line: the way to the broker, for all services. shift: how far business time is from the wall clock.
     databases: for looking, as superuser; what a service itself uses is its own. schemas: the folder of released schemas.
+    ended: flows that are over, with the test that began each and how many events it had.
     """
 
     schemas: Path | None = None
@@ -72,6 +81,7 @@ class Deployment:
         self.shift = timedelta()
         self.runtimes: dict[str, Runtime] = {}
         self.processes: dict[str, ServiceProcess] = {}
+        self.ended: dict[UUID, tuple[str, int]] = {}
         self._logs = logs
         self.databases = {name: Database(engine_for(self._superuser(name), pool_size=2), None) for name in self.services}
         self._key = new_key()
@@ -239,13 +249,28 @@ class Deployment:
         if queue not in queues:
             raise TypeError(f"there is no queue {queue!r}; there are: {', '.join(queues)}")
 
-    def troubles(self) -> list[str]:
-        """Queues that a running service does not consume."""
+    async def troubles(self, sight: Sight) -> list[str]:
+        """What RabbitMQ says of the queues in which a flow's messages should lie."""
+        queues = dict.fromkeys(owed.queue for owed in sight.owed)
+        try:
+            async with asyncio.timeout(LOOK):
+                connection = await aiormq.connect(self.platform.amqp_url)
+                depths = await depths_of(connection, queues)
+                await connection.close()
+        except (TimeoutError, AMQPError, OSError) as failure:
+            return [f"RabbitMQ does not say what is in its queues ({type(failure).__name__})"] if queues else []
+        consumed = {each.queue: each for runtime in self.runtimes.values() for each in runtime.consuming()}
+        return [_told_of(queue, depths.get(queue), consumed.get(queue)) for queue in queues]
+
+    async def late(self) -> list[str]:
+        """What was said in flows after their end, which no look at the databases could foresee."""
+        said: Counter[UUID] = Counter()
+        for database in self.databases.values():
+            said += await how_much(database.engine, self.ended)
         return [
-            f"{queue} is not consumed"
-            for runtime in self.runtimes.values()
-            for queue, how in runtime.messaging().queues.items()
-            if how == "not consuming"
+            f"{said[flow] - count} event{'s' * (said[flow] - count > 1)} came after the end of the flow {flow} of {name}"
+            for flow, (name, count) in self.ended.items()
+            if said[flow] > count
         ]
 
     async def as_superuser(self, statement: str, *values: object) -> None:
@@ -263,6 +288,17 @@ class Deployment:
 
     def _superuser(self, name: str) -> str:
         return urlsplit(self.platform.postgres_url)._replace(path=f"/{self.platform.account(name)}").geturl()
+
+
+def _told_of(queue: str, depth: Depth | None, consumed: QueueHealth | None) -> str:
+    """Where a message is that lies in a queue, or should."""
+    if depth is None:
+        return f"there is no queue {queue}"
+    if consumed is not None and consumed.in_hand:
+        return f"the handler of {queue} has it in hand" + (f", stopped by {consumed.trouble}" if consumed.trouble else "")
+    if not depth.messages:
+        return f"{queue} is empty: the message is lost"
+    return f"{queue}: {depth}"
 
 
 @asynccontextmanager

@@ -20,6 +20,7 @@ from broker import Service, clock
 from broker.servers import Servers, StackError
 from broker.testing import crashing
 from broker.testing.deployment import Deployment, deployed
+from broker.testing.errors import FlowFailed
 from broker.testing.flow import Flow
 from broker.testing.keeper import KEEPER, StackKeeper, servers_of_this_run
 from broker.testing.outside import World
@@ -46,7 +47,7 @@ def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
     """A platform lives as long as its worker, and so in one event loop: tests of flows run in that one."""
     for item in items:
         if "flow" in getattr(item, "fixturenames", ()):
-            item.add_marker(pytest.mark.asyncio(loop_scope="session"))
+            item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -93,6 +94,9 @@ async def deployment(
     async with deployed(servers, services_under_test, world_outside) as deployment:
         deployment.schemas = released_schemas
         yield deployment
+        late = await deployment.late()
+        if late:
+            raise FlowFailed("; ".join(late))
 
 
 @pytest_asyncio.fixture(loop_scope="session")

@@ -6,6 +6,7 @@ whoever sees an event in the journal finds its body here.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection
 from uuid import UUID
 
@@ -32,6 +33,9 @@ READ = text(
     FROM testing.said WHERE id = ANY (CAST(:ids AS uuid[]))
     """
 )
+
+
+HOW_MUCH = text("SELECT flow, count(*) AS events FROM testing.said WHERE flow = ANY (CAST(:flows AS uuid[])) GROUP BY flow")
 
 
 async def keep(database_url: str) -> None:
@@ -63,3 +67,10 @@ async def envelopes(service: str, engine: AsyncEngine, ids: Collection[UUID]) ->
             )
             for row in rows
         }
+
+
+async def how_much(engine: AsyncEngine, flows: Collection[UUID]) -> Counter[UUID]:
+    """How many events of these flows a service has said."""
+    async with engine.connect() as connection:
+        rows = await connection.execute(HOW_MUCH, {"flows": list(flows)})
+        return Counter({row.flow: row.events for row in rows})

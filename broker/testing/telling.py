@@ -22,11 +22,11 @@ class _Branch:
 class Tree:
     """A flow as a tree: events, what each subscription made of them, and what was said and asked because of it.
 
-    marked: by the id of an event, or by its id and a queue, what is wrong there.
+    marked: by the id of an event, or by its id and a queue, what is wrong there. missing: what should be in it.
     """
 
-    def __init__(self, sight: Sight, marked: Mapping[UUID | tuple[UUID, str], str]) -> None:
-        self._sight, self._marked = sight, marked
+    def __init__(self, sight: Sight, marked: Mapping[UUID | tuple[UUID, str], str], missing: Sequence[str] = ()) -> None:
+        self._sight, self._marked, self._missing = sight, marked, missing
         self._events = {event.id: event for event in sight.said}
         self._failed = {(failed.id, failed.queue): failed for failed in sight.failed}
         self._handled = {(handled.id, handled.queue): handled for handled in sight.handled}
@@ -37,6 +37,7 @@ class Tree:
         told = [self._event(event) for event in roots]
         told += [self._planned(each) for each in self._sight.planned if each.cause not in self._events]
         told += [self._called(each) for each in self._sight.called if each.cause not in self._events]
+        told += [_Branch(f"✗ {each}   ◀ missing", []) for each in self._missing]
         if not told:
             return "  (nothing was said in this flow)"
         return "\n".join(line for branch in told for line in _lines(branch, "", ""))
@@ -58,7 +59,7 @@ class Tree:
         if handled is not None:
             line = f"{queue}: took effect {self._when(handled.at)}{mark}"
         elif failed is not None:
-            line = f"{queue}: {said_of(failed)}{mark}"
+            line = f"{queue}: {said_of(failed)}{mark}{_where(failed)}"
         else:
             line = f"{queue}: on its way{mark}"
         # Which of a service's handlers said it is not kept: what it said stands below its first.
@@ -90,20 +91,25 @@ class Tree:
 
 
 def said_of(failed: Failed, behind: Failed | None = None) -> str:
-    """What became of a message that could not be handled. behind: what holds it back."""
+    """What became of a message that could not be handled, in one line. behind: what holds it back."""
     after = f" after {failed.attempts} attempts" if failed.attempts > 1 else ""
     what = f"{failed.error}: {failed.reason}"
     match failed.state:
         case "waiting":
             return f"waits for {failed.waits_for} {failed.waits_key or ''}".rstrip()
         case "held":
-            first = f" {behind.type} {behind.id}, which {said_of(behind)}" if behind else " an earlier message of its key"
-            return f"is held behind{first}"
+            first = f"{behind.type} {behind.id}, which {said_of(behind)}" if behind else "an earlier message of its key"
+            return f"is held behind {first}"
         case "retrying":
             due = f", due {ahead(failed.due_at)}" if failed.due_at else ""
             return f"is tried again{due}{after}: {what}"
         case _:
-            return f"dead letter{after}: {what}" + "".join(f"\n    {line}" for line in failed.stack.splitlines()[-4:])
+            return f"is a dead letter{after}: {what}"
+
+
+def _where(failed: Failed) -> str:
+    """Where the exception was raised, below the line that tells it."""
+    return "".join(f"\n    {line.strip()}" for line in failed.stack.splitlines()[-4:-1]) if failed.state == "dead" else ""
 
 
 def ahead(moment: datetime) -> str:

@@ -62,7 +62,8 @@ class Watch:
     async def until(self, holds: Callable[[Sight], Awaitable[T | None]]) -> T:
         """What `holds` gives as soon as that is not None. Raises Never."""
         sight, pause = self.deployment.flows.sight(self.flow), FIRST_PAUSE
-        told, known, changed = self._told(), "", time.monotonic()
+        told, changed = self._told(), time.monotonic()
+        known: object = None
         while True:
             if told != (told := self._told()) or told.goes_on:
                 # What is said from outside begins anew in a database that may have been read before.
@@ -72,10 +73,18 @@ class Watch:
             value = await holds(sight)
             if value is not None:
                 return value
-            state = f"{dict(sight.open())} {self.deployment.world.owing()} {len(sight.said)} {len(sight.handled)}"
+            state = sight.known(), self.deployment.world.owing()
             if state != known:
                 known, changed, pause = state, time.monotonic(), FIRST_PAUSE
-            await self._give_up(sight, time.monotonic() - changed)
+            because = await self._why_never(sight, time.monotonic() - changed)
+            if because is not None:
+                # Something may have come and ended between the looks from which this was concluded.
+                before, sight = sight.known(), await self.sight()
+                value = await holds(sight)
+                if value is not None:
+                    return value
+                if before == sight.known():
+                    raise Never(because, sight)
             await asyncio.sleep(pause)
             pause = min(pause * 1.5, LONGEST_PAUSE)
 
@@ -83,8 +92,14 @@ class Watch:
         """All that is known of the flow, once it is over. Raises Never when it cannot end."""
 
         async def ended(sight: Sight) -> Sight | None:
-            stays = all(failed.state == "dead" for failed in sight.failed) or not await self._goes_on()
-            return sight if self._silent and not sight.open() and stays else None
+            if not self._silent or sight.open():
+                return None
+            if _waits(sight):
+                if await self._goes_on():
+                    return None
+                before, sight = sight.known(), await self.sight()
+                return sight if before == sight.known() else None
+            return sight
 
         return await self.until(ended)
 
@@ -95,20 +110,22 @@ class Watch:
     def _told(self) -> _Told:
         return _Told(self.deployment.world.told(), bool(self.deployment.world.owing()))
 
-    async def _give_up(self, sight: Sight, unchanged: float) -> None:
-        """Raises Never when that is certain."""
-        if not self._silent:
-            immovable = []
-        else:
-            immovable = list(self.immovable(sight))
-            if not sight.open() and not await self._goes_on():
-                raise Never("the flow is over", sight)
-            if len(immovable) == sum(sight.open().values()) and immovable:
-                raise Never("; ".join(dict.fromkeys(immovable)), sight)
-        if unchanged > self.patience:
-            left = [f"{count} {what}" for what, count in sorted(sight.open().items())]
-            reasons = dict.fromkeys((*left, *immovable, *self.deployment.world.owing(), *self.deployment.troubles()))
-            raise Never(f"nothing changed for {self.patience:.0f} s: {', '.join(reasons)}", sight)
+    async def _why_never(self, sight: Sight, unchanged: float) -> str | None:
+        """Why what is waited for will not come to be; None while it may."""
+        immovable = list(self.immovable(sight))
+        if self._silent:
+            if not sight.open() and not (_waits(sight) and await self._goes_on()):
+                kept = (failed for failed in sight.failed if failed.state != "dead")
+                waiting = [f"{failed.type} in {failed.queue} {said_of(failed)}" for failed in kept]
+                return f"{'; '.join(waiting)}, and nothing is under way" if waiting else "the flow is over"
+            if immovable and len(immovable) == sum(sight.open().values()):
+                return "; ".join(dict.fromkeys(immovable))
+        if unchanged < self.patience:
+            return None
+        left = [f"{count} {what}" for what, count in sorted(sight.open().items())]
+        troubles = await self.deployment.troubles(sight)
+        reasons = dict.fromkeys((*left, *immovable, *self.deployment.world.owing(), *troubles))
+        return f"nothing changed for {self.patience:.0f} s: {', '.join(reasons)}"
 
     async def _goes_on(self) -> bool:
         """Whether anything does, in any flow: what waits for it is not stuck."""
@@ -139,3 +156,8 @@ class Watch:
                     yield f"{failed.queue} tries {failed.type} again, and {failed.service} is not running"
                 elif failed.due_at is not None and failed.due_at - clock.now() > IN_HAND:
                     yield f"{failed.queue}: {failed.type} {said_of(failed)}: move the clock with flow.advance"
+
+
+def _waits(sight: Sight) -> bool:
+    """Whether something in the flow waits for what may come from anywhere."""
+    return any(failed.state != "dead" for failed in sight.failed)

@@ -61,6 +61,10 @@ class Customer:
         asked = {"customer_id": str(self.id), "article": article}
         return UUID((await self._client.post("/orders", json=asked)).raise_for_status().json()["order_id"])
 
+    async def cancels(self, order: UUID) -> None:
+        """It is wanted no more."""
+        (await self._client.post(f"/orders/{order}/cancel")).raise_for_status()
+
 
 @pytest.fixture
 async def customer(deployment: Deployment) -> AsyncIterator[Customer]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from datetime import timedelta
 from uuid import UUID
@@ -15,8 +16,11 @@ from tests.broker.testing.shop import store_says
 from tests.broker.testing.shop.store_says import ParcelHandedOver, ParcelOverdue, ParcelPacked
 from tests.broker.testing.shop.till_says import CustomerChanged, OrderCancelled, OrderPlaced
 
-SOLD_OUT, FOR_COURIER, FOR_LATER, TWICE = "sold out", "for the courier", "for later", "packed twice"
+SOLD_OUT, FOR_COURIER, FOR_LATER, TWICE, SLOW = "sold out", "for the courier", "for later", "packed twice", "packed slowly"
 MONTH = timedelta(days=30)
+
+shelf_is_free = asyncio.Event()
+"""Without which nothing is packed slowly."""
 
 
 class Base(DeclarativeBase):
@@ -69,6 +73,8 @@ async def hand_over(session: AsyncSession, request: Pickup, outcome: Fetched) ->
 @on(OrderPlaced)
 async def pack(event: OrderPlaced, session: AsyncSession) -> None:
     """As soon as it is known for whom."""
+    if event.article == SLOW:
+        await shelf_is_free.wait()
     if event.article == SOLD_OUT:
         raise Permanent("it is sold out")
     customer = await CustomerReference.require(session, event.customer_id)
