@@ -95,7 +95,7 @@ async def test_who_is_under_test_speaks_for_itself(flow: Flow) -> None:
 
 async def test_what_nobody_could_handle_fails_the_block(flow: Flow) -> None:
     """A foreign event that waits for what was never told is no quiet end."""
-    with pytest.raises(FlowFailed, match=r"order\.placed in store\.pack: waits for customer_reference"):
+    with pytest.raises(FlowFailed, match=r"order\.placed in store\.pack waits for customer_reference"):
         async with flow.started_by(flow.told(example_of(OrderPlaced))):
             pass
 
