@@ -6,26 +6,31 @@ import asyncio
 import contextlib
 import re
 from collections import Counter, deque
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import replace
 from typing import Any
 from unittest.mock import patch
+from uuid import UUID
 
 import aiormq
 import httpx
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from broker._confirms import PublishingConnection
+from broker._context import uuid7
 from broker._envelope import Envelope
 from broker._invocation import Invocation
-from broker._sight import Sight
+from broker._sight import Said, Sight
 from broker.testing.deployment import Deployment
 from contracts.event import Event
 
 DROPPED = re.compile(r"nilecare_duplicates_dropped_total\{[^}]*\} (\S+)")
 CUT = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1 AND usename = $1"
+HANDLED = text("SELECT count(*) FROM backbone.inbox WHERE id = ANY (CAST(:ids AS uuid[]))")
 PAUSE = 0.02
-"""Seconds between two looks at the metrics."""
+"""Seconds between two looks."""
 
 
 @asynccontextmanager
@@ -101,20 +106,55 @@ async def again(deployment: Deployment, sight: Sight, *, backwards: bool) -> Non
     before = await _dropped(deployment)
     sent = [event for event in sight.said if event.sent is not None]
     wanted = Counter(queue.partition(".")[0] for event in sent for queue in event.queues)
-    for name in {event.service for event in sent}:
-        said = await deployment.envelopes(name, [event.id for event in sent if event.service == name])
-        in_order = [said[event.id] for event in sent if event.service == name]
+    await _deliver(deployment, sent[::-1] if backwards else sent, {event.id: event.id for event in sent})
+
+    async def all_dropped() -> bool:
+        return await _dropped(deployment) - before >= wanted
+
+    await _until(all_dropped)
+
+
+async def anew(deployment: Deployment, sight: Sight, *, types: Collection[str]) -> None:
+    """Delivers a flow's events of these types under ids that nobody has heard of, the last first, until each took effect."""
+    sent = [event for event in sight.said if event.sent is not None and event.type in types]
+    ids = {event.id: uuid7() for event in sent}
+    wanted = Counter(queue.partition(".")[0] for event in sent for queue in event.queues)
+    await _deliver(deployment, sent[::-1], ids)
+
+    async def all_handled() -> bool:
+        return await _handled(deployment, wanted.keys(), list(ids.values())) == wanted
+
+    await _until(all_handled)
+
+
+async def _deliver(deployment: Deployment, events: Sequence[Said], ids: Mapping[UUID, UUID]) -> None:
+    """Sends these events, each service's in this order, by the account of that service and under these ids."""
+    for name in {event.service for event in events}:
+        in_order = [event.id for event in events if event.service == name]
+        said = await deployment.envelopes(name, in_order)
+        copies = [replace(said[id_], id=ids[id_]) for id_ in in_order]
         publishing = await PublishingConnection.open(deployment.platform.service_amqp_url(name), name=f"{name}, once more")
         try:
-            copies = in_order[::-1] if backwards else in_order
             batch = await publishing.channel.send(copies, user=publishing.user, mandatory=frozenset())
             await batch.confirmed
         finally:
             await publishing.close()
+
+
+async def _until(holds: Callable[[], Awaitable[bool]]) -> None:
     pause = asyncio.Event()
-    while not (await _dropped(deployment) - before) >= wanted:
+    while not await holds():
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(pause.wait(), PAUSE)
+
+
+async def _handled(deployment: Deployment, services: Collection[str], ids: Sequence[UUID]) -> Counter[str]:
+    """How many of these messages took effect, each in every subscription that heard it."""
+    counted: Counter[str] = Counter()
+    for name in services:
+        async with deployment.databases[name].engine.connect() as connection:
+            counted[name] = int(await connection.scalar(HANDLED, {"ids": ids}) or 0)
+    return counted
 
 
 async def _dropped(deployment: Deployment) -> Counter[str]:
