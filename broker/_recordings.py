@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -22,7 +23,7 @@ from broker._envelope import Envelope
 from broker._masking import MASK
 from broker._service import Service, events_in
 from contracts import backbone
-from contracts.event import EVERY_SERVICE, Event, NewerVersion
+from contracts.event import EVERY_SERVICE, Event
 from contracts.example import FIXED, Examples, Schema
 
 ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
@@ -31,7 +32,7 @@ OF_BACKBONE = frozenset(event.contract.name for event in events_in(backbone))
 
 
 class RecordingError(ValueError):
-    """A recording cannot be made or read; the message says where and why, without what is in the messages."""
+    """A message cannot be recorded, or a recording not be read; this says why, without what is in it."""
 
 
 class Recorded(BaseModel):
@@ -108,47 +109,56 @@ class Numbered:
         return self.seen.setdefault(id_, str(UUID(int=(4 << 76) | (2 << 62) | len(self.seen) + 1)))
 
 
-def recorded(envelopes: Sequence[Envelope], services: Iterable[Service]) -> tuple[list[Recorded], list[str]]:
-    """The messages of a flow as a recording, given in the order in which they were heard; and the types that are left out.
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """The messages of a flow, and what is left out of it: a line for each kind, without what is in the messages."""
 
-    Left out is what the backbone says, and, told of, what the services' contracts do not know, or not in that version.
-    Raises RecordingError for what does not fit its contract.
-    """
-    contracts = contracts_of(services)
-    messages, unknown = [], []
-    for envelope in _causes_first(envelopes):
-        contract = contracts.get(envelope.type)
-        if contract is None and envelope.type in OF_BACKBONE:
-            continue
-        if contract is None or envelope.version > contract.contract.version:
-            unknown.append(envelope.type)
-        else:
-            messages.append((envelope, contract))
-    if not messages:
-        return [], sorted(set(unknown))
-    began = min(envelope.time for envelope, _ in messages)
-    ids = Numbered()
-    rewriting = Rewriting(
-        of_id=ids,
-        of_moment=lambda moment: moment - began + EPOCH,
-        of_day=lambda day: day - began.date() + EPOCH.date(),
-        of_person=_masked,
-    )
-    numbers = {envelope.id: number for number, (envelope, _) in enumerate(messages, 1)}
-    lines = [
-        Recorded(
-            number=numbers[envelope.id],
-            cause=numbers.get(envelope.cause) if envelope.cause else None,
-            after=round((envelope.time - began).total_seconds(), 3),
-            source=envelope.source,
-            type=envelope.type,
-            version=contract.contract.version,
-            subject=rewriting.text(envelope.subject),
-            body=_fit(contract, rewriting.body(contract, _read(contract, envelope))),
+    lines: list[Recorded]
+    left_out: list[str]
+
+    @classmethod
+    def of(cls, envelopes: Sequence[Envelope], services: Iterable[Service]) -> Self:
+        """What was heard of a flow, in the order in which it was heard.
+
+        What the backbone says is no part of it. Left out is what no contract of these services knows, or not in that version,
+        and what does not fit its contract, as it was said or once it is masked.
+        """
+        contracts, recording, known = contracts_of(services), cls([], []), []
+        for envelope in _causes_first(envelopes):
+            with recording._or_left_out():
+                if envelope.type not in OF_BACKBONE:
+                    known.append(_read(contracts, envelope))
+        began = min((each.envelope.time for each in known), default=EPOCH)
+        rewriting = Rewriting(
+            of_id=Numbered(),
+            of_moment=lambda moment: moment - began + EPOCH,
+            of_day=lambda day: day - began.date() + EPOCH.date(),
+            of_person=_masked,
         )
-        for envelope, contract in messages
-    ]
-    return lines, sorted(set(unknown))
+        numbers: dict[UUID | None, int] = {}
+        for each in known:
+            with recording._or_left_out():
+                line = _line(each, rewriting, number=len(numbers) + 1, cause=numbers.get(each.envelope.cause), began=began)
+                recording.lines.append(line)
+                numbers[each.envelope.id] = line.number
+        return recording
+
+    @contextmanager
+    def _or_left_out(self) -> Iterator[None]:
+        try:
+            yield
+        except RecordingError as wrong:
+            if str(wrong) not in self.left_out:
+                self.left_out.append(str(wrong))
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A message, its contract of today, and its body in that version."""
+
+    envelope: Envelope
+    contract: type[Event]
+    body: Mapping[str, Any]
 
 
 def write(path: Path, lines: Iterable[Recorded]) -> None:
@@ -189,14 +199,36 @@ def _causes_first(envelopes: Sequence[Envelope]) -> Iterator[Envelope]:
         yield from reversed(chain)
 
 
-def _read(contract: type[Event], envelope: Envelope) -> Mapping[str, Any]:
-    """The body in the newest version, without what the contract does not know."""
+def _read(contracts: Mapping[str, type[Event]], envelope: Envelope) -> Known:
+    """What is known of a message: of its body, nothing else is. Raises RecordingError."""
+    contract, named = contracts.get(envelope.type), f"{envelope.type} v{envelope.version}"
+    if contract is None or envelope.version > contract.contract.version:
+        raise RecordingError(f"{named} is not known to this code")
     try:
-        event = contract.read(envelope.body, envelope.version)
-    except (ValueError, NewerVersion):
-        raise RecordingError(f"{envelope.type} {envelope.id} does not fit its contract") from None
-    said: Mapping[str, Any] = event.model_dump(mode="json")
-    return said
+        return Known(envelope, contract, contract.read(envelope.body, envelope.version).model_dump(mode="json"))
+    except ValueError:
+        raise RecordingError(f"{named} does not fit its contract") from None
+
+
+def _line(known: Known, rewriting: Rewriting, *, number: int, cause: int | None, began: datetime) -> Recorded:
+    """A message as it is written down. Raises RecordingError where it does not fit its contract then."""
+    contract, envelope = known.contract, known.envelope
+    body = rewriting.body(contract, known.body)
+    try:
+        subject = contract.model_validate(body).subject
+    except ValidationError as invalid:
+        fields = ", ".join(sorted({str(error["loc"][0]) for error in invalid.errors() if error["loc"]})) or "the body"
+        raise RecordingError(f"{envelope.type} does not fit its contract once it is masked: {fields}") from None
+    return Recorded(
+        number=number,
+        cause=cause,
+        after=round((envelope.time - began).total_seconds(), 3),
+        source=envelope.source,
+        type=envelope.type,
+        version=contract.contract.version,
+        subject=subject,
+        body=body,
+    )
 
 
 def _masked(schema: Schema, root: Schema, value: Any) -> Any:
@@ -205,17 +237,6 @@ def _masked(schema: Schema, root: Schema, value: Any) -> Any:
         return None
     plain = {name: each for name, each in schema.items() if name != "examples"}
     return Examples(root, FIXED, text=MASK).of(plain)
-
-
-def _fit(contract: type[Event], body: dict[str, Any]) -> dict[str, Any]:
-    try:
-        contract.model_validate(body)
-    except ValidationError as invalid:
-        fields = ", ".join(sorted({str(error["loc"][0]) for error in invalid.errors() if error["loc"]}))
-        raise RecordingError(
-            f"{contract.contract.name}: with its personal data masked it does not fit its contract: {fields or 'the body'}"
-        ) from None
-    return body
 
 
 def _option(options: Sequence[Schema], root: Schema, value: Any) -> Schema:

@@ -23,7 +23,7 @@ from broker import DeclarationError, Envelope, Service
 from broker._database import Database, engine_for
 from broker._flows import Flows
 from broker._overheard import Overheard
-from broker._recordings import OF_BACKBONE, Recorded, RecordingError, contracts_of, recorded, write
+from broker._recordings import OF_BACKBONE, Recorded, Recording, contracts_of, write
 from broker._sight import Sight
 from broker.errors import Permanent
 from nilecare.addresses import AddressError, Platform, known, required
@@ -165,21 +165,21 @@ def record(flow: UUID | None, type_: str | None, out: Path) -> None:
     try:
         (amqp_url,) = required(environment, "NILECARE_AMQP_URL")
         heard = asyncio.run(_listen(amqp_url, platform, environment, Wanted(flow, type_)))
-        lines, unknown = recorded(heard.messages, platform)
-        if lines:
-            write(out, lines)
-    except (AddressError, DeclarationError, RecordingError) as wrong:
+        recording = Recording.of(heard.messages, platform)
+        if recording.lines:
+            write(out, recording.lines)
+    except (AddressError, DeclarationError) as wrong:
         raise click.ClickException(str(wrong)) from wrong
     except (aiormq.AMQPError, OSError) as failure:
         raise click.ClickException(f"it cannot be recorded: {type(failure).__name__}: {failure}") from failure
     if heard.missed:
-        click.echo(f"left out, for it was said before this listened: {_counted(heard.missed)}", err=True)
-    if unknown:
-        click.echo(f"left out, for contracts that are newer than this code: {', '.join(unknown)}", err=True)
-    if not lines:
+        click.echo(f"left out: {_counted(heard.missed)} that were said before it listened", err=True)
+    for reason in recording.left_out:
+        click.echo(f"left out: {reason}", err=True)
+    if not recording.lines:
         click.echo("nothing was heard, nothing is written", err=True)
         raise click.exceptions.Exit(INTERRUPTED)
-    click.echo(f"{out}: {_told(lines)}, of flow {heard.flow}")
+    click.echo(f"{out}: {_told(recording.lines)}, of flow {heard.flow}")
 
 
 async def _listen(amqp_url: str, platform: Sequence[Service], environment: Mapping[str, str], wanted: Wanted) -> Heard:
