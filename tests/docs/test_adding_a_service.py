@@ -30,6 +30,8 @@ from tests.waiting import until
 PAGE = "docs/adding-a-service.md"
 COPIED = ("contracts", "broker", "services", "nilecare", "tests", "docs")
 SINGLE = ("pyproject.toml", "docker-compose.yml", "Makefile")
+KNOWN = ".mypy_cache"
+"""What mypy knows of the modules that are there, where it has looked at them already."""
 NEW = [block.file for block in blocks(PAGE) if block.file and block.file.endswith(".py")]
 RUN, *OTHERS = reversed(commands(PAGE))
 FACILITY = "0198c2a4-0000-7000-8000-00000000000a"
@@ -44,7 +46,9 @@ class Checkout:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         for name in COPIED:
-            shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+            shutil.copytree(ROOT / name, folder / name)
+        if (known := ROOT / KNOWN).exists():
+            shutil.copytree(known, folder / KNOWN)
         for name in SINGLE:
             shutil.copy(ROOT / name, folder / name)
         for block in blocks(PAGE):
