@@ -6,6 +6,8 @@ from datetime import datetime
 from typing import Literal
 from uuid import UUID
 
+from pydantic import Field
+
 from contracts.event import Event, StateEvent
 
 FacilityStatus = Literal["active", "inactive"]
@@ -21,9 +23,9 @@ class FacilityChanged(StateEvent, name="facility.changed", version=1, key="facil
     name: str
     kind: FacilityKind
     status: FacilityStatus
-    time_zone: str
+    time_zone: str = Field(examples=["Africa/Khartoum"])
     """IANA."""
-    currency: str
+    currency: str = Field(examples=["USD"])
     """ISO 4217."""
 
 

@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Annotated, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from contracts.event import Event, Personal, StateEvent
 
@@ -24,18 +24,18 @@ class OrderedTest(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    code: str
+    code: str = Field(examples=["2823-3"])
     """LOINC."""
-    name: str
+    name: str = Field(examples=["Potassium"])
 
 
 class LabTestChanged(StateEvent, name="lab.test.changed", version=1, key="code"):
     """A test of the lab's catalogue."""
 
-    code: str
+    code: str = Field(examples=["2823-3"])
     """LOINC."""
-    name: str
-    unit: str
+    name: str = Field(examples=["Potassium"])
+    unit: str = Field(examples=["mmol/L"])
     """UCUM."""
     active: bool
 
@@ -107,12 +107,12 @@ class _Result(Event):
     patient_id: UUID
     facility_id: UUID
     encounter_id: UUID | None
-    test_code: str
+    test_code: str = Field(examples=["2823-3"])
     """LOINC."""
-    test_name: str
+    test_name: str = Field(examples=["Potassium"])
     value: Annotated[Decimal | None, Personal(of="patient_id")]
     text_value: Annotated[str | None, Personal(of="patient_id")]
-    unit: str
+    unit: str = Field(examples=["mmol/L"])
     """UCUM."""
     reference_low: Decimal | None
     reference_high: Decimal | None

@@ -17,6 +17,7 @@ from contracts.event import Event
 
 FOLDER = Path(contracts.__file__).parent / "schemas"
 
+FOR_PEOPLE = {"title", "description", "default", "examples", "$defs"}
 NOT_A_LIMIT = {"type", "x-personal-data-of", "items", "properties", "required", "additionalProperties"}
 
 Schema = dict[str, Any]
@@ -93,7 +94,7 @@ def _resolve(schema: Schema, root: Schema) -> Schema:
     """The schema with its references put in place, and what is only for people left out."""
     if "$ref" in schema:
         return _resolve(root["$defs"][schema["$ref"].rpartition("/")[2]], root)
-    resolved = {key: value for key, value in schema.items() if key not in {"title", "description", "default", "$defs"}}
+    resolved = {key: value for key, value in schema.items() if key not in FOR_PEOPLE}
     for key in ("anyOf", "prefixItems"):
         if key in resolved:
             resolved[key] = [_resolve(part, root) for part in resolved[key]]

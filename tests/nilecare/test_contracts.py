@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from uuid import UUID
 
 import pytest
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from broker import Service, on
 from contracts.event import Event, Personal, upcaster
@@ -66,9 +66,11 @@ def test_a_changed_key_breaks() -> None:
     assert breaking_changes(now, other) == ["its key changed from parcel_id to grams: order holds per key"]
 
 
-@pytest.mark.parametrize("fields", [{"speed": Literal["slow", "fast", "express"]}, {}])
+@pytest.mark.parametrize(
+    "fields", [{"speed": Literal["slow", "fast", "express"]}, {"grams": Annotated[int, Field(examples=[250])]}, {}]
+)
 def test_growth_breaks_nobody(fields: dict[str, Any]) -> None:
-    """A wider enumeration and an unchanged contract are no breaking changes."""
+    """A wider enumeration, an example and an unchanged contract are no breaking changes."""
     assert breaking_changes(changed(), changed(**fields)) == []
 
 
