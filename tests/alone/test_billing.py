@@ -37,7 +37,7 @@ async def deployment(servers: Servers) -> AsyncIterator[Deployment]:
 @pytest.fixture
 async def facility(flow: Flow) -> UUID:
     """One that is open, and has a price."""
-    said = example_of(FacilityChanged, status="active", time_zone="Africa/Khartoum", currency="USD")
+    said = example_of(FacilityChanged, status="active")
     await flow.told(said)
     price = {"facility_id": str(said.facility_id), "code": POTASSIUM.code, "price": PRICE.model_dump(mode="json")}
     async with flow.deployment.client("billing", flow.deployment.token("billing_manager")) as client:
