@@ -125,7 +125,7 @@ class Deployment:
         if name in self.processes:
             await self.processes[name].stop()
         else:
-            await self.runtimes.pop(name).stop()
+            await asyncio.create_task(self.runtimes.pop(name).stop(), context=Context())
 
     async def move_out(self, name: str) -> ServiceProcess:
         """Has a service go on in a process of its own, which can be killed."""
