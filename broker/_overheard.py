@@ -6,7 +6,7 @@ It lies in a queue that RabbitMQ forgets with the connection: who listens takes 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Self
 from uuid import UUID
 
@@ -26,6 +26,8 @@ class Overheard:
         self._connection = connection
         self.messages: dict[UUID, DeliveredMessage] = {}
         self.news = asyncio.Event()
+        self._queue = ""
+        self._reached = asyncio.Event()
 
     @classmethod
     async def on(cls, amqp_url: str, services: Iterable[Service]) -> Self:
@@ -33,7 +35,7 @@ class Overheard:
         overheard = cls(await aiormq.connect(amqp_url))
         try:
             channel = await overheard._connection.channel()
-            queue = (await channel.queue_declare(exclusive=True)).queue or ""
+            queue = overheard._queue = (await channel.queue_declare(exclusive=True)).queue or ""
             for service in services:
                 await channel.queue_bind(queue, service.name, "#")
             await channel.basic_consume(queue, overheard._take, no_ack=True)
@@ -47,11 +49,23 @@ class Overheard:
         """Whether it still hears."""
         return not self._connection.is_closed
 
+    async def everything(self) -> Mapping[UUID, DeliveredMessage]:
+        """All that was published up to now: a word to itself comes after whatever the broker had before."""
+        self._reached.clear()
+        channel = await self._connection.channel()
+        await channel.basic_publish(b"", routing_key=self._queue)
+        await self._reached.wait()
+        await channel.close()
+        return self.messages
+
     async def close(self) -> None:
         """Hears no more."""
         await self._connection.close()
 
     async def _take(self, message: DeliveredMessage) -> None:
+        if not message.exchange:
+            self._reached.set()
+            return
         try:
             id_ = UUID(message.header.properties.message_id)
         except (TypeError, ValueError):

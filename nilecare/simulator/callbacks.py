@@ -16,15 +16,22 @@ LONGEST_PAUSE = 5.0
 class Callbacks:
     """Sends JSON to one address; what is about one thing in the order in which it was given.
 
-    `attempts` counts what was sent, whether or not it was taken. Without an address, nobody is told.
+    `attempts` counts what was sent, whether or not it was taken; `told`, how many events were given so far. Without an address,
+    nobody is told.
     """
 
     def __init__(self, url: str | None) -> None:
         self.url = url
         self.attempts = 0
+        self.told = 0
         self._http = httpx.AsyncClient(timeout=10.0)
         self._last: dict[str, asyncio.Task[None]] = {}
         self._open: set[asyncio.Task[None]] = set()
+
+    @property
+    def owing(self) -> list[str]:
+        """What was not taken yet, in words."""
+        return [task.get_name() for task in self._open]
 
     def headers(self, body: bytes) -> dict[str, str]:
         """What proves to the other side who sends this."""
@@ -37,6 +44,7 @@ class Callbacks:
     def send(self, event: dict[str, Any], *, times: int = 1) -> asyncio.Task[None]:
         """Starts to send an event; the task ends when it was taken `times` times."""
         about = self.about(event)
+        self.told += 1
         task = asyncio.create_task(self._deliver(event, times, self._last.get(about)), name=f"callback about {about}")
         self._last[about] = task
         self._open.add(task)

@@ -109,6 +109,19 @@ async def test_a_card_may_be_declined_at_the_capture(client: httpx.AsyncClient) 
     assert (held["status"], reply.status_code, reply.json()["decline_code"]) == ("authorised", 402, code)
 
 
+async def test_what_is_still_to_be_told_is_known(
+    client: httpx.AsyncClient, provider: CardSimulator, merchant: Merchant
+) -> None:
+    """From its beginning until the merchant has taken it, however often it is sent; how much was told only grows."""
+    webhooks, merchant.refuse = provider.webhooks, 1
+    await authorise(client, "tok_webhook_first")
+    assert (webhooks.told, webhooks.owing, webhooks.attempts) == (1, [], 2)
+    webhooks.send({"data": {"reference": "order 2"}})
+    assert (webhooks.told, webhooks.owing) == (2, ["callback about order 2"])
+    await webhooks.idle()
+    assert (webhooks.told, webhooks.owing) == (2, [])
+
+
 async def test_a_key_means_one_request(client: httpx.AsyncClient, provider: CardSimulator, merchant: Merchant) -> None:
     """Sent again, it gets the same answer and has no second effect; with another request, it is refused."""
     first, again = [await authorise(client, "tok_visa", key="k") for _ in range(2)]
