@@ -23,6 +23,7 @@ EXEMPT = {
     "_clock.ClockFollower._connection": "listens, and reads; writes nothing",
     "_confirms.PublishingChannel.send": "gives what the relay sends to the connection; the relay passes the point",
     "_database.migrate": "one transaction, of whoever deploys before a service starts; tried again, it goes on where it was",
+    "_overheard.Overheard.everything": "whoever overhears is no service; what it sends comes back to itself alone",
     "_provision._alone": "takes a lock; whoever deploys does, and no service",
     "_provision._database": "whoever deploys does, and again until all is there",
     "_provision._role": "whoever deploys does, and again until all is there",
