@@ -7,15 +7,19 @@ import os
 import signal
 import sys
 from asyncio.subprocess import PIPE, Process
+from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 
-from broker._recordings import contracts_of, read
+from broker._recordings import Recorded, contracts_of, read
 from broker.testing import Flow
 from contracts.billing import InvoiceDue
 from nilecare.platform import services
 from tests.flows.hospital import POTASSIUM, Hospital
 from tests.flows.running import Running
+
+KEPT = Path(__file__).parents[1] / "alone" / "discharge.jsonl"
+"""The recording with which billing is tested alone."""
 
 
 async def recorder(running: Running, *options: object, **more: str) -> Process:
@@ -34,6 +38,12 @@ async def recorder(running: Running, *options: object, **more: str) -> Process:
     assert process.stderr is not None
     assert b"listening for" in await process.stderr.readline()
     return process
+
+
+def reactions(lines: Sequence[Recorded]) -> list[tuple[str, str, str]]:
+    """What was said because of what, and by whom."""
+    types = {line.number: line.type for line in lines}
+    return sorted((types[line.cause] if line.cause is not None else "", line.source, line.type) for line in lines)
 
 
 def written_into(folder: Path) -> list[str]:
@@ -61,6 +71,7 @@ async def test_a_discharge_is_recorded(flow: Flow, running: Running, hospital: H
     contracts = contracts_of(services())
     assert [contracts[line.type].model_validate(line.body).subject for line in lines] == [line.subject for line in lines]
     assert [value for value in (*running.personal, person.id, encounter) if value in file.read_text()] == []
+    assert reactions(lines) == reactions(read(KEPT)), "tests/alone replays an old one: record it anew"
 
 
 async def test_without_databases_it_goes_on_until_it_is_interrupted(
