@@ -90,6 +90,9 @@ async def test_a_state_of_the_recording_is_not_presumed(flow: Flow, record: Reco
         said = await f.published(LorryChanged).once()
         await f.replica(depot.LorryReference, said.event.lorry_id).reaches(plate="2-KRT", version=said.event.state_version)
         await f.published(PalletGone).once()
+    everything = flow.deployment.flows.sight()
+    await everything.look()
+    assert [event.type for event in everything.said if event.key == str(said.event.lorry_id)] == ["lorry.changed"]
 
 
 async def test_what_is_not_said_again_is_told(flow: Flow, record: Record, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -115,9 +118,10 @@ async def test_what_was_not_said_before_is_told(flow: Flow, record: Record, monk
 
 
 async def test_what_a_command_of_its_own_caused_is_not_expected(flow: Flow, record: Record) -> None:
-    """Nobody gives the command again."""
-    own = line(6, None, "depot", "pallet.gone", DELIVERY, pallet_id=DELIVERY)
-    async with flow.replayed(record(own), presuming=[example_of(LorryChanged)]):
+    """Nobody gives the command again, and nothing follows from it."""
+    own = line(5, None, "depot", "pallet.gone", DELIVERY, pallet_id=DELIVERY)
+    followed = line(6, 5, "depot", "pallet.gone", LORRY, pallet_id=LORRY)
+    async with flow.replayed(record(own, followed), presuming=[example_of(LorryChanged)]):
         pass
 
 
