@@ -29,6 +29,13 @@ class Guest(BaseModel):
     is_child: bool
 
 
+class Address(BaseModel):
+    """Where somebody lives, which is personal as a whole."""
+
+    street: str
+    number: int
+
+
 class RoomBooked(Event, name="room.booked", version=2, key="booking_id", publisher="hotel"):
     """Somebody comes."""
 
@@ -38,6 +45,7 @@ class RoomBooked(Event, name="room.booked", version=2, key="booking_id", publish
     born: Annotated[date | None, Personal(of="person_id")]
     rating: Annotated[Literal["A", "B"], Personal(of="person_id")]
     email: Annotated[str | None, Personal(of="person_id")] = None
+    home: Annotated[Address, Personal(of="person_id")]
     guests: tuple[Guest, ...] = ()
     arrives: date
     booked_at: datetime
@@ -70,6 +78,7 @@ class SpaBooked(Event, name="spa.booked", version=1, key="booking_id", publisher
 hotel = Service(name="hotel", port=0, contracts=sys.modules[__name__], trusts_auth=False)
 BOOKED = RoomBooked(
     booking_id=uuid4(), person_id=uuid4(), full_name="Amal Idris", born=date(1957, 3, 9), rating="B",
+    home=Address(street="Nile Avenue", number=12),
     guests=(Guest(full_name="Amina Idris", is_child=True),), arrives=date(2026, 3, 8), booked_at=BEGAN + timedelta(hours=1),
     rooms={"double": 1},
 )  # fmt: skip
@@ -97,6 +106,7 @@ def test_nobody_is_named() -> None:
     [line] = lines(said(BOOKED))
     body = line.body
     assert [body[name] for name in ("full_name", "born", "rating", "email")] == ["•••", "2026-03-01", "A", None]
+    assert body["home"] == {"street": "•••", "number": 1}
     assert body["guests"] == [{"full_name": "•••", "is_child": True}]
     assert (body["price"], body["paid"], body["rooms"]) == ({"amount": "12.00", "currency": "USD"}, None, {"double": 1})
     assert RoomBooked.model_validate(body)
