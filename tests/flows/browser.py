@@ -16,8 +16,8 @@ from playwright.async_api import Browser, Locator, Page, Request, async_playwrig
 from broker.servers import apt
 from broker.servers.errors import StackError, Unavailable
 from broker.servers.home import LOCAL
+from tests.flows.running import Running
 from tests.flows.staff import Colleague
-from tests.waiting import until
 
 NAMED = "NILECARE_CHROMIUM"
 """The variable that names a Chromium to use."""
@@ -81,8 +81,8 @@ FAULTS = """() => {
 class Visitor:
     """Somebody at the pages, in a browser of their own. `complaints` is what it wrote into its console, or did not get."""
 
-    def __init__(self, page: Page) -> None:
-        self.page = page
+    def __init__(self, page: Page, running: Running) -> None:
+        self.page, self.running = page, running
         self.complaints: list[str] = []
         page.on("console", lambda message: self.complaints.append(message.text))
         page.on("requestfailed", self._missed)
@@ -117,22 +117,21 @@ class Visitor:
         await expect(self.page.get_by_text(words).first).to_be_visible()
 
     async def sees_in_time(self, words: str) -> None:
-        """Asks for the page again and again until it says these words."""
-
-        async def does() -> bool:
-            await self.page.reload()
-            return await self.page.get_by_text(words).count() > 0
-
-        await until(does)
+        """Asks for the page once more when nothing is under way any more: it says these words."""
+        await self.running.settled()
+        await self.page.reload()
+        await self.sees(words)
 
     async def goes_on_to(self, target: Locator) -> None:
         """Presses the tabulator until this has the focus, which has to be seen."""
-        for _ in range(MOST_STOPS):
-            await self.page.keyboard.press("Tab")
-            if await target.evaluate("element => element === document.activeElement"):
-                break
+        await self._goes_on(target, MOST_STOPS)
         await expect(target).to_be_focused()
         assert await target.evaluate("element => getComputedStyle(element).outlineStyle") != "none"
+
+    async def _goes_on(self, target: Locator, stops: int) -> None:
+        await self.page.keyboard.press("Tab")
+        if stops > 1 and not await target.evaluate("element => element === document.activeElement"):
+            await self._goes_on(target, stops - 1)
 
     async def faults(self, width: int, scheme: str) -> list[str]:
         """What is wrong with the page in a window so wide, with all that is folded away open."""

@@ -9,7 +9,6 @@ from nilecare.demo.agreement import agreements
 from nilecare.demo.duplicates import duplicated
 from tests.flows.running import Running
 from tests.flows.spoken import attributes, faults
-from tests.waiting import until
 
 JOURNAL = "SELECT id, type, key, sequence, flow, cause FROM backbone.published"
 FAILED = "SELECT state, subscription, error FROM backbone.failed_message"
@@ -19,7 +18,7 @@ REASONS = "SELECT reason || properties::text AS said FROM backbone.failed_messag
 async def check_the_end(running: Running) -> None:
     """Fails unless all of it is true once every flow is over."""
     await running.settled()
-    flows = running.flows
+    flows = running.deployment.flows
     assert await flows.lost() == []
     assert await flows.order_violations() == []
     await check_effects(running, flows)
@@ -40,12 +39,8 @@ async def check_effects(running: Running, flows: Flows) -> None:
 async def check_messages(running: Running) -> None:
     """Every event in the journals went out as a valid CloudEvent that says the same as its row."""
     journal = {row.id: row for name in running.runtimes for row in await running.rows(name, JOURNAL)}
-
-    async def all_overheard() -> bool:
-        return journal.keys() <= running.overheard.messages.keys()
-
-    await until(all_overheard)
-    messages = running.overheard.messages
+    messages = await running.overheard.everything()
+    assert journal.keys() <= messages.keys()
     wrong = {(row.type, fault) for id_, row in journal.items() for fault in faults(messages[id_])}
     assert not wrong, wrong
     for id_, row in journal.items():
@@ -57,13 +52,14 @@ async def check_messages(running: Running) -> None:
 
 async def check_discretion(running: Running) -> None:
     """Nothing of a person stands where others read: in logs and metrics, on a locked screen, on a mail's outside."""
+    outside = running.outside
     public = {
         "the logs": running.written.getvalue(),
         "the metrics": await running.metrics(),
         "the problem documents": "\n".join(running.problems),
         "the headers": "\n".join(str(message.header.properties) for message in running.overheard.messages.values()),
-        "the short messages": "\n".join(message.text for message in running.messages.messages),
-        "the mails' outsides": "\n".join(f"{mail.message_id} {mail.sender} {mail.subject}" for mail in running.mails.mails),
+        "the short messages": "\n".join(message.text for message in outside.messages.messages),
+        "the mails' outsides": "\n".join(f"{mail.message_id} {mail.sender} {mail.subject}" for mail in outside.mails.mails),
         "the reasons": str([await running.rows(name, REASONS) for name in running.runtimes]),
     }
     assert "service.started" in public["the logs"]

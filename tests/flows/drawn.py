@@ -10,5 +10,6 @@ from tests.flows.running import Running
 
 async def drawn(running: Running, flow: UUID) -> str:
     """The diagram, from the journals of all services."""
-    databases = {runtime.service: runtime.database for runtime in running.runtimes.values()}
+    deployment = running.deployment
+    databases = {service: deployment.databases[name] for name, service in deployment.services.items()}
     return sequence("What followed", await read_flow(databases, flow))

@@ -1,53 +1,38 @@
-"""The whole platform at work in the test's process, set up like a real one: its own accounts, servers' rights, HTTP servers."""
+"""The hospital's platform at work, the world outside of it, and what a test wants to know of both beyond their flows."""
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import io
 import logging
-import secrets
-from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
-from dataclasses import dataclass, field, replace
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, AsyncExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 from uuid import UUID
 
-import aiormq
 import httpx
 import structlog
-from fastapi import FastAPI, Request, Response
 from sqlalchemy import TextClause, text
 
 from broker import Service, clock
 from broker._database import Database
 from broker._flows import Flows
+from broker._http import PREFIX
 from broker._logs import configure_logs
-from broker._platform import vhost_of
-from broker._provision import provision
-from broker._replica_runs import Place
+from broker._platform import Platform
 from broker._runtime import Runtime
-from broker._service import check_platform
 from broker.servers import Servers
-from broker.testing.proxy import Proxy
-from broker.testing.scratch import VirtualHosts, drop_platform
-from nilecare.addresses import Platform
+from broker.testing import Deployment, faults
+from broker.testing.deployment import provisioned
 from nilecare.platform import services
-from nilecare.simulator import CardSimulator, MailSink, MessageGateway
-from nilecare.token import development_key_set
+from nilecare.simulator import MailSink, MessageGateway
+from tests.flows.outside import Outside, Provider
 from tests.flows.spoken import Overheard
-from tests.waiting import until
 
 SERVICES = services()
-SUBSCRIBED = check_platform(SERVICES)
-
-FILLABLE = sum(Place(service.name, replica).is_fillable for service in SERVICES for replica in service.replicated)
-"""Replicas that have one owner to ask."""
-
-SELDOM = timedelta(hours=1)
-"""How often services look whether they have news for operations: when the clock moves, and otherwise nothing goes on here."""
 
 CONTENTS = text(
     """
@@ -64,7 +49,6 @@ CONTENTS = text(
     """
 )
 
-
 HOLDING = """
     SELECT schemaname || '.' || tablename AS name
     FROM pg_tables
@@ -75,171 +59,52 @@ HOLDING = """
 """
 
 
-class Provider(CardSimulator):
-    """The card provider, which a test can keep from saying what became of a request."""
-
-    def __init__(self, *, secret: str) -> None:
-        super().__init__(secret=secret, slow=0.1)
-        self.speaks = asyncio.Event()
-        self.speaks.set()
-
-    def app(self) -> FastAPI:
-        app = super().app()
-
-        @app.middleware("http")
-        async def wait_to_speak(request: Request, answer: Any) -> Response:
-            if request.url.path.startswith("/v1/requests/"):
-                await self.speaks.wait()
-            response: Response = await answer(request)
-            return response
-
-        return app
-
-    @contextmanager
-    def silent(self) -> Iterator[None]:
-        """Inside, nobody is told what became of a request."""
-        self.speaks.clear()
-        try:
-            yield
-        finally:
-            self.speaks.set()
-
-
 @dataclass
 class Running:
-    """The services, each on a real HTTP server, and the world outside.
+    """The services, the world outside, and all that was written and said.
 
-    line: the way to the broker, for all services.
     personal: every name, number and value of a person that a test uses; none of them may be seen where it does not belong.
     problems: every problem document that a client got.
     """
 
-    platform: Platform
-    provider: Provider
-    mails: MailSink
-    messages: MessageGateway
-    line: Proxy
-    key_file: Path
+    deployment: Deployment
+    outside: Outside
     written: io.StringIO
     overheard: Overheard
-    runtimes: dict[str, Runtime] = field(default_factory=dict)
     personal: set[str] = field(default_factory=set)
     problems: list[str] = field(default_factory=list)
 
     @property
+    def provider(self) -> Provider:
+        """The card provider."""
+        return self.outside.provider
+
+    @property
+    def mails(self) -> MailSink:
+        """Every mailbox."""
+        return self.outside.mails
+
+    @property
+    def messages(self) -> MessageGateway:
+        """Every phone."""
+        return self.outside.messages
+
+    @property
+    def platform(self) -> Platform:
+        return self.deployment.platform
+
+    @property
     def flows(self) -> Flows:
-        """What is under way in the four databases."""
-        return Flows({runtime.service: runtime.database for runtime in self.runtimes.values()})
+        return self.deployment.flows
 
-    def address(self, service: str) -> str:
-        """Where a service's API is."""
-        return f"http://127.0.0.1:{self.runtimes[service].port}/api/v1"
+    def held_back(self, queue: str) -> AbstractAsyncContextManager[None]:
+        return faults.late(self.deployment, queue)
 
-    async def start(self, service: Service, **overrides: Any) -> Runtime:
-        """Starts a service with the rights that its own account has."""
-        settings = self.platform.settings_for(service, {}, **overrides)
-        runtime = Runtime(service, settings, subscribed=SUBSCRIBED)
-        await runtime.start()
-        self.runtimes[service.name] = runtime
-        return runtime
+    def down(self, service: str) -> AbstractAsyncContextManager[None]:
+        return faults.down(self.deployment, [service])
 
-    async def start_all(self, outside: dict[str, str]) -> None:
-        """Starts the services, which find the world outside at these addresses."""
-        key_set = development_key_set(self.key_file)
-        for service in SERVICES:
-            known = outside if service.calls else {}
-            if service.pages is not None:
-                known = {"auth": f"http://127.0.0.1:{self.runtimes['auth'].port}"}
-            quiet = {"report_every": SELDOM, "replica_check_every": None}
-            await self.start(service, port=0, journal=True, key_set=key_set, outside=known, **quiet)
-        self.provider.webhooks.url = f"{self.address('payment')}/webhooks/card"
-        for inbox in (self.mails, self.messages):
-            inbox.receipts.url = f"{self.address('notification')}/receipts"
-        await until(self._reports)
-
-    async def _reports(self) -> bool:
-        """Whether every service has begun to tell operations of its failed messages, and every replica has filled itself."""
-        told = [await self.rows(name, "SELECT is_whole FROM backbone.reporting") for name in self.runtimes]
-        filled = [
-            row.state for name in self.runtimes for row in await self.rows(name, "SELECT state FROM backbone.replica_run")
-        ]
-        return all(row.is_whole for (row,) in told) and len(filled) == FILLABLE == filled.count("done")
-
-    async def stop_all(self) -> None:
-        """Stops the services."""
-        await asyncio.gather(*(runtime.stop() for runtime in self.runtimes.values()))
-
-    @asynccontextmanager
-    async def held_back(self, queue: str) -> AsyncIterator[None]:
-        """Inside, a service does not get what lies in its queue: another copy has the first message in hand, and is slow.
-
-        At the end that copy dies, and the messages go to the service that stood by.
-        """
-        service = queue.partition(".")[0]
-        before = self.runtimes[service]
-        await before.stop()
-        connection = await aiormq.connect(self.platform.service_amqp_url(service))
-        channel = await connection.channel()
-        await channel.basic_qos(prefetch_count=1)
-        await channel.basic_consume(queue, lambda message: asyncio.sleep(0))
-        await self._begin_again(before)
-        try:
-            yield
-        finally:
-            await connection.close()
-
-    @asynccontextmanager
-    async def down(self, service: str) -> AsyncIterator[None]:
-        """Inside, a service is switched off."""
-        before = self.runtimes[service]
-        await before.stop()
-        try:
-            yield
-        finally:
-            await self._begin_again(before)
-
-    @contextmanager
-    def without_broker(self) -> Iterator[None]:
-        """Inside, no service reaches the broker; what was on its way is lost."""
-        self.line.refuse()
-        try:
-            yield
-        finally:
-            self.line.refuse(False)
-
-    async def _begin_again(self, before: Runtime) -> None:
-        settings = replace(before.settings, port=before.port)
-        started = Runtime(before.service, settings, subscribed=SUBSCRIBED)
-        await started.start()
-        self.runtimes[before.service.name] = started
-
-    async def settled(self, flow: UUID | None = None) -> None:
-        """Returns when everything is over that followed from a request."""
-        await self.flows.settled(flow)
-        for callbacks in (self.provider.webhooks, self.mails.receipts, self.messages.receipts):
-            await callbacks.idle()
-
-    async def move_clock(self, by: timedelta) -> None:
-        """Moves business time, and lets everything happen that is due by then."""
-        await self.flows.move_clock(by)
-        await self.settled()
-
-    async def rows(self, service: str, query: str, **values: object) -> list[Any]:
-        """What a service's own database says."""
-        return await _all(self.runtimes[service].database, text(query), **values)
-
-    async def contents(self, *services: str) -> dict[str, str]:
-        """What every table of these services, or of all, holds: how many rows, and a digest of them."""
-        return {
-            f"{service} {row.name}": row.held
-            for service in services or self.runtimes
-            for row in await _all(self.runtimes[service].database, CONTENTS)
-        }
-
-    async def holding(self, *values: str) -> set[str]:
-        """The tables, of all services, in which one of these stands, in whatever case, as text or as bytes."""
-        patterns = [f"%{each}%" for value in values for each in (value, value.encode().hex())]
-        return {f"{name} {row.name}" for name in self.runtimes for row in await self.rows(name, HOLDING, patterns=patterns)}
+    def without_broker(self) -> AbstractContextManager[None]:
+        return faults.without_broker(self.deployment)
 
     async def published(self, flow: UUID, service: str = "%") -> list[str]:
         """The types of a flow's events in the journals, each service's in the order of its positions."""
@@ -250,10 +115,46 @@ class Running:
                 types += [row.type for row in await self.rows(name, query, flow=flow)]
         return types
 
+    @property
+    def runtimes(self) -> dict[str, Runtime]:
+        """The services that are up."""
+        return self.deployment.runtimes
+
+    def address(self, service: str) -> str:
+        """Where a service's API is."""
+        return f"{self.deployment.addresses[service]}{PREFIX}"
+
+    async def settled(self, flow: UUID | None = None) -> None:
+        """Returns when everything is over that followed from a request."""
+        await self.deployment.settled(flow)
+
+    async def move_clock(self, by: timedelta) -> None:
+        """Moves business time, and lets everything happen that is due by then."""
+        await self.deployment.flows.move_clock(by)
+        await self.settled()
+
+    async def rows(self, service: str, query: str, **values: object) -> list[Any]:
+        """What a service's own database says."""
+        return await _all(self.deployment.databases[service], text(query), **values)
+
+    async def contents(self, *services: str) -> dict[str, str]:
+        """What every table of these services, or of all, holds: how many rows, and a digest of them."""
+        return {
+            f"{service} {row.name}": row.held
+            for service in services or self.deployment.databases
+            for row in await _all(self.deployment.databases[service], CONTENTS)
+        }
+
+    async def holding(self, *values: str) -> set[str]:
+        """The tables, of all services, in which one of these stands, in whatever case, as text or as bytes."""
+        patterns = [f"%{each}%" for value in values for each in (value, value.encode().hex())]
+        names = self.deployment.databases
+        return {f"{name} {row.name}" for name in names for row in await self.rows(name, HOLDING, patterns=patterns)}
+
     async def metrics(self) -> str:
         """What Prometheus reads from all services."""
         async with httpx.AsyncClient() as client:
-            replies = [await client.get(f"http://127.0.0.1:{each.port}/metrics") for each in self.runtimes.values()]
+            replies = [await client.get(f"{address}/metrics") for address in self.deployment.addresses.values()]
         return "\n".join(reply.text for reply in replies)
 
 
@@ -263,45 +164,17 @@ async def _all(database: Database, query: TextClause, **values: object) -> list[
 
 
 @asynccontextmanager
-async def platform_running(servers: Servers, key_file: Path) -> AsyncIterator[Running]:
-    """The platform from nothing: provisioned, started, and at the end removed."""
+async def platform_running(servers: Servers, services: Sequence[Service], outside: Outside) -> AsyncIterator[Running]:
+    """The platform from nothing, overheard from its first word on; at the end it is removed."""
     async with AsyncExitStack() as stack:
-        hosts = VirtualHosts(servers)
-        stack.push_async_callback(hosts.drop)
-        amqp_url = await hosts()
-        line = await stack.enter_async_context(Proxy(amqp_url))
-        platform = _platform(servers, line.url)
-        stack.push_async_callback(drop_platform, platform, SERVICES)
-        await provision(platform, SERVICES)
-        secret = secrets.token_hex(16)
-        written = stack.enter_context(logs_written())
         stack.callback(setattr, clock, "shift", timedelta())
-        overheard = await Overheard.on(amqp_url, SERVICES)
+        written = stack.enter_context(logs_written())
+        deployment = await stack.enter_async_context(provisioned(servers, services, outside))
+        host = urlsplit(servers.amqp_url)._replace(path=f"/{deployment.platform.vhost}").geturl()
+        overheard = await Overheard.on(host, services)
         stack.push_async_callback(overheard.close)
-        provider, mails, messages = Provider(secret=secret), MailSink(secret=secret), MessageGateway(secret=secret)
-        outside = {
-            "card_provider": await stack.enter_async_context(provider.serving()),
-            "card_provider_secret": secret,
-            "smtp": await stack.enter_async_context(mails.serving()),
-            "mail_from": "hospital@nile.example",
-            "message_gateway": await stack.enter_async_context(messages.serving()),
-            "message_gateway_secret": secret,
-        }
-        running = Running(platform, provider, mails, messages, line, key_file, written, overheard)
-        stack.push_async_callback(running.stop_all)
-        await running.start_all(outside)
-        yield running
-
-
-def _platform(servers: Servers, amqp_url: str) -> Platform:
-    """A platform of its own on these servers."""
-    return Platform(
-        postgres_url=servers.postgres_url,
-        amqp_url=amqp_url,
-        management_url=servers.management_url,
-        secret=secrets.token_hex(16),
-        prefix=f"flows_{vhost_of(amqp_url).removeprefix('test-')}",
-    )
+        await deployment.start_all()
+        yield Running(deployment, outside, written, overheard)
 
 
 @contextmanager

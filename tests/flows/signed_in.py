@@ -12,8 +12,8 @@ from broker._http import routes_of
 from tests.flows.running import SERVICES
 from tests.flows.staff import Colleague
 
-AT_ONCE = 1.0
-"""Seconds within which a revocation counts everywhere."""
+EVERYBODY = [f"{service.name}.revoked_session" for service in SERVICES]
+"""The queues in which services hear that a session counts no more."""
 
 
 def something_to_read(name: str) -> str:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
-from typing import Any
 from uuid import UUID
 
-from nilecare.token import development_token
+from broker.testing import Flow
+from contracts.auth import AuthVerificationRequested
 from tests.flows.hospital import Hospital, Reply
 
 ADMINISTRATOR = UUID(int=1)
@@ -39,8 +38,11 @@ async def engaged(hospital: Hospital, role: str) -> Colleague:
     email = hospital.secret("staff-").lower() + "@hospital.example"
     password = hospital.secret("correct horse ")
     asked = {"email": email, "password": password, "full_name": hospital.secret("Samir Aziz ")}
-    registration = await hospital.ask("auth", "POST", "/register", asked)
-    verified = await hospital.ask("auth", "POST", "/verify", {"code": _code_of(hospital, registration.flow)})
+    registration = Flow(hospital.running.deployment, name="registration")
+    async with registration.started_by(hospital.ask("auth", "POST", "/register", asked)) as f:
+        code = (await f.published(AuthVerificationRequested, by="auth").once()).event.code
+    hospital.running.personal.add(code)
+    verified = await hospital.ask("auth", "POST", "/verify", {"code": code})
     colleague = Colleague(hospital, UUID(verified["user_id"]), role, email, password)
     grant = {"role": role, "facility_id": hospital.id}
     await administers(hospital, "POST", f"/users/{colleague.user_id}/roles", grant)
@@ -66,16 +68,5 @@ async def administers(hospital: Hospital, method: str, path: str, body: object =
 
 def administrator(hospital: Hospital) -> dict[str, str]:
     """Says that somebody asks whose role counts everywhere."""
-    token = development_token(["administrator"], subject=str(ADMINISTRATOR), file=hospital.running.key_file)
+    token = hospital.running.deployment.token("administrator", subject=str(ADMINISTRATOR))
     return {"Authorization": f"Bearer {token}"}
-
-
-def _code_of(hospital: Hospital, flow: UUID) -> str:
-    """The code that this registration sent to the address."""
-    for message in hospital.running.overheard.messages.values():
-        headers: Any = message.header.properties.headers or {}
-        if message.routing_key == "auth.verification.requested" and str(flow) == headers["cloudEvents:correlationid"]:
-            code = str(json.loads(message.body)["code"])
-            hospital.running.personal.add(code)
-            return code
-    raise LookupError("no code was sent")

@@ -14,7 +14,6 @@ import pytest
 
 from broker._tokens import issue_token, new_key
 from nilecare.simulator.webhooks import signed
-from nilecare.token import development_key
 from tests.flows.asked import ROLES, refusal, routes_of_service
 from tests.flows.hospital import POTASSIUM, Hospital
 from tests.flows.running import Running
@@ -76,9 +75,9 @@ async def test_a_path_or_method_that_is_none(running: Running, anybody: dict[str
 
 def tokens(running: Running) -> dict[str, str]:
     """Headers that speak for nobody."""
-    key, other = development_key(running.key_file), new_key()
     hour, roles = timedelta(hours=1), ["clinician", "registrar", "lab_manager", "billing_manager", "cashier"]
-    good = issue_token(key, subject="x", roles=roles, facilities=None, lifetime=hour)
+    good = running.deployment.token(*roles, subject="x")
+    forged = issue_token(new_key(), subject="x", roles=roles, facilities=None, lifetime=hour)
     head, claims, signature = good.split(".")
     return {
         "none": "",
@@ -86,8 +85,8 @@ def tokens(running: Running) -> dict[str, str]:
         "garbage": "Bearer x.y.z",
         "of another kind": "Basic eDp5",
         "unsigned": f"Bearer {head}.{claims}.",
-        "signed with another key": f"Bearer {issue_token(other, subject='x', roles=roles, facilities=None, lifetime=hour)}",
-        "expired": f"Bearer {issue_token(key, subject='x', roles=roles, facilities=None, lifetime=-hour)}",
+        "signed with another key": f"Bearer {forged}",
+        "expired": f"Bearer {running.deployment.token(*roles, subject='x', lifetime=-hour)}",
         "cut": f"Bearer {good[:-4]}",
         "with another's signature": f"Bearer {head}.{claims[:-2]}AA.{signature}",
         "without an algorithm": f"Bearer eyJhbGciOiJub25lIn0.{claims}.",
@@ -169,7 +168,7 @@ def webhook(**wrong: Any) -> bytes:
 
 async def test_a_webhook_that_is_none(running: Running, nobody: dict[str, httpx.AsyncClient]) -> None:
     """400 unless the provider signed it just now, 422 for what it cannot mean; and nothing is kept."""
-    secret = running.runtimes["payment"].settings.outside["card_provider_secret"]
+    secret = running.outside.secret
     now, body = int(time.time()), webhook()
     before = await running.contents()
     for header in (

@@ -9,7 +9,7 @@ import pytest
 from broker._replica_runs import Place, Purpose, Run, begin, drift_of, run_of
 from tests.flows.hospital import Hospital
 from tests.flows.running import Running
-from tests.flows.test_replica_truth import compared, replicas
+from tests.flows.test_26_replica_truth import compared, replicas
 from tests.waiting import until
 
 KEEPERS = ("billing", "ehr", "facility", "lab", "notification", "payment", "operations")

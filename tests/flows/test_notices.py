@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any
+from uuid import UUID
 
 from broker import clock
+from broker.testing import Flow
+from contracts.billing import InvoiceDue, InvoiceIssued
+from contracts.lab import LabResultCriticalDue
+from contracts.notification import DigestDue, NotificationDelivered, NotificationDue, NotificationFailed, NotificationSent
 from nilecare.simulator import Mail
 from tests.flows.hospital import HOUSE, POTASSIUM, Hospital, Person
 from tests.flows.running import Running
@@ -23,11 +27,9 @@ async def registers(hospital: Hospital, mailbox: str) -> tuple[Person, str, str]
     return Person(reply["patient_id"], person.name, person.number, person.born), email, number
 
 
-async def mails_of(running: Running, colleague: Colleague, subject: str) -> list[Mail]:
+def mails_of(running: Running, colleague: Colleague, subject: str) -> list[Mail]:
     """What a colleague got under this subject."""
-    address = "SELECT email FROM user_reference WHERE id = :id"
-    [row] = await running.rows("notification", address, id=colleague.user_id)
-    return [mail for mail in running.mails.mails_to(row.email) if mail.subject == subject]
+    return [mail for mail in running.outside.mails.mails_to(colleague.email) if mail.subject == subject]
 
 
 async def disturbed(colleague: Colleague, **said: timedelta) -> None:
@@ -36,22 +38,24 @@ async def disturbed(colleague: Colleague, **said: timedelta) -> None:
     await colleague.ask("notification", "PUT", "/me/contact-hours", {"time_zone": "UTC", **hours})
 
 
-async def measured(hospital: Hospital, by: Colleague, value: str) -> Any:
-    """A potassium that this colleague ordered, released."""
+async def measured(hospital: Hospital, by: Colleague, value: str) -> str:
+    """A potassium that this colleague ordered, which can be released."""
     person = await hospital.registers()
     order = (await by.ask("lab", "POST", "/lab-orders", {"patient_id": person.id, "tests": [POTASSIUM]}))["order_id"]
     await hospital.accepts(order, person)
-    result = await hospital.measures(order, POTASSIUM, value=hospital.secret(value), unit="mmol/L")
-    return await hospital.releases(result)
+    return await hospital.measures(order, POTASSIUM, value=hospital.secret(value), unit="mmol/L")
 
 
-async def test_a_bill_is_told_from_issue_to_payment(running: Running, hospital: Hospital) -> None:
+async def test_a_bill_is_told_from_issue_to_payment(running: Running, flow: Flow, hospital: Hospital) -> None:
     """Issued, not paid by a bad card, paid by a good one: a mail each, with name and number, without what was measured."""
     person, email, _ = await registers(hospital, "amal")
     invoice = await hospital.invoices(person)
-    await hospital.pays(invoice, "tok_insufficient_funds")
-    await hospital.pays(invoice, "tok_visa")
-    mails = running.mails.mails_to(email)
+    for token, topic in (("tok_insufficient_funds", "payment.failed"), ("tok_visa", "invoice.paid")):
+        async with flow.started_by(hospital.pays(invoice, token)) as f:
+            await f.published(NotificationSent, by="notification", recipient_id=UUID(person.id), channel="email").once()
+            await f.published(NotificationDelivered, topic=topic).once()
+            f.never(NotificationFailed)
+    mails = running.outside.mails.mails_to(email)
     number, house = invoice["number"], HOUSE["name"]
     bills = [f"Invoice {number} of {house}", "Your payment did not go through", f"Invoice {number} is paid"]
     assert [mail.subject for mail in mails if mail.subject in bills] == bills
@@ -60,45 +64,70 @@ async def test_a_bill_is_told_from_issue_to_payment(running: Running, hospital: 
     assert not any("otassium" in mail.subject + mail.body for mail in mails)
 
 
-async def test_what_bounces_goes_to_the_phone(running: Running, hospital: Hospital) -> None:
+async def test_what_bounces_goes_to_the_phone(running: Running, flow: Flow, hospital: Hospital) -> None:
     """The text names house and number; nothing of it says whose it is, or what was done."""
     person, email, phone = await registers(hospital, "bounces")
-    invoice = await hospital.invoices(person)
-    texts = [message.text for message in running.messages.messages_to(phone)]
-    assert running.mails.mails_to(email) == []
-    assert any(str(invoice["number"]) in text for text in texts)
+    encounter = await hospital.admits(person)
+    await hospital.completes(person, POTASSIUM, encounter=encounter)
+    async with flow.started_by(hospital.discharges(encounter)) as f:
+        issued = await f.published(InvoiceIssued, by="billing").once()
+        await f.published(NotificationDelivered, topic="invoice.issued", channel="sms").once()
+        f.scheduled(InvoiceDue, within=timedelta(days=31))
+        f.never(NotificationSent, channel="email")
+    texts = [message.text for message in running.outside.messages.messages_to(phone)]
+    assert running.outside.mails.mails_to(email) == []
+    assert any(issued.event.number in text for text in texts)
     assert not any(person.name in text or "otassium" in text for text in texts)
 
 
-async def test_a_busy_mailbox_gets_it_later(running: Running, hospital: Hospital) -> None:
+async def test_a_busy_mailbox_gets_it_later(running: Running, flow: Flow, hospital: Hospital) -> None:
     """Refused for now is not refused: it is tried again, and comes once."""
     person, email, _ = await registers(hospital, "busy")
-    await hospital.completes(person, POTASSIUM)
-    assert running.mails.mails_to(email) == []
-    await running.move_clock(timedelta(seconds=31))
-    await running.move_clock(timedelta(minutes=3))
-    assert [mail.subject for mail in running.mails.mails_to(email)] == ["A result is ready"]
+    order = await hospital.orders(person, POTASSIUM)
+    await hospital.accepts(order, person)
+    result = await hospital.measures(order, POTASSIUM, value=hospital.secret("4.2"), unit="mmol/L")
+    async with flow.started_by(hospital.releases(result)) as f:
+        f.scheduled(NotificationDue, within=timedelta(minutes=3))
+        await f.over()
+        assert running.outside.mails.mails_to(email) == []
+        await flow.advance(seconds=31)
+        await f.over()
+        await flow.advance(minutes=3)
+        await f.published(NotificationDue, by="notification").times(2)
+        await f.published(NotificationDelivered, topic="result.ready", channel="email").once()
+    assert [mail.subject for mail in running.outside.mails.mails_to(email)] == ["A result is ready"]
 
 
-async def test_a_critical_result_wakes_whoever_can_act(running: Running, hospital: Hospital) -> None:
+async def test_a_critical_result_wakes_whoever_can_act(running: Running, flow: Flow, hospital: Hospital) -> None:
     """At once, in the clinician's quiet hours; the news that the order has a result waits for their end."""
     clinician = await engaged(hospital, "clinician")
     await disturbed(clinician, quiet_from=-HOUR, quiet_until=HOUR)
-    await measured(hospital, clinician, "7.2")
-    [urgent] = await mails_of(running, clinician, "Act now: a critical result")
-    assert "7.2" not in urgent.body
-    assert await mails_of(running, clinician, "Results of an order of yours") == []
-    await running.move_clock(HOUR + timedelta(minutes=1))
-    assert len(await mails_of(running, clinician, "Results of an order of yours")) == 1
+    result = await measured(hospital, clinician, "7.2")
+    async with flow.started_by(hospital.releases(result)) as f:
+        sent = await f.published(NotificationSent, by="notification", recipient_id=clinician.user_id).first()
+        assert sent.event.topic == "result.critical"
+        f.scheduled(NotificationDue, within=HOUR)
+        f.scheduled(LabResultCriticalDue, within=HOUR)
+        await f.over()
+        [urgent] = mails_of(running, clinician, "Act now: a critical result")
+        assert "7.2" not in urgent.body
+        assert mails_of(running, clinician, "Results of an order of yours") == []
+        await flow.advance(minutes=61)
+        await f.published(NotificationDue, by="notification").once()
+    assert len(mails_of(running, clinician, "Results of an order of yours")) == 1
 
 
-async def test_routine_news_come_together(running: Running, hospital: Hospital) -> None:
+async def test_routine_news_come_together(running: Running, flow: Flow, hospital: Hospital) -> None:
     """Two orders have results; at the hour that was said there is one mail of both."""
     clinician = await engaged(hospital, "clinician")
     await disturbed(clinician, digest_at=timedelta(minutes=30))
-    for value in ("4.1", "4.2"):
-        await measured(hospital, clinician, value)
-    assert await mails_of(running, clinician, "Results of an order of yours") == []
-    await running.move_clock(timedelta(minutes=31))
-    [digest] = await mails_of(running, clinician, "2 messages for you")
+    results = [await measured(hospital, clinician, value) for value in ("4.1", "4.2")]
+    async with flow.started_by(*map(hospital.releases, results)) as f:
+        f.scheduled(DigestDue, within=timedelta(minutes=30))
+        await f.over()
+        assert mails_of(running, clinician, "Results of an order of yours") == []
+        await flow.advance(minutes=31)
+        await f.published(DigestDue, by="notification", recipient_id=clinician.user_id).once()
+        await f.published(NotificationSent, recipient_id=clinician.user_id, topic="digest").once()
+    [digest] = mails_of(running, clinician, "2 messages for you")
     assert digest.body.count("- Results of an order of yours") == 2

@@ -2,103 +2,99 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import AsyncExitStack
 from typing import Any
+from uuid import UUID
 
 import httpx
 import pytest
 
-from nilecare.demo.broken import break_a_message
-from nilecare.token import development_token
+from broker.testing import Flow, Started
+from contracts.operations import OperationRequested
 from services.operations.rules import OPERATOR, VIEWER
-from tests.flows.hospital import Hospital
+from tests.flows.broken import SENT, broken
 from tests.flows.running import Running
-from tests.waiting import until
 
 
 @pytest.fixture
 async def operator(running: Running) -> AsyncIterator[httpx.AsyncClient]:
-    token = development_token([OPERATOR, VIEWER], subject="amani", file=running.key_file)
-    headers = {"Authorization": f"Bearer {token}"}
-    async with httpx.AsyncClient(base_url=running.address("operations"), headers=headers, timeout=30) as client:
+    token = running.deployment.token(OPERATOR, VIEWER, subject="amani")
+    async with running.deployment.client("operations", token) as client:
         yield client
 
 
-async def ask(operator: httpx.AsyncClient, operation: str, position: int, **more: Any) -> str:
-    """Asks billing for something; gives the request's id."""
+@pytest.fixture
+async def position(running: Running) -> int:
+    """The number of a dead letter of billing's."""
+    return int((await broken(running)).partition("/")[2])
+
+
+def asks(operator: httpx.AsyncClient, operation: str, position: int, **more: Any) -> Awaitable[httpx.Response]:
+    """Wants billing to do something with a message."""
     body = {"service": "billing", "operation": operation, "messages": {"positions": [position]}, **more}
-    reply = await operator.post("/requests", json=body)
+    return operator.post("/requests", json=body)
+
+
+async def answer(running: Running, f: Started, operator: httpx.AsyncClient, reply: httpx.Response) -> Any:
+    """What billing answers: in its own time, in a flow of its own."""
     assert reply.status_code == 202, reply.text
-    return str(reply.json()["request_id"])
+    request_id = reply.json()["request_id"]
+    requested = await f.published(OperationRequested, by="operations", request_id=UUID(request_id)).once()
+    await f.handled(requested, by="billing.operations")
+    await running.settled()
+    return (await operator.get(f"/requests/{request_id}")).json()["answer"]
 
 
-async def answered(operator: httpx.AsyncClient, request_id: str) -> Any:
-    """What billing answers."""
-    found: dict[str, Any] = {}
-
-    async def is_there() -> bool:
-        found.update((await operator.get(f"/requests/{request_id}")).json())
-        return bool(found["state"] != "asked")
-
-    await until(is_there)
-    return found["answer"]
+async def dead(operator: httpx.AsyncClient) -> list[Any]:
+    """What operations knows of billing's failed messages."""
+    listed: list[Any] = (await operator.get("/failed-messages", params={"service": "billing"})).json()["items"]
+    return listed
 
 
-async def failed(running: Running, operator: httpx.AsyncClient) -> int:
-    """Sends billing what it cannot read; gives the number of the dead letter, once operations knows of it."""
-    platform, billing = running.platform, running.runtimes["billing"].database
-    handle = await break_a_message(platform.service_amqp_url("clinical"), platform.account("clinical"), billing)
-    await until(lambda: knows(operator, 1))
-    return int(handle.partition("/")[2])
-
-
-async def knows(operator: httpx.AsyncClient, count: int) -> bool:
-    """Whether operations knows of so many failed messages of billing."""
-    groups = (await operator.get("/failed-messages/groups", params={"service": "billing"})).json()
-    return bool(sum(group["count"] for group in groups) == count)
+async def outcome(operator: httpx.AsyncClient, begun: Any) -> tuple[str, Any]:
+    """What became of something that billing began to do."""
+    actions = (await operator.get("/failure-actions")).json()["items"]
+    [action] = [each for each in actions if each["id"] == begun["action_id"]]
+    return action["state"], action["outcomes"]
 
 
 async def test_a_broken_message_is_seen_understood_and_let_go(
-    running: Running, hospital: Hospital, operator: httpx.AsyncClient
+    running: Running, flow: Flow, operator: httpx.AsyncClient, position: int
 ) -> None:
     """From its failure in billing to its end: by events alone, each way."""
-    position = await failed(running, operator)
-    (message,) = (await operator.get("/failed-messages", params={"service": "billing"})).json()["items"]
+    [message] = await dead(operator)
     assert (message["id"], message["state"]) == (f"billing/{position}", "dead")
     assert "breaks its contract" in message["reason"]
-    shown = (await answered(operator, await ask(operator, "show", position)))["messages"][0]
-    assert "does not know the contract" not in shown["body"]
-    tried = (await answered(operator, await ask(operator, "try", position)))["trials"][0]
+    async with flow.started_by(asks(operator, "show", position)) as f:
+        [shown] = (await answer(running, f, operator, f.result))["messages"]
+    assert SENT not in shown["body"]
+    async with flow.started_by(asks(operator, "try", position)) as f:
+        [tried] = (await answer(running, f, operator, f.result))["trials"]
     assert (tried["result"], tried["is_well"]) == ("not valid", False)
-    begun = await answered(operator, await ask(operator, "discard", position, why="sent by an unknown program"))
-    await until(lambda: knows(operator, 0))
-
-    async def is_done() -> bool:
-        actions = (await operator.get("/failure-actions")).json()["items"]
-        mine = [action for action in actions if action["id"] == begun["action_id"]]
-        return bool(mine and mine[0]["state"] == "done" and mine[0]["outcomes"] == {"discarded": 1})
-
-    await until(is_done)
-    assert await running.rows("billing", "SELECT 1 FROM backbone.failed_message") == []
+    async with flow.started_by(asks(operator, "discard", position, why="sent by an unknown program")) as f:
+        begun = await answer(running, f, operator, f.result)
+    await running.settled()
+    assert await dead(operator) == []
+    assert await outcome(operator, begun) == ("done", {"discarded": 1})
 
 
 @pytest.mark.parametrize("away", ["the broker", "billing", "operations"])
 async def test_a_request_outlives_whatever_is_away(
-    running: Running, hospital: Hospital, operator: httpx.AsyncClient, away: str
+    running: Running, flow: Flow, operator: httpx.AsyncClient, position: int, away: str
 ) -> None:
     """It is carried out once, and answered, when all are back: what was asked of a service is not asked again."""
-    position = await failed(running, operator)
-    async with AsyncExitStack() as outage:
-        if away == "the broker":
-            outage.enter_context(running.without_broker())
-        elif away == "billing":
-            await outage.enter_async_context(running.down("billing"))
-        request_id = await ask(operator, "discard", position, why="sent by an unknown program")
-        if away == "operations":
-            await outage.enter_async_context(running.down("operations"))
-    begun = await answered(operator, request_id)
-    await until(lambda: knows(operator, 0))
+    async with flow.started_by() as f:
+        async with AsyncExitStack() as outage:
+            if away == "the broker":
+                outage.enter_context(flow.without_broker())
+            elif away == "billing":
+                await outage.enter_async_context(flow.down("billing"))
+            reply = await asks(operator, "discard", position, why="sent by an unknown program")
+            if away == "operations":
+                await outage.enter_async_context(flow.down("operations"))
+        begun = await answer(running, f, operator, reply)
+    await running.settled()
+    assert await dead(operator) == []
     assert begun["total"] == 1
-    done = "SELECT outcome FROM backbone.action_message WHERE action = :action"
-    assert [row.outcome for row in await running.rows("billing", done, action=begun["action_id"])] == ["discarded"]
+    assert await outcome(operator, begun) == ("done", {"discarded": 1})

@@ -8,29 +8,25 @@ import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, contextmanager
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
-import httpx
 import pytest
 from playwright.async_api import Browser, expect
 
 from broker import Permanent, clock
 from broker.servers.errors import Unavailable
-from nilecare.demo.broken import break_a_message
-from nilecare.token import development_token
 from services.billing import commands
 from services.operations.pages.style import SHEET
 from services.operations.rules import OPERATOR, PRIVACY_OFFICER, VIEWER
+from tests.flows.broken import SENT, broken
 from tests.flows.browser import Visitor, chromium_running
 from tests.flows.hospital import Hospital, Person
 from tests.flows.running import Running
 from tests.flows.staff import Colleague, engaged_everywhere
-from tests.waiting import until
 
 pytestmark = pytest.mark.timeout(400)  # the first test may have to wait for Chromium's package
 
 SUTURE = "12001"
-SENT = "a program that does not know the contract"
 WIDTHS = (360, 1024, 1920)
 
 PAGES = (
@@ -55,14 +51,6 @@ PAGES = (
 
 class PriceListIsUnreadable(Permanent):
     """The price list cannot be read."""
-
-
-OPEN = (
-    "SELECT 1 FROM operation_requests WHERE state = 'asked'",
-    "SELECT 1 FROM failed_message_reference WHERE NOT deleted",
-    "SELECT 1 FROM failure_action_reference WHERE state = 'running'",
-)
-"""What operations still waits for, or knows to be failed."""
 
 
 @contextmanager
@@ -129,9 +117,9 @@ async def visitors(running: Running, chromium: Browser) -> AsyncIterator[Callabl
     async with AsyncExitStack() as stack:
 
         async def make() -> Visitor:
-            address = running.address("operations").removesuffix("/api/v1")
+            address = running.deployment.addresses["operations"]
             context = await stack.enter_async_context(await chromium.new_context(base_url=address))
-            return Visitor(await context.new_page())
+            return Visitor(await context.new_page(), running)
 
         yield make
 
@@ -157,25 +145,20 @@ async def message(running: Running, nothing_left: None) -> str:
     return await broken(running)
 
 
-async def broken(running: Running) -> str:
-    """A message that billing cannot read; gives what it is called by."""
-    platform, billing = running.platform, running.runtimes["billing"].database
-    return await break_a_message(platform.service_amqp_url("clinical"), platform.account("clinical"), billing)
-
-
 async def let_go(running: Running) -> None:
     """Nothing of billing's is dead any more, and operations knows."""
-    token = development_token([OPERATOR], subject=str(uuid4()), file=running.key_file)
     asked = {"service": "billing", "operation": "discard", "messages": {"states": ["dead"]}, "why": "the test is over"}
-    async with httpx.AsyncClient(headers={"Authorization": f"Bearer {token}"}) as client:
-        reply = await client.post(f"{running.address('operations')}/requests", json=asked)
-    assert reply.status_code == 202, reply.text
+    async with running.deployment.client("operations", running.deployment.token(OPERATOR)) as client:
+        (await client.post("/requests", json=asked)).raise_for_status()
+        await running.settled()
+        assert (await client.get("/failed-messages", params={"service": "billing"})).json()["items"] == []
 
-    async def is_gone() -> bool:
-        kept = await running.rows("billing", "SELECT 1 FROM backbone.failed_message")
-        return not kept and not any([await running.rows("operations", open_) for open_ in OPEN])
 
-    await until(is_gone)
+async def listed(running: Running, what: str) -> list[Any]:
+    """What operations shows a viewer."""
+    async with running.deployment.client("operations", running.deployment.token(VIEWER)) as client:
+        found: list[Any] = (await client.get(f"/{what}", params={"service": "billing"})).json()["items"]
+        return found
 
 
 @pytest.mark.usefixtures("nothing_left")
@@ -243,10 +226,8 @@ async def test_a_viewer_changes_nothing(
     async with viewer.page.expect_response(f"**/messages/{message}/replay") as sent:
         await viewer.presses("Try it")
     assert (await sent.value).status == 403
-    assert (
-        await running.rows("billing", "SELECT 1 FROM backbone.action WHERE asked_by = :who", who=str(staff[VIEWER].user_id))
-        == []
-    )
+    await running.settled()
+    assert str(staff[VIEWER].user_id) not in {action["asked_by"] for action in await listed(running, "failure-actions")}
 
 
 async def test_a_body_is_shown_to_a_privacy_officer(
@@ -276,9 +257,9 @@ async def test_a_correction_has_to_keep_the_contract(
 ) -> None:
     """One that does not is refused beside what was written, which stays; one that does takes effect when it is replayed."""
     person = await hospital.registers()
-    [kept] = await running.rows("billing", "SELECT key FROM backbone.failed_message")
+    [kept] = await listed(running, "failed-messages")
     right = {
-        "procedure_id": kept.key,
+        "procedure_id": kept["aggregate"],
         "patient_id": person.id,
         "facility_id": hospital.id,
         "encounter_id": None,
@@ -298,7 +279,7 @@ async def test_a_correction_has_to_keep_the_contract(
         await expect(body).to_have_value(refused)
         await expect(body).to_be_focused()
         await expect(correction.get_by_label("Why")).to_have_value("clinical's release notes say so")
-    assert await running.rows("billing", "SELECT 1 FROM backbone.correction") == []
+    await expect(operator.page.get_by_role("heading", name="Body before correction 1")).to_have_count(0)
     await body.fill(json.dumps(right))
     await operator.presses("Correct it")
     await expect(operator.page.get_by_role("heading", name="Body before correction 1")).to_be_visible()
@@ -306,8 +287,8 @@ async def test_a_correction_has_to_keep_the_contract(
     await replay.get_by_label("Why").fill("it is corrected")
     await operator.presses("Replay it")
     await expect(operator.page.get_by_role("row").filter(has_text="took effect")).to_contain_text("1")
-    charges = "SELECT status FROM charges WHERE procedure_id = :id"
-    assert [row.status for row in await running.rows("billing", charges, id=kept.key)] == ["open"]
+    charges = await hospital.ask("billing", "GET", "/charges", params={"patient_id": person.id})
+    assert [(charge["code"], charge["status"]) for charge in charges.items] == [(SUTURE, "open")]
 
 
 async def test_a_keyboard_is_enough(
@@ -360,13 +341,13 @@ async def test_every_page_is_read_anywhere(running: Running, hospital: Hospital,
         await replay.get_by_label("Why").fill("it is repaired")
         await operator.presses("Replay them: 3")
         await operator.sees("1 of 3")
-        [done] = await running.rows("operations", "SELECT id FROM failure_action_reference WHERE state = 'done' LIMIT 1")
+        done = next(action["id"] for action in await listed(running, "failure-actions") if action["state"] == "done")
         names = {
             "message": message,
             "group": group,
             "flow": flow,
             "running": operator.page.url.rpartition("/")[2],
-            "done": done.id,
+            "done": done,
         }
         for address, button in PAGES:
             await operator.page.goto(address.format(**names))

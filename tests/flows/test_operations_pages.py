@@ -13,22 +13,21 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from nilecare.demo.broken import break_a_message
+from broker.testing import Flow
 from services.operations.pages.sessions import COOKIE
 from services.operations.rules import OPERATOR, PRIVACY_OFFICER, VIEWER
+from tests.flows.broken import SENT, broken
 from tests.flows.hospital import Hospital
 from tests.flows.running import Running
 from tests.flows.staff import Colleague, administers, engaged_everywhere
-from tests.waiting import until
-
-SENT = "a program that does not know the contract"
 
 
 class Browser:
     """What a browser without any script does: follows links, sends forms, keeps a cookie."""
 
     def __init__(self, running: Running) -> None:
-        self.address = running.address("operations").removesuffix("/api/v1")
+        self.running = running
+        self.address = running.deployment.addresses["operations"]
         self.client = httpx.AsyncClient(base_url=self.address, follow_redirects=True, timeout=30)
 
     async def see(self, path: str) -> str:
@@ -44,26 +43,15 @@ class Browser:
         assert (reply.status_code, reply.url.path) == (200, "/"), reply.text
 
     async def sees(self, path: str, words: str) -> str:
-        """The page, once it says these words."""
-        found: list[str] = []
-
-        async def does() -> bool:
-            found[:] = [await self.see(path)]
-            return words in found[0]
-
-        await until(does)
-        return found[0]
+        """The page, which says these words once nothing is under way any more."""
+        await self.running.settled()
+        page = await self.see(path)
+        assert words in page, re.sub(r"<[^>]+>", " ", page)
+        return page
 
     async def finds(self, words: str) -> str:
-        """What is found of flows, once there is one."""
-        found: list[str] = []
-
-        async def does() -> bool:
-            found[:] = [unescape((await self.send("/flows", of=words)).text)]
-            return 'href="/flows/' in found[0]
-
-        await until(does)
-        return found[0]
+        """What is found of flows."""
+        return unescape((await self.send("/flows", of=words)).text)
 
 
 @pytest.fixture
@@ -77,12 +65,6 @@ async def browsers(running: Running) -> AsyncIterator[Any]:
             return browser
 
         yield make
-
-
-async def broken(running: Running) -> str:
-    """A message that billing cannot read; gives what it is called by."""
-    platform, billing = running.platform, running.runtimes["billing"].database
-    return await break_a_message(platform.service_amqp_url("clinical"), platform.account("clinical"), billing)
 
 
 async def test_an_operator_ends_a_night(running: Running, hospital: Hospital, browsers: Any) -> None:
@@ -167,11 +149,7 @@ async def test_nobody_else_comes_in(running: Running, hospital: Hospital, browse
     cookie = next(each for each in browser.client.cookies.jar if each.name == COOKIE)
     assert (cookie.has_nonstandard_attr("HttpOnly"), cookie.get_nonstandard_attr("SameSite")) == (True, "strict")
     await administers(hospital, "POST", f"/users/{operator.user_id}/suspension", {"reason": "left"})
-
-    async def is_out() -> bool:
-        return bool((await browser.client.get("/")).url.path == "/sign-in")
-
-    await until(is_out)
+    assert (await browser.client.get("/")).url.path == "/sign-in"
 
 
 async def test_a_flow_is_seen_from_an_invoices_number(running: Running, hospital: Hospital, browsers: Any) -> None:
@@ -203,13 +181,13 @@ async def test_signing_out(running: Running, hospital: Hospital, browsers: Any) 
 
 
 async def test_a_service_that_is_away_is_said_so(
-    running: Running, hospital: Hospital, browsers: Any, monkeypatch: pytest.MonkeyPatch
+    flow: Flow, hospital: Hospital, browsers: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The page comes, in time, and says what will happen; nothing is lost by asking."""
     browser = browsers()
     await browser.signs_in(await engaged_everywhere(hospital, VIEWER))
     monkeypatch.setattr("services.operations.pages.asking.PATIENCE", 0.3)
-    async with running.down("billing"):
+    async with flow.down("billing"):
         reply = await browser.client.get("/messages/billing/1")
     assert (reply.status_code, "has not answered" in unescape(reply.text)) == (503, True)
 
@@ -222,7 +200,7 @@ async def _discard(running: Running, hospital: Hospital, browsers: Any, handle: 
     await browser.sees("/dead-letters", "No message is dead.")
 
 
-async def test_the_overview_shows_trouble(running: Running, hospital: Hospital, browsers: Any) -> None:
+async def test_the_overview_shows_trouble(running: Running, flow: Flow, hospital: Hospital, browsers: Any) -> None:
     """Who hears whom, and what is wrong: a dead letter, a service that does not run, what waits for it."""
     browser = browsers()
     await browser.signs_in(await engaged_everywhere(hospital, VIEWER))
@@ -236,7 +214,7 @@ async def test_the_overview_shows_trouble(running: Running, hospital: Hospital, 
     assert "fill done" in page
     handle = await broken(running)
     assert "1 of billing.charge_procedure is dead." in (await browser.sees("/", "What is wrong")).replace("<wbr>", "")
-    async with running.down("ehr"):
+    async with flow.down("ehr"):
         await browser.sees("/", "No copy of ehr has run for")
     await browser.sees("/events", "ehr.<wbr>patient_<wbr>reference")
     assert "Personal data of" in await browser.see("/events/patient.changed")

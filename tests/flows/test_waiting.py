@@ -2,107 +2,94 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from uuid import UUID, uuid4
 
+from broker.testing import Flow
+from contracts.billing import InvoiceDue, InvoiceIssued
+from contracts.clinical import PatientMerged
+from contracts.lab import LabOrderCompleted
+from contracts.payment import PaymentSucceeded
+from services.billing.replicas import PatientReference as Payer
+from services.lab.replicas import PatientReference
+from services.payment.replicas import InvoiceReference
 from tests.flows.hospital import POTASSIUM, Hospital, Person, money
-from tests.flows.running import Running
-from tests.waiting import until
 
-KEPT = "SELECT state, subscription, waits_for, waits_key FROM backbone.failed_message ORDER BY position"
+DUE = timedelta(days=31)
 
 
-async def comes(hospital: Hospital) -> tuple[Person, UUID]:
-    """A new patient, of whom one service cannot hear now; and the flow that ends when all have heard."""
+async def comes(hospital: Hospital) -> Person:
+    """A new patient, of whom one service cannot hear for a while."""
     person, asked = hospital.new_person()
-    reply = await hospital.begin("clinical", "POST", "/patients", asked)
-    return Person(reply["patient_id"], person.name, person.number, person.born), reply.flow
+    registered = await hospital.ask("clinical", "POST", "/patients", asked)
+    return Person(registered["patient_id"], person.name, person.number, person.born)
 
 
-async def arrived(running: Running, service: str, person: Person) -> None:
-    """Returns when the service has the patient's reference."""
-
-    async def is_there() -> bool:
-        return bool(await running.rows(service, "SELECT 1 FROM patient_reference WHERE id = :id", id=person.id))
-
-    await until(is_there)
-
-
-async def waits(running: Running, service: str, person: Person, *subscriptions: str) -> None:
-    """Returns when these subscriptions have kept a message that waits for the patient."""
-    kept = [("waiting", name, "patient_reference", person.id) for name in subscriptions]
-
-    async def do_wait() -> bool:
-        return [tuple(row) for row in await running.rows(service, KEPT)] == kept
-
-    await until(do_wait)
-
-
-async def test_a_completed_order_waits_in_billing_for_its_patient(running: Running, hospital: Hospital) -> None:
+async def test_a_completed_order_waits_in_billing_for_its_patient(flow: Flow, hospital: Hospital) -> None:
     """The lab knows the patient and billing does not: charge and discharge wait; the reference brings charge and invoice."""
-    async with running.held_back("billing.patient_reference"):
-        person, registration = await comes(hospital)
-        await arrived(running, "lab", person)
-        encounter = await hospital.admits(person)
-        order = await hospital.orders(person, POTASSIUM, encounter=encounter)
-        await hospital.accepts(order, person)
-        value = hospital.secret("4.4")
-        result = await hospital.measures(order, POTASSIUM, value=value, unit="mmol/L")
-        await hospital.releases(result)
-        [entry], _ = await hospital.record(person)
-        assert entry["value"] == value
-        await hospital.discharges(encounter)
-        await waits(running, "billing", person, "charge_what_was_done", "invoice_the_encounter")
-        charges = "SELECT 1 FROM charges WHERE order_id = :order"
-        assert await running.rows("billing", charges, order=order) == []
-        assert not await running.flows.is_over(registration)
-    await running.settled(registration)
-    await running.settled()
-    assert await running.rows("billing", KEPT) == []
+    async with flow.started_by() as f:
+        async with flow.late("billing.patient_reference"):
+            person = await comes(hospital)
+            encounter = await hospital.admits(person)
+            await f.replica(PatientReference, UUID(person.id)).reaches()
+            await f.replica("lab.encounter_reference", UUID(encounter)).reaches(status="in_progress")
+            order = await hospital.orders(person, POTASSIUM, encounter=encounter)
+            await hospital.accepts(order, person)
+            value = hospital.secret("4.4")
+            await hospital.releases(await hospital.measures(order, POTASSIUM, value=value, unit="mmol/L"))
+            completed = await f.published(LabOrderCompleted).once()
+            await f.handled(completed, by="clinical")
+            await hospital.discharges(encounter)
+            await f.waits("billing.charge_what_was_done", for_=person.id)
+            await f.waits("billing.invoice_the_encounter", for_=person.id)
+            assert (await hospital.ask("billing", "GET", "/charges", params={"patient_id": person.id})).items == []
+        await f.replica(Payer, UUID(person.id)).reaches()
+        await f.handled(completed, by="billing")
+        await f.published(InvoiceIssued, by="billing").once()
+        f.scheduled(InvoiceDue, within=DUE)
     [charge] = (await hospital.ask("billing", "GET", "/charges", params={"patient_id": person.id})).items
     assert (charge["order_id"], charge["status"]) == (order, "invoiced")
     [invoice] = await hospital.owed(person)
     assert invoice["total"] == money("12.50")
 
 
-async def test_a_merge_waits_in_the_lab_for_the_survivor(running: Running, hospital: Hospital) -> None:
+async def test_a_merge_waits_in_the_lab_for_the_survivor(flow: Flow, hospital: Hospital) -> None:
     """The order is repointed when the survivor's reference arrives; until then nothing can be ordered for the survivor."""
     merged = await hospital.registers()
     order = await hospital.orders(merged, POTASSIUM)
-    async with running.held_back("lab.patient_reference"):
-        survivor, registration = await comes(hospital)
-        await arrived(running, "billing", survivor)
-        asked = {"into_patient_id": survivor.id}
-        merge = await hospital.begin("clinical", "POST", f"/patients/{merged.id}/merge", asked)
-        await waits(running, "lab", survivor, "repoint_orders_of_merged_patient")
-        early = {"patient_id": survivor.id, "tests": [POTASSIUM]}
-        refused = await hospital.begin("lab", "POST", "/lab-orders", early, status=409)
-        assert (refused["type"], refused.headers["Retry-After"]) == ("urn:nilecare:not-yet", "1")
-        assert (await hospital.shows("lab", f"/lab-orders/{order}"))["patient_id"] == merged.id
-    await running.settled(registration)
-    await running.settled(merge.flow)
+    async with flow.started_by() as f:
+        async with flow.late("lab.patient_reference"):
+            survivor = await comes(hospital)
+            await f.replica(Payer, UUID(survivor.id)).reaches()
+            asked = {"into_patient_id": survivor.id}
+            await hospital.ask("clinical", "POST", f"/patients/{merged.id}/merge", asked)
+            await f.waits("lab.repoint_orders_of_merged_patient", for_=survivor.id)
+            early = {"patient_id": survivor.id, "tests": [POTASSIUM]}
+            refused = await hospital.ask("lab", "POST", "/lab-orders", early, status=409)
+            assert (refused["type"], refused.headers["Retry-After"]) == ("urn:nilecare:not-yet", "1")
+            assert (await hospital.shows("lab", f"/lab-orders/{order}"))["patient_id"] == merged.id
+        await f.handled(await f.published(PatientMerged, by="clinical").once(), by="lab")
     assert (await hospital.shows("lab", f"/lab-orders/{order}"))["patient_id"] == survivor.id
     await hospital.accepts(order, survivor)
 
 
-async def test_an_invoice_that_payment_has_not_heard_of(running: Running, hospital: Hospital) -> None:
+async def test_an_invoice_that_payment_has_not_heard_of(flow: Flow, hospital: Hospital) -> None:
     """409 not-yet while the reference is on its way; the same request under the same key then begins the payment."""
     person = await hospital.registers()
     encounter = await hospital.admits(person)
     await hospital.completes(person, POTASSIUM, encounter=encounter)
     key = {"Idempotency-Key": str(uuid4())}
-    async with running.held_back("payment.invoice_reference"):
-        discharge = await hospital.begin("clinical", "POST", f"/encounters/{encounter}/discharge", {})
-
-        async def is_issued() -> bool:
-            return bool(await hospital.owed(person))
-
-        await until(is_issued)
-        [invoice] = await hospital.owed(person)
-        asked = hospital.card(invoice, "tok_visa")
-        early = await hospital.begin("payment", "POST", "/payments", asked, status=409, headers=key)
-        assert (early["type"], early["waits_for"]) == ("urn:nilecare:not-yet", "invoice_reference")
-        assert not await running.flows.is_over(discharge.flow)
-    await running.settled(discharge.flow)
-    await hospital.ask("payment", "POST", "/payments", asked, status=201, headers=key)
+    async with flow.started_by() as f:
+        async with flow.late("payment.invoice_reference"):
+            await hospital.discharges(encounter)
+            issued = await f.published(InvoiceIssued, by="billing").once()
+            [invoice] = await hospital.owed(person)
+            asked = hospital.card(invoice, "tok_visa")
+            early = await hospital.ask("payment", "POST", "/payments", asked, status=409, headers=key)
+            assert (early["type"], early["waits_for"]) == ("urn:nilecare:not-yet", "invoice_reference")
+        await f.replica(InvoiceReference, issued.event.invoice_id).reaches(status="issued")
+        f.scheduled(InvoiceDue, within=DUE)
+    async with flow.started_by(hospital.ask("payment", "POST", "/payments", asked, status=201, headers=key)) as f:
+        await f.handled(await f.published(PaymentSucceeded, by="payment").once(), by="billing")
     [paid] = await hospital.owed(person)
     assert paid["status"] == "paid"

@@ -6,15 +6,13 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+from broker.testing import Deployment, Flow, faults
+from contracts.billing import InvoiceDue
 from nilecare.demo.agreement import Agreement, agreements
-from tests.flows.again import hear_again, hear_anew
 from tests.flows.beds import furnish
 from tests.flows.hospital import HOUSE, POTASSIUM, Hospital, Person
 from tests.flows.running import Running
 from tests.flows.staff import Colleague, administrator, engaged
-
-TEN_MINUTES = timedelta(minutes=10)
-WAITING = "SELECT 1 FROM backbone.outbox"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,42 +74,49 @@ class Work:
 
 async def compared(running: Running) -> dict[str, Agreement]:
     """Every replica, held against its owner by id, version and content."""
-    return await agreements({runtime.service: runtime.database for runtime in running.runtimes.values()})
+    deployment = running.deployment
+    return await agreements({service: deployment.databases[name] for name, service in deployment.services.items()})
 
 
 async def replicas(running: Running) -> dict[str, str]:
     """What every replica holds, to the last column."""
     names = {
-        f"{runtime.service.name} {replica.__table__.schema or 'public'}.{replica.__tablename__}"
-        for runtime in running.runtimes.values()
-        for replica in runtime.service.replicated
+        f"{service.name} {replica.__table__.schema or 'public'}.{replica.__tablename__}"
+        for service in running.deployment.services.values()
+        for replica in service.replicated
     }
     held = await running.contents()
     return {name: held[name] for name in names}
 
 
-async def test_every_replica_equals_its_owner_after_an_outage(running: Running, hospital: Hospital) -> None:
+async def writing(deployment: Deployment) -> set[str]:
+    """The services in whose outboxes something lies."""
+    sight = deployment.flows.sight()
+    await sight.look()
+    return {said.service for said in sight.said if said.sent is None}
+
+
+async def test_every_replica_equals_its_owner_after_an_outage(running: Running, flow: Flow, hospital: Hospital) -> None:
     """Ten minutes without the broker: all that was written waits in the outboxes of all services, and then arrives.
 
     Whatever of it is delivered once more, backwards, remembered or not, changes no replica.
     """
     work = await Work.of(hospital)
-    known = set(running.overheard.messages)
-    with running.without_broker():
-        await work.goes_on(again=False)
-        await running.flows.move_clock(TEN_MINUTES)
-        await work.goes_on(again=True)
-        waiting = {name for name in running.runtimes if await running.rows(name, WAITING)}
-        assert waiting == set(running.runtimes)
-        behind = {name for name, agreement in (await compared(running)).items() if not agreement.in_step}
-        assert {f"{name}.patient" for name in ("billing", "ehr", "facility", "lab", "notification", "payment")} <= behind
-        assert {"lab.facility", "clinical.bed", "ehr.encounter", "payment.invoice", "notification.user"} <= behind
-    await running.settled()
-    assert {name for name in running.runtimes if await running.rows(name, WAITING)} == set()
-    assert {name: each for name, each in (await compared(running)).items() if not each.in_step} == {}
-    late = [message for id_, message in running.overheard.messages.items() if id_ not in known]
-    held = await replicas(running)
-    await hear_again(running, late)
-    await hear_anew(running, [message for message in late if str(message.routing_key).endswith("changed")])
-    await running.settled()
+    async with flow.started_by() as f:
+        with flow.without_broker():
+            await work.goes_on(again=False)
+            await flow.advance(minutes=10)
+            await work.goes_on(again=True)
+            assert await writing(running.deployment) == set(running.deployment.services)
+            behind = {name for name, agreement in (await compared(running)).items() if not agreement.in_step}
+            assert {f"{name}.patient" for name in ("billing", "ehr", "facility", "lab", "notification", "payment")} <= behind
+            assert {"lab.facility", "clinical.bed", "ehr.encounter", "payment.invoice", "notification.user"} <= behind
+        f.scheduled(InvoiceDue, within=timedelta(days=31))  # what was voided is invoiced anew
+        sight = await f.over()
+        await running.settled()
+        assert await writing(running.deployment) == set()
+        assert {name: each for name, each in (await compared(running)).items() if not each.in_step} == {}
+        held = await replicas(running)
+        await f.again(backwards=True)
+        await faults.anew(running.deployment, sight, types={said.type for said in sight.said if said.type.endswith("changed")})
     assert await replicas(running) == held
