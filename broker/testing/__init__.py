@@ -3,7 +3,7 @@
 `flow`, a fixture, begins flows and says what follows from them; docs/testing-flows.md shows how.
 """
 
-from broker.testing.deployment import Deployment
+from broker.testing.deployment import Deployment, deployed
 from broker.testing.errors import FlowFailed
 from broker.testing.examples import example_of
 from broker.testing.flow import Flow
@@ -11,4 +11,4 @@ from broker.testing.outside import Answering, World
 from broker.testing.published import Published
 from broker.testing.started import Started
 
-__all__ = ["Answering", "Deployment", "Flow", "FlowFailed", "Published", "Started", "World", "example_of"]
+__all__ = ["Answering", "Deployment", "Flow", "FlowFailed", "Published", "Started", "World", "deployed", "example_of"]

@@ -59,6 +59,14 @@ def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> 
     return None
 
 
+def check_is_of(deployment: Deployment, services: Sequence[Service]) -> None:
+    """Raises UsageError for other services than those at work."""
+    names = {service.name for service in services}
+    if deployment.under_test != names:
+        there, wanted = (" and ".join(sorted(each)) for each in (deployment.under_test, names))
+        raise pytest.UsageError(f"{there} is at work, and {wanted} under test: override the fixture `deployment` there too")
+
+
 @pytest.fixture(scope="session")
 def servers() -> Servers:
     """The servers of this test run, with accounts that may do everything. Shared: no test kills them."""
@@ -111,8 +119,11 @@ async def business_time(deployment: Deployment) -> AsyncIterator[None]:
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def flow(deployment: Deployment, business_time: None, request: pytest.FixtureRequest) -> AsyncIterator[Flow]:
+async def flow(
+    deployment: Deployment, services_under_test: Sequence[Service], business_time: None, request: pytest.FixtureRequest
+) -> AsyncIterator[Flow]:
     """What a test says of its flows."""
+    check_is_of(deployment, services_under_test)
     patience = float(request.config.getini("flow_deadline"))
     async with crashing.on_course(deployment, request.node):
         yield Flow(deployment, name=request.node.nodeid, patience=patience, diagrams=request.config.getoption(DIAGRAMS))

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import timedelta
 from pathlib import Path
 from uuid import UUID, uuid4
 
 import pytest
 
+from broker import Service
 from broker.servers import Servers
-from broker.testing import Deployment, Flow, World, example_of
-from broker.testing.deployment import deployed
+from broker.testing import Deployment, Flow, World, deployed, example_of
 from contracts.billing import InvoiceChanged, InvoiceDue, InvoiceIssued
 from contracts.clinical import EncounterDischarged, PatientChanged, PatientRegistered
 from contracts.facility import FacilityChanged
@@ -27,9 +27,15 @@ PRICE = Money.of("12.50")
 
 
 @pytest.fixture(scope="module")
-async def deployment(servers: Servers) -> AsyncIterator[Deployment]:
-    """Only billing is under test."""
-    async with deployed(servers, [service], World()) as deployment:
+def services_under_test() -> Sequence[Service]:
+    """Only billing."""
+    return [service]
+
+
+@pytest.fixture(scope="module")
+async def deployment(servers: Servers, services_under_test: Sequence[Service]) -> AsyncIterator[Deployment]:
+    """It at work, with stand-ins for the others."""
+    async with deployed(servers, services_under_test, World()) as deployment:
         deployment.schemas = FOLDER
         yield deployment
 

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from uuid import UUID
 
 import pytest
 
+from broker import Service
 from broker._replica_runs import Place, begin
 from broker.servers import Servers
-from broker.testing import Deployment, Flow, FlowFailed, World, example_of
-from broker.testing.deployment import deployed
+from broker.testing import Deployment, Flow, FlowFailed, World, deployed, example_of
+from broker.testing.plugin import check_is_of
 from contracts.backbone import ReplicaStates
 from tests.broker.testing.shop.store import app as store
 from tests.broker.testing.shop.store.app import CustomerReference
 from tests.broker.testing.shop.store_says import ParcelPacked
+from tests.broker.testing.shop.till import app as till
 from tests.broker.testing.shop.till_says import CustomerChanged, OrderPlaced
 
 
@@ -27,9 +29,15 @@ class Coloured(ParcelPacked):
 
 
 @pytest.fixture(scope="module")
-async def deployment(servers: Servers, world_outside: World) -> AsyncIterator[Deployment]:
-    """Only the store is under test."""
-    async with deployed(servers, [store.service], world_outside) as deployment:
+def services_under_test() -> Sequence[Service]:
+    """Only the store."""
+    return [store.service]
+
+
+@pytest.fixture(scope="module")
+async def deployment(servers: Servers, services_under_test: Sequence[Service], world_outside: World) -> AsyncIterator[Deployment]:
+    """It at work, with stand-ins for the others."""
+    async with deployed(servers, services_under_test, world_outside) as deployment:
         yield deployment
 
 
@@ -91,6 +99,13 @@ async def test_who_is_under_test_speaks_for_itself(flow: Flow) -> None:
     """And nobody else can be told to say what is not theirs."""
     with pytest.raises(TypeError, match="store is under test"):
         await flow.told(example_of(ParcelPacked))
+
+
+async def test_other_services_than_those_under_test_are_refused(deployment: Deployment) -> None:
+    """pytest keeps what lives for a session, whichever folder asks: a folder of others has to bring its own."""
+    check_is_of(deployment, [store.service])
+    with pytest.raises(pytest.UsageError, match=r"^store is at work, and till under test: override the fixture `deployment`"):
+        check_is_of(deployment, [till.service])
 
 
 async def test_what_nobody_could_handle_fails_the_block(flow: Flow) -> None:

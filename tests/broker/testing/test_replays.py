@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from broker import clock, publish
+from broker import Service, clock, publish
 from broker._recordings import EPOCH, Recorded, RecordingError, write
 from broker.servers import Servers
-from broker.testing import Deployment, Flow, FlowFailed, World, example_of
-from broker.testing.deployment import deployed
+from broker.testing import Deployment, Flow, FlowFailed, World, deployed, example_of
 from tests.broker.testing.depot import app as depot
 from tests.broker.testing.depot.depot_says import PalletGone, PalletStored
 from tests.broker.testing.depot.haulier_says import LorryChanged, PalletBrought, PalletFetched
@@ -25,9 +24,15 @@ Record = Callable[..., Path]
 
 
 @pytest.fixture(scope="module")
-async def deployment(servers: Servers) -> AsyncIterator[Deployment]:
-    """Only the depot is under test."""
-    async with deployed(servers, [depot.service], World()) as deployment:
+def services_under_test() -> Sequence[Service]:
+    """Only the depot."""
+    return [depot.service]
+
+
+@pytest.fixture(scope="module")
+async def deployment(servers: Servers, services_under_test: Sequence[Service]) -> AsyncIterator[Deployment]:
+    """It at work, with stand-ins for the others."""
+    async with deployed(servers, services_under_test, World()) as deployment:
         yield deployment
 
 
