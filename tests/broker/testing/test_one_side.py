@@ -35,7 +35,9 @@ def services_under_test() -> Sequence[Service]:
 
 
 @pytest.fixture(scope="module")
-async def deployment(servers: Servers, services_under_test: Sequence[Service], world_outside: World) -> AsyncIterator[Deployment]:
+async def deployment(
+    servers: Servers, services_under_test: Sequence[Service], world_outside: World
+) -> AsyncIterator[Deployment]:
     """It at work, with stand-ins for the others."""
     async with deployed(servers, services_under_test, world_outside) as deployment:
         yield deployment
