@@ -7,6 +7,7 @@ import signal
 from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
+from multiprocessing import Pipe
 from multiprocessing.context import ForkServerProcess
 from typing import Any, Self
 from uuid import uuid4
@@ -15,7 +16,7 @@ import aiormq
 import httpx
 from aiormq.abc import DeliveredMessage
 
-from broker import clock, publish
+from broker import publish
 from broker._actions import Asker, Pace, Verb, begin
 from broker._context import uuid7
 from broker._crash_points import CrashPoint
@@ -26,7 +27,6 @@ from broker._relay import CHANNEL
 from broker._replay import Retrier
 from broker._replica_runs import Place
 from broker._replica_runs import begin as begin_run
-from broker._retry import LEASE
 from broker._tokens import issue_token, key_set_of, new_key
 from broker.servers.ports import free_ports
 from broker.testing import forked
@@ -36,7 +36,7 @@ from tests.faults.kitchen import COOK, DinerErased, DishOrdered, DishOrderedNow,
 from tests.faults.process import Declared
 from tests.waiting import until
 
-forked.preload("tests.faults.process", "tests.faults.kitchen")
+forked.preload("tests.faults.kitchen")
 
 KEY, WISH = new_key(), "no salt"
 
@@ -63,7 +63,7 @@ class Evening(Copies):
         market = self._logs / "market"
         market.touch()
         self.market = market
-        more: dict[str, Any] = {"journal": True, "pool_size": 5, "report_every": timedelta(hours=1)}
+        more: dict[str, Any] = {"journal": True, "pool_size": 2, "report_every": timedelta(hours=1)}
         services = Menu().services()
         await self.provide(
             services["kitchen"], port=self._ports[0], key_set=key_set_of(KEY), outside={"market": str(market)}, **more
@@ -77,10 +77,9 @@ class Evening(Copies):
         self._hows: Counter[str] = Counter()
         self.heat = 0
         self.is_sound = False
-        self._shift = timedelta()
         self.menu = Menu()
         self.start_copy("dining", Menu(watched=True))
-        self.kitchen = self.start_copy("kitchen", self.menu)
+        self.start_kitchen()
         return self
 
     @property
@@ -91,7 +90,19 @@ class Evening(Copies):
 
     def start_kitchen(self, **more: Any) -> ForkServerProcess:
         """The kitchen of the menu that counts; see Copy."""
-        self.kitchen = self.start_copy("kitchen", self.menu, **more)
+        self._line, others = Pipe()
+        self.kitchen = self.start_copy("kitchen", self.menu, line=others, **more)
+        others.close()
+        return self.kitchen
+
+    async def arm(self, point: CrashPoint, times: int) -> ForkServerProcess:
+        """Has the kitchen at work die at a point; comes back when it knows."""
+
+        async def has_answered() -> bool:
+            return self._line.poll()
+
+        self._line.send((point, times))
+        await until(has_answered)
         return self.kitchen
 
     async def close_kitchen(self) -> None:
@@ -296,11 +307,9 @@ class Evening(Copies):
         """Whether all that was ordered is."""
         return bool(await self.rows("kitchen", "SELECT count(*) FROM effect WHERE role = 'cook'") == [self._ordered.total()])
 
-    async def wait_out_the_claim(self) -> None:
-        """So much time passes that whoever claimed a failed message is given up."""
-        clock.shift = self._shift
-        await self.flows.move_clock(LEASE)
-        self._shift = clock.shift
+    async def end_claims(self) -> None:
+        """Whoever claimed a failed message is given up, as if the time of its lease were over."""
+        await self.run("kitchen", "UPDATE backbone.failed_message SET due_at = now() WHERE state = 'retrying'")
 
     async def proven(self) -> None:
         """When all is over, each dish was cooked and served once, in order at each table, and nothing is left or differs."""

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
 import os
 import random
 from dataclasses import dataclass
+from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Protocol
@@ -22,6 +25,17 @@ from broker._runtime import Runtime
 from broker._service import check_platform
 from broker.testing import forked
 from tests.faults.services import NOTES, Folder, Orders, Release
+
+LATE = (
+    "anyio._backends._asyncio",
+    "pydantic.v1",
+    "uvicorn.lifespan.on",
+    "uvicorn.protocols.http.auto",
+    "uvicorn.protocols.websockets.auto",
+)
+"""What others import only when a service starts."""
+
+forked.preload(__name__, *LATE)
 
 WRITERS = 2
 """Of each copy of the desk."""
@@ -42,7 +56,7 @@ class Copy:
     """Which service to run, in which release. log: the file for all it says.
 
     haste: how many times sooner than in production it breaks off what does not end when it is asked to.
-    dies_at: where it ends as kill -9 does, and how often it has to pass there for that.
+    dies_at: where it ends as kill -9 does, and how often it has to pass there for that. line: says that later, and is answered.
     rotate_after: events after which the outbox's tables take turns.
     """
 
@@ -52,6 +66,7 @@ class Copy:
     log: Path
     haste: float = 1.0
     dies_at: tuple[CrashPoint, int] | None = None
+    line: Connection | None = None
     rotate_after: int | None = None
 
 
@@ -81,7 +96,14 @@ class Writer(Loop):
         return False
 
 
+def _listen(line: Connection) -> None:
+    point, times = line.recv()
+    arm(point, times=times)
+    line.send(point)
+
+
 async def _main(copy: Copy) -> None:
+    gc.freeze()  # What it was forked with is never searched for garbage, which would copy all of it.
     with copy.log.open("a") as log:
         for stream in (1, 2):
             os.dup2(log.fileno(), stream)
@@ -91,6 +113,8 @@ async def _main(copy: Copy) -> None:
     if copy.dies_at is not None:
         point, times = copy.dies_at
         arm(point, times=times)
+    if copy.line is not None:
+        asyncio.get_running_loop().add_reader(copy.line.fileno(), _listen, copy.line)
     services = copy.release.services()
     runtime = Runtime(services[copy.service], copy.settings, subscribed=check_platform(services.values()))
     if copy.rotate_after is not None:

@@ -24,10 +24,10 @@ TODAY = Menu()
 class Case:
     """How the kitchen comes to a point.
 
-    first: what is done while it is at work. prepare: what then, while it is not. meanwhile: while it is at work again and
-    about to die. later: when it has died and is at work once more. times: how often it passes the point until it dies.
-    deaths: points where it dies before that. menu: the code from then on. copy: how the copy that dies differs.
-    is_second: whether it is a second copy that dies, while the first is at work.
+    first: what is done while it is at work. prepare: what then, when it is about to die, at work or (from_start) not at work
+    again yet. meanwhile: while it is at work. later: when it has died and is at work once more. times: how often it passes the
+    point until it dies. deaths: points where it dies before that. menu: the code from then on. copy: how the copy that dies
+    differs. is_second: whether it is a second copy that dies, while the first is at work.
     """
 
     name: str = ""
@@ -36,6 +36,7 @@ class Case:
     meanwhile: Deed = nothing
     later: Deed = nothing
     times: int = 1
+    from_start: bool = False
     deaths: tuple[CrashPoint, ...] = ()
     menu: Menu = TODAY
     copy: Mapping[str, Any] = field(default_factory=dict)
@@ -181,12 +182,13 @@ def ordered(*hows: str) -> Deed:
 BROKEN_OFF = Case(meanwhile=break_off, later=Evening.heat_up_once)
 ORDERED = Case(prepare=order)
 KEPT = Case(prepare=order_what_burns, later=cure)
-SUSPECT = Case(prepare=order, deaths=(CrashPoint.BATCH_TAKEN,) * 2)
-LOST = Case(prepare=lose_a_message, later=retry)
-WOKEN = Case(first=order_what_waits, prepare=Evening.lay, later=Evening.wait_out_the_claim)
+SUSPECT = Case(from_start=True, prepare=order, deaths=(CrashPoint.BATCH_TAKEN,) * 2)
+LOST = Case(from_start=True, prepare=lose_a_message, later=retry)
+WOKEN = Case(first=order_what_waits, prepare=Evening.lay, later=Evening.end_claims)
 LAID = Case(name="a state", prepare=Evening.lay)
-FILLED = Case(name="a fill", prepare=forget("replica_run"))
-REPLAYED = Case(first=burning(tables=3, behind=1), prepare=begin("replay"), later=Evening.replayed)
+FILLED = Case(name="a fill", from_start=True, prepare=forget("replica_run"))
+REPLAYED = Case(from_start=True, first=burning(tables=3, behind=1), prepare=begin("replay"), later=Evening.replayed)
+VAIN = Case(from_start=True, first=burning(tables=3), prepare=begin("replay", is_cured=False), later=give_up_in_vain)
 SPICY = Case(prepare=ordered("spicy"))
 EXPIRING = {"settings": {"dead_letter_retention": timedelta()}}
 
@@ -200,8 +202,8 @@ CASES: Mapping[CrashPoint, Sequence[Case]] = {
     CrashPoint.EVENTS_SENT: [ORDERED],
     CrashPoint.EVENTS_CONFIRMED: [ORDERED],
     CrashPoint.EVENTS_DELETED: [ORDERED],
-    CrashPoint.OUTBOX_ROTATED: [replace(ORDERED, copy={"rotate_after": 2})],
-    CrashPoint.OUTBOX_TRUNCATED: [ORDERED, replace(ORDERED, name="after its turn", copy={"rotate_after": 2}, times=3)],
+    CrashPoint.OUTBOX_ROTATED: [replace(ORDERED, from_start=True, copy={"rotate_after": 2})],
+    CrashPoint.OUTBOX_TRUNCATED: [replace(ORDERED, from_start=True, copy={"rotate_after": 2}, times=3)],
     CrashPoint.LOW_WATER_SAVED: [Case(prepare=order, meanwhile=stop)],
     CrashPoint.BATCH_TAKEN: [ORDERED],
     CrashPoint.BATCH_HANDLED: [ORDERED],
@@ -218,23 +220,23 @@ CASES: Mapping[CrashPoint, Sequence[Case]] = {
     CrashPoint.GIVEN_UP_ACKNOWLEDGED: [LOST],
     CrashPoint.REPLICA_WRITTEN: [LAID, FILLED],
     CrashPoint.REPLICA_COMMITTED: [LAID, FILLED, replace(WOKEN, name="what was waited for")],
-    CrashPoint.REPLICA_RUN_BEGUN: [Case(prepare=forget("replica_run"))],
-    CrashPoint.MARK_ASKED_FOR: [Case(prepare=forget("replica_mark"))],
-    CrashPoint.MESSAGES_WOKEN: [Case(first=Evening.order_newer, menu=Menu(newer=True))],
+    CrashPoint.REPLICA_RUN_BEGUN: [FILLED],
+    CrashPoint.MARK_ASKED_FOR: [Case(from_start=True, prepare=forget("replica_mark"))],
+    CrashPoint.MESSAGES_WOKEN: [Case(from_start=True, first=Evening.order_newer, menu=Menu(newer=True))],
     CrashPoint.RETRY_CLAIMED: [WOKEN],
     CrashPoint.RETRY_HANDLED: [WOKEN],
     CrashPoint.RETRY_COMMITTED: [WOKEN],
     CrashPoint.RETRY_FAILED: [Case(first=Evening.order_what_waits_and_burns, prepare=Evening.lay, later=cure)],
-    CrashPoint.OPERATION_ANSWERED: [Case(first=burning(tables=2, behind=1), prepare=ask_for_replay)],
-    CrashPoint.DEAD_LETTERS_EXPIRED: [Case(first=burning(tables=2), copy=EXPIRING, later=restore)],
+    CrashPoint.OPERATION_ANSWERED: [Case(from_start=True, first=burning(tables=2, behind=1), prepare=ask_for_replay)],
+    CrashPoint.DEAD_LETTERS_EXPIRED: [Case(from_start=True, first=burning(tables=2), copy=EXPIRING, later=restore)],
     CrashPoint.REPLAY_RESUMED: [REPLAYED],
     CrashPoint.REPLAY_TAKEN_UP: [REPLAYED],
     CrashPoint.REPLAY_HANDLED: [REPLAYED],
     CrashPoint.REPLAY_COMMITTED: [REPLAYED],
     CrashPoint.REPLAY_COUNTED: [REPLAYED],
-    CrashPoint.REPLAY_NOTED: [Case(first=burning(tables=2), prepare=replay_what_is_gone)],
-    CrashPoint.REPLAY_GIVEN_UP: [Case(first=burning(tables=3), prepare=begin("replay", is_cured=False), later=give_up_in_vain)],
-    CrashPoint.MESSAGE_CHANGED: [Case(first=burning(tables=2), prepare=begin("discard"), later=restore)],
+    CrashPoint.REPLAY_NOTED: [Case(from_start=True, first=burning(tables=2), prepare=replay_what_is_gone)],
+    CrashPoint.REPLAY_GIVEN_UP: [VAIN],
+    CrashPoint.MESSAGE_CHANGED: [Case(from_start=True, first=burning(tables=2), prepare=begin("discard"), later=restore)],
     CrashPoint.ACTION_ENDED: [REPLAYED],
     CrashPoint.SCHEDULE_PROMOTED: [Case(prepare=ordered("slow", "slow"))],
     CrashPoint.CALL_CLAIMED: [SPICY],
@@ -243,9 +245,9 @@ CASES: Mapping[CrashPoint, Sequence[Case]] = {
     CrashPoint.CALL_COMMITTED: [SPICY],
     CrashPoint.CALL_NOTED: [Case(prepare=order_while_closed, later=open_market)],
     CrashPoint.FAILURES_REPORTED: [KEPT],
-    CrashPoint.PRESENCE_REPORTED: [Case(menu=Menu(watched=True))],
-    CrashPoint.HOUSEKEEPING_DONE: [Case(prepare=Evening.lose_partitions, times=2)],
-    CrashPoint.RENAME_FOLLOWED: [Case(prepare=rename, menu=Menu(renamed=True))],
+    CrashPoint.PRESENCE_REPORTED: [Case(from_start=True, menu=Menu(watched=True))],
+    CrashPoint.HOUSEKEEPING_DONE: [Case(from_start=True, prepare=Evening.lose_partitions, times=2)],
+    CrashPoint.RENAME_FOLLOWED: [Case(from_start=True, prepare=rename, menu=Menu(renamed=True))],
 }
 """Each point, with the ways in which the kitchen comes to it. Renaming is the last: nothing has the old name again."""
 
@@ -289,6 +291,9 @@ async def test_dies(point: CrashPoint, case: Case, evenings: Callable[[], Awaita
     await case.first(evening)
     if case.is_second:
         victim = evening.start_second(point)
+    elif not case.from_start:
+        victim = await evening.arm(point, case.times)
+        await case.prepare(evening)
     else:
         await evening.close_kitchen()
         await case.prepare(evening)
