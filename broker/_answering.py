@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -35,19 +35,19 @@ Found = dict[str, str | None]
 
 def subscription_to_replicas(service: Service) -> Subscription:
     """The subscription `replicas` of a service that owns states."""
-    owned = {state_of(owner).contract.name: Projection(owner) for owner in owners_of(service)}
+    owned = {state_of(owner).contract.name: owner for owner in owners_of(service)}
 
     async def answer_replica(event: ReplicaRequested, session: AsyncSession) -> None:
         """Sends a replica the states that it asks for, if they are of this service."""
-        await _answer(session, service, owned, event)
+        owner = owned.get(event.type)  # a projection is made when somebody asks: it needs every mapping, which a start does not
+        await _answer(session, service, Projection(owner) if owner is not None else None, event)
 
     return Subscription(name="replicas", events=(ReplicaRequested,), handler=answer_replica, on_failure="pass")
 
 
-async def _answer(session: AsyncSession, service: Service, owned: Mapping[str, Projection], asked: ReplicaRequested) -> None:
+async def _answer(session: AsyncSession, service: Service, projection: Projection | None, asked: ReplicaRequested) -> None:
     if asked.type not in {event.contract.name for event in service.events}:
         return
-    projection = owned.get(asked.type)
     if projection is None:
         refusal = f"{service.name} publishes {asked.type}, but keeps no objects that it could be made from again"
         publish(session, _message(asked, None, 0, "", refusal=refusal))

@@ -90,7 +90,8 @@ class Event(BaseModel):
     A publisher may give no field that the contract does not have; a consumer (`read`) ignores those it does not know.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    # What reads and writes an event is made when it is first needed: a process knows many more than it handles.
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     contract: ClassVar[Contract]
 
@@ -116,10 +117,8 @@ class Event(BaseModel):
             raise TypeError(f"{cls.__name__}: the key {key!r} is not one of its fields")
         if erases is not None and (erases not in cls.model_fields or cls.model_fields[erases].annotation is not UUID):
             raise TypeError(f"{cls.__name__}: it erases {erases!r}, which is no field of it that holds a UUID")
-        attributes = [getattr(cls, attribute, None) for attribute in vars(cls)]
-        upcasters: dict[int, Upcaster] = {
-            getattr(attribute, UPCASTS): attribute for attribute in attributes if attribute and hasattr(attribute, UPCASTS)
-        }
+        functions = [each.__func__ for each in vars(cls).values() if isinstance(each, staticmethod)]
+        upcasters: dict[int, Upcaster] = {getattr(each, UPCASTS): each for each in functions if hasattr(each, UPCASTS)}
         owner = publisher or cls.__module__.rpartition(".")[2]
         cls.contract = Contract(name, version, key, owner, is_addressed=addressed, erases=erases, upcasters=upcasters)
         if erases is not None:
