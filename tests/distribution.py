@@ -6,6 +6,11 @@ from xdist.scheduler import LoadFileScheduling
 from xdist.workermanage import WorkerController
 
 LONGEST: tuple[tuple[str, ...], ...] = (
+    (
+        "tests/flows/test_operations.py",
+        "tests/flows/test_operations_browser.py",
+        "tests/flows/test_operations_pages.py",
+    ),
     ("tests/flows/",),
     (
         "tests/faults/test_servers.py",
@@ -35,7 +40,8 @@ LONGEST: tuple[tuple[str, ...], ...] = (
 """What takes longest, ten seconds at least, in the order in which it begins. After it come the files with most tests.
 
 What stands together is one piece of work, and stays on one worker: the flows share a platform, which takes longer to start and
-to check than most of them, and those that kill servers share the servers that they kill.
+to check than most of them, and those that kill servers share the servers that they kill. A file belongs to the first that names
+it: those of flows about operations have a platform of their own, because all on one would be the last to end.
 """
 
 _PLACES = {piece[0]: place for place, piece in enumerate(LONGEST)}
