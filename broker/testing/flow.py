@@ -24,6 +24,7 @@ from broker._sequences import read_flow, sequence
 from broker._sight import Sight
 from broker.testing import faults
 from broker.testing.deployment import Deployment
+from broker.testing.disorder import disordered
 from broker.testing.published import Published
 from broker.testing.replaying import Replay
 from broker.testing.stand_ins import stand_in_for, tell
@@ -117,6 +118,12 @@ class Flow:
     async def late(self, queue: str) -> AsyncIterator[None]:
         """Inside, a subscription gets nothing of what comes into its queue; at the end all of it."""
         async with faults.late(self.deployment, queue):
+            yield
+
+    @asynccontextmanager
+    async def disordered(self, queue: str) -> AsyncIterator[None]:
+        """Inside, a service is switched off; at the end it gets what has come into this queue meanwhile, the last first."""
+        async with disordered(self.deployment, queue):
             yield
 
     async def draw(self, sight: Sight) -> None:

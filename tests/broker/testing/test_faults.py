@@ -8,8 +8,9 @@ from broker import Later
 from broker.testing import Flow, FlowFailed
 from tests.broker.testing.conftest import Customer
 from tests.broker.testing.courier import Courier
+from tests.broker.testing.shop.store.app import CustomerReference
 from tests.broker.testing.shop.store_says import ParcelHandedOver, ParcelPacked
-from tests.broker.testing.shop.till_says import OrderPlaced
+from tests.broker.testing.shop.till_says import CustomerChanged, OrderPlaced
 
 
 async def test_a_handler_that_fails_for_a_while(flow: Flow, customer: Customer) -> None:
@@ -64,6 +65,21 @@ async def test_a_subscription_that_hears_late(flow: Flow, customer: Customer) ->
             placed = await f.published(OrderPlaced).once()
             await f.kept(placed, by="store.pack", state="waiting")
         await f.published(ParcelPacked).once()
+
+
+async def test_what_comes_in_another_order(flow: Flow, customer: Customer) -> None:
+    """The customer's second name comes before the first one: the newer state counts. Everything took effect once."""
+    async with flow.started_by() as f:
+        async with flow.disordered("store.customer_reference"):
+            for name in ("Amal", "Amal Idris"):
+                await customer.is_called(name)
+            for state in await f.published(CustomerChanged).times(2):
+                await f.relayed(state)
+        await f.replica(CustomerReference, customer.id).reaches(version=2, name="Amal Idris")
+    sight = await f.over()
+    assert [event.type for event in sight.said] == ["customer.changed"] * 2
+    handled = [each.id for each in sorted(sight.handled, key=lambda each: each.order)]
+    assert handled == [event.id for event in sight.said][::-1]
 
 
 @pytest.mark.parametrize("backwards", [False, True])
