@@ -14,9 +14,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engin
 
 from broker._crash_points import CrashPoint, passing
 from broker._publishing import BUFFER, ON_COMMIT, PUBLISHER, PublishingSession
+from broker._tables import BACKBONE_MIGRATIONS
 from broker.errors import SessionIsGuarded
-
-BACKBONE_MIGRATIONS = Path(__file__).parent / "migrations"
 
 
 def engine_for(database_url: str, *, pool_size: int = 10) -> AsyncEngine:

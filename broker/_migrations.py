@@ -13,7 +13,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, MetaData
 
-from broker._database import BACKBONE_MIGRATIONS
+from broker._tables import BACKBONE_MIGRATIONS
 
 
 def upgrade(connection: Connection, folder: Path, tables: MetaData | None) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import (
@@ -29,6 +30,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB, TSVECTOR
 
 SCHEMA = "backbone"
+BACKBONE_MIGRATIONS = Path(__file__).parent / "migrations"
 metadata = MetaData(
     schema=SCHEMA,
     naming_convention={

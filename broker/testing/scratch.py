@@ -13,8 +13,9 @@ import httpx
 from sqlalchemy import MetaData
 
 from broker import Service
-from broker._database import BACKBONE_MIGRATIONS, engine_for, migrate
+from broker._database import engine_for, migrate
 from broker._platform import Platform
+from broker._tables import BACKBONE_MIGRATIONS
 from broker._topology import OBSERVER
 from broker.servers import Servers
 
