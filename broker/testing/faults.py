@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import re
 from collections import Counter, deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from typing import Any
@@ -22,7 +22,7 @@ from broker._confirms import PublishingConnection
 from broker._context import uuid7
 from broker._envelope import Envelope
 from broker._invocation import Invocation
-from broker._sight import Said, Sight
+from broker._sight import Said
 from broker.testing.deployment import Deployment
 from contracts.event import Event
 
@@ -101,10 +101,10 @@ async def late(deployment: Deployment, queue: str) -> AsyncIterator[None]:
         await connection.close()
 
 
-async def again(deployment: Deployment, sight: Sight, *, backwards: bool) -> None:
-    """Delivers all that was sent in a flow once more, under its publishers' accounts, until every copy was dropped."""
+async def again(deployment: Deployment, events: Iterable[Said], *, backwards: bool) -> None:
+    """Delivers what was sent of these events once more, under their publishers' accounts, until every copy was dropped."""
     before = await _dropped(deployment)
-    sent = [event for event in sight.said if event.sent is not None]
+    sent = [event for event in events if event.sent is not None]
     wanted = Counter(queue.partition(".")[0] for event in sent for queue in event.queues)
     await _deliver(deployment, sent[::-1] if backwards else sent, {event.id: event.id for event in sent})
 
@@ -114,9 +114,9 @@ async def again(deployment: Deployment, sight: Sight, *, backwards: bool) -> Non
     await _until(all_dropped)
 
 
-async def anew(deployment: Deployment, sight: Sight, *, types: Collection[str]) -> None:
-    """Delivers a flow's events of these types under ids that nobody has heard of, the last first, until each took effect."""
-    sent = [event for event in sight.said if event.sent is not None and event.type in types]
+async def anew(deployment: Deployment, events: Iterable[Said]) -> None:
+    """Delivers what was sent of these events under ids that nobody has heard of, the last first, until each took effect."""
+    sent = [event for event in events if event.sent is not None]
     ids = {event.id: uuid7() for event in sent}
     wanted = Counter(queue.partition(".")[0] for event in sent for queue in event.queues)
     await _deliver(deployment, sent[::-1], ids)

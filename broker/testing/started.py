@@ -160,7 +160,16 @@ class Started:
 
     async def again(self, *, backwards: bool = False) -> None:
         """Has every message that was sent in this flow delivered once more; returns when all of them were dropped."""
-        await faults.again(self.deployment, await self._watch.over(), backwards=backwards)
+        await faults.again(self.deployment, (await self._watch.over()).said, backwards=backwards)
+
+    async def anew(self, *contracts: type[Event]) -> None:
+        """Has the events of these contracts that were sent in this flow delivered under ids that nobody has heard of.
+
+        The last comes first; returns when each has taken effect once more.
+        """
+        names = {contract.contract.name for contract in contracts}
+        sight = await self._watch.over()
+        await faults.anew(self.deployment, [said for said in sight.said if said.type in names])
 
     async def over(self) -> Sight:
         """All that is known of the flow, once it is over and all that was said of it holds. Raises FlowFailed."""
