@@ -28,17 +28,18 @@ async def check_the_end(running: Running) -> None:
 
 async def check_effects(running: Running, flows: Flows) -> None:
     """Every event took effect, once, and every replica says row by row what its owner says."""
-    for name in running.runtimes:
+    for name in running.deployment.databases:
         assert await running.rows(name, FAILED) == []
     assert await duplicated(flows.databases) == 0
-    found = await agreements({runtime.service: runtime.database for runtime in running.runtimes.values()})
+    deployment = running.deployment
+    found = await agreements({service: deployment.databases[name] for name, service in deployment.services.items()})
     assert found
     assert {name: agreement for name, agreement in found.items() if not agreement.in_step} == {}
 
 
 async def check_messages(running: Running) -> None:
     """Every event in the journals went out as a valid CloudEvent that says the same as its row."""
-    journal = {row.id: row for name in running.runtimes for row in await running.rows(name, JOURNAL)}
+    journal = {row.id: row for name in running.deployment.databases for row in await running.rows(name, JOURNAL)}
     messages = await running.overheard.everything()
     assert journal.keys() <= messages.keys()
     wrong = {(row.type, fault) for id_, row in journal.items() for fault in faults(messages[id_])}
@@ -60,7 +61,7 @@ async def check_discretion(running: Running) -> None:
         "the headers": "\n".join(str(message.header.properties) for message in running.overheard.messages.values()),
         "the short messages": "\n".join(message.text for message in outside.messages.messages),
         "the mails' outsides": "\n".join(f"{mail.message_id} {mail.sender} {mail.subject}" for mail in outside.mails.mails),
-        "the reasons": str([await running.rows(name, REASONS) for name in running.runtimes]),
+        "the reasons": str([await running.rows(name, REASONS) for name in running.deployment.databases]),
     }
     assert "service.started" in public["the logs"]
     assert "nilecare_outbox_relayed_total" in public["the metrics"]

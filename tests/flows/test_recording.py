@@ -24,7 +24,7 @@ KEPT = Path(__file__).parents[1] / "alone" / "discharge.jsonl"
 
 async def recorder(running: Running, *options: object, **more: str) -> Process:
     """The command, listening to this platform, with these variables in its environment."""
-    platform = running.platform
+    platform = running.deployment.platform
     environment = {
         "NILECARE_POSTGRES_URL": platform.postgres_url,
         "NILECARE_AMQP_URL": platform.amqp_url,

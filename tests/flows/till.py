@@ -24,17 +24,22 @@ async def by_colleague(hospital: Hospital, service: str, path: str) -> Reply:
     return await hospital.ask(service, "POST", path, headers=headers)
 
 
-async def takes_cash(hospital: Hospital, person: Person, amount: str, invoice: Any) -> Reply:
-    """Cash lies in the till; nobody has counted it yet."""
+async def takes(hospital: Hospital, person: Person, amount: str, invoice: Any, *, method: str) -> Reply:
+    """Money was received by hand, or on the account; nobody has counted it yet."""
     taken = {
         "reference": str(uuid4()),
         "patient_id": person.id,
         "facility_id": hospital.id,
         "invoice_id": invoice["invoice_id"],
         "amount": money(amount),
-        "method": "cash",
+        "method": method,
     }
     return await hospital.ask("payment", "POST", "/payments/recorded", taken)
+
+
+async def takes_cash(hospital: Hospital, person: Person, amount: str, invoice: Any) -> Reply:
+    """Cash lies in the till; nobody has counted it yet."""
+    return await takes(hospital, person, amount, invoice, method="cash")
 
 
 async def pays_cash(hospital: Hospital, person: Person, amount: str, invoice: Any) -> Reply:
