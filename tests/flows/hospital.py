@@ -208,6 +208,11 @@ class Hospital:
         """The result is available."""
         return await self.ask("lab", "POST", f"/lab-results/{result}/verify", {})
 
+    async def corrects(self, result: str, value: str) -> Reply:
+        """The lab says of a potassium what it should have said."""
+        asked = {"value": value, "unit": CATALOGUE[POTASSIUM]["unit"], "reason": "haemolysed"}
+        return await self.ask("lab", "POST", f"/lab-results/{result}/correct", asked)
+
     async def completes(self, person: Person, *tests: str, encounter: str | None = None) -> str:
         """An order, with all its results."""
         order = await self.orders(person, *tests, encounter=encounter)

@@ -6,7 +6,7 @@ import contextlib
 import io
 import logging
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import AbstractAsyncContextManager, AbstractContextManager, AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -19,17 +19,12 @@ from sqlalchemy import TextClause, text
 
 from broker import Service, clock
 from broker._database import Database
-from broker._flows import Flows
-from broker._http import PREFIX
 from broker._logs import configure_logs
-from broker._platform import Platform
-from broker._runtime import Runtime
 from broker.servers import Servers
-from broker.testing import Deployment, faults
+from broker.testing import Deployment
 from broker.testing.deployment import provisioned
 from nilecare.platform import services
-from nilecare.simulator import MailSink, MessageGateway
-from tests.flows.outside import Outside, Provider
+from tests.flows.outside import Outside
 from tests.flows.spoken import Overheard
 
 SERVICES = services()
@@ -73,56 +68,6 @@ class Running:
     overheard: Overheard
     personal: set[str] = field(default_factory=set)
     problems: list[str] = field(default_factory=list)
-
-    @property
-    def provider(self) -> Provider:
-        """The card provider."""
-        return self.outside.provider
-
-    @property
-    def mails(self) -> MailSink:
-        """Every mailbox."""
-        return self.outside.mails
-
-    @property
-    def messages(self) -> MessageGateway:
-        """Every phone."""
-        return self.outside.messages
-
-    @property
-    def platform(self) -> Platform:
-        return self.deployment.platform
-
-    @property
-    def flows(self) -> Flows:
-        return self.deployment.flows
-
-    def held_back(self, queue: str) -> AbstractAsyncContextManager[None]:
-        return faults.late(self.deployment, queue)
-
-    def down(self, service: str) -> AbstractAsyncContextManager[None]:
-        return faults.down(self.deployment, [service])
-
-    def without_broker(self) -> AbstractContextManager[None]:
-        return faults.without_broker(self.deployment)
-
-    async def published(self, flow: UUID, service: str = "%") -> list[str]:
-        """The types of a flow's events in the journals, each service's in the order of its positions."""
-        types = []
-        for name in self.runtimes:
-            if service in ("%", name):
-                query = "SELECT type FROM backbone.published WHERE flow = :flow ORDER BY position"
-                types += [row.type for row in await self.rows(name, query, flow=flow)]
-        return types
-
-    @property
-    def runtimes(self) -> dict[str, Runtime]:
-        """The services that are up."""
-        return self.deployment.runtimes
-
-    def address(self, service: str) -> str:
-        """Where a service's API is."""
-        return f"{self.deployment.addresses[service]}{PREFIX}"
 
     async def settled(self, flow: UUID | None = None) -> None:
         """Returns when everything is over that followed from a request."""

@@ -37,12 +37,6 @@ async def call(hospital: Hospital, result: str, read_back: str, *, status: int =
     return await hospital.ask("lab", "POST", f"/lab-results/{result}/critical-call", asked, status=status)
 
 
-async def correct(hospital: Hospital, result: str, value: str) -> Reply:
-    """What the lab says is something else."""
-    asked = {"value": value, "unit": "mmol/L", "reason": "haemolysed"}
-    return await hospital.ask("lab", "POST", f"/lab-results/{result}/correct", asked)
-
-
 async def call_back(hospital: Hospital, result: str) -> Any:
     """What the lab's worklist says of a result."""
     listed = (await hospital.ask("lab", "GET", "/critical-results", params={"limit": 200})).items
@@ -138,11 +132,11 @@ async def test_a_correction_decides_whether_anybody_is_called(flow: Flow, hospit
     """What was critical by mistake is over with the correction; what turns out to be critical is due from then on."""
     _, result, value = await critical(hospital)
     async with flow.started_by(hospital.releases(result)) as f:
-        await correct(hospital, result, hospital.secret("4.4"))
+        await hospital.corrects(result, hospital.secret("4.4"))
         assert (await call_back(hospital, result))["status"] == "ended"
         await flow.advance(minutes=31)
         f.never(LabResultCriticalDue)
-    async with flow.started_by(correct(hospital, result, value)) as f:
+    async with flow.started_by(hospital.corrects(result, value)) as f:
         await f.published(LabResultCorrected, is_critical=True).once()
         assert (await call_back(hospital, result))["status"] == "due"
         await flow.advance(minutes=31)

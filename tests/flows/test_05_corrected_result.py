@@ -9,7 +9,7 @@ from broker.testing import Flow
 from contracts.clinical import PatientMerged
 from contracts.lab import LabOrderCompleted, LabResultAvailable, LabResultCorrected
 from tests.flows.drawn import drawn
-from tests.flows.hospital import POTASSIUM, Hospital, Person, Reply
+from tests.flows.hospital import POTASSIUM, Hospital, Person
 from tests.flows.running import Running
 
 READERS = ["clinical", "ehr", "notification"]
@@ -19,12 +19,6 @@ async def shown(hospital: Hospital, person: Person) -> Any:
     """The one result in the patient's health record."""
     [result] = (await hospital.ask("ehr", "GET", f"/patients/{person.id}/results")).items
     return result
-
-
-async def correct(hospital: Hospital, result: str, value: str) -> Reply:
-    """The lab says what it should have said."""
-    asked = {"value": value, "unit": "mmol/L", "reason": "haemolysed"}
-    return await hospital.ask("lab", "POST", f"/lab-results/{result}/correct", asked)
 
 
 async def released(hospital: Hospital, person: Person, value: str) -> str:
@@ -37,13 +31,13 @@ async def released(hospital: Hospital, person: Person, value: str) -> str:
 
 
 async def test_a_corrected_result_is_shown_with_its_predecessor(flow: Flow, hospital: Hospital) -> None:
-    """In the health record as one result with its history, in clinical's as two entries; a merge takes it along."""
+    """In the health record as one result with its history, in clinical's as one entry each time; a merge takes it along."""
     person, survivor = await hospital.registers(), await hospital.registers()
     wrong, right, better = hospital.secret("5.8"), hospital.secret("4.4"), hospital.secret("4.5")
     result = await released(hospital, person, wrong)
     first = await shown(hospital, person)
     assert (first["current"]["value"], first["current"]["flag"], first["predecessors"]) == (wrong, "H", [])
-    async with flow.started_by(correct(hospital, result, right)) as f:
+    async with flow.started_by(hospital.corrects(result, right)) as f:
         corrected = await f.published(LabResultCorrected, by="lab", result_id=UUID(result)).once()
         assert (str(corrected.event.value), str(corrected.event.previous_value)) == (right, wrong)
         await f.handled(corrected, by=READERS)
@@ -56,8 +50,12 @@ async def test_a_corrected_result_is_shown_with_its_predecessor(flow: Flow, hosp
     assert [(said["value"], said["flag"]) for said in both["predecessors"]] == [(wrong, "H")]
     entries, _ = await hospital.record(person)
     assert [(entry["value"], entry["status"]) for entry in entries] == [(wrong, "final"), (right, "corrected")]
-    async with flow.started_by(correct(hospital, result, better)) as f:
+    async with flow.started_by(hospital.corrects(result, better)) as f:
         await f.handled(await f.published(LabResultCorrected).once(), by=READERS)
+    entries, _ = await hospital.record(person)
+    assert [(entry["value"], entry["flag"]) for entry in entries] == [(wrong, "H"), (right, None), (better, None)]
+    before = await hospital.ask("lab", "GET", f"/lab-results/{result}/corrections")
+    assert [item["previous_value"] for item in before.items] == [wrong, right]
     all_three = await shown(hospital, person)
     assert [said["value"] for said in all_three["predecessors"]] == [wrong, right]
     merge = hospital.ask("clinical", "POST", f"/patients/{person.id}/merge", {"into_patient_id": survivor.id})
@@ -76,7 +74,7 @@ async def test_a_correction_that_overtakes_its_result(flow: Flow, hospital: Hosp
     async with flow.started_by() as f:
         async with flow.late("ehr.show_result_in_record"):
             await hospital.releases(result)
-            await correct(hospital, result, right)
+            await hospital.corrects(result, right)
             corrected = await f.published(LabResultCorrected).once()
             await f.handled(corrected, by="clinical")
             assert (await hospital.ask("ehr", "GET", f"/patients/{person.id}/results")).items == []
@@ -89,7 +87,7 @@ async def test_what_follows_from_a_correction_is_drawn_alike(running: Running, h
     """A diagram of the same flow is the same, whoever was faster."""
     person = await hospital.registers()
     result = await released(hospital, person, hospital.secret("5.8"))
-    diagrams = [await drawn(running, (await correct(hospital, result, hospital.secret("4.4"))).flow) for _ in range(2)]
+    diagrams = [await drawn(running, (await hospital.corrects(result, hospital.secret("4.4"))).flow) for _ in range(2)]
     for reader in ("clinical", "ehr"):
         assert f"    lab-){reader}: lab.result.corrected<br/>show_result_in_record\n" in diagrams[0]
     assert diagrams[0] == diagrams[1]

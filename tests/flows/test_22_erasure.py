@@ -11,14 +11,16 @@ from uuid import UUID, uuid4
 import pytest
 from click.testing import CliRunner
 
-from broker import Permanent
+from broker import Permanent, Service
 from broker._corrections import discard
+from broker._database import Database
 from broker._dead_letters import Filter, find
 from broker._delivery import Delivery
 from broker._failures import Failures
+from broker._sight import Said
+from broker.testing import Flow, faults
+from contracts.auth import UserErased
 from nilecare import replicas
-from tests.flows.again import hear_again, hear_anew
-from tests.flows.drawn import drawn
 from tests.flows.hospital import POTASSIUM, Hospital
 from tests.flows.running import Running
 from tests.flows.spoken import attributes
@@ -40,7 +42,6 @@ async def signed(author: Colleague) -> str:
     hospital = author.hospital
     person = await hospital.registers()
     encounter = await hospital.admits(person)
-    await hospital.running.settled()
     content = {"kind": "progress", "text": hospital.secret("the patient slept ")}
     asked = {"patient_id": person.id, "encounter_id": encounter, "content": content}
     note = str((await author.ask("ehr", "POST", "/notes", asked))["note_id"])
@@ -57,13 +58,20 @@ async def something_reported(by: Colleague) -> None:
     await hospital.releases(await hospital.measures(order, POTASSIUM, value=hospital.secret("6.9"), unit="mmol/L"))
 
 
+async def said_of(running: Running, colleague: Colleague) -> list[Said]:
+    """Everything that was ever said of a user, in any flow."""
+    sight = running.deployment.flows.sight()
+    await sight.look()
+    return [said for said in sight.said if said.key == str(colleague.user_id)]
+
+
 async def users(running: Running, user_id: UUID) -> list[Any]:
     """What the replicas say of a user."""
     query = "SELECT * FROM user_reference WHERE id = :id"
     return [row for name in REPLICAS for row in await running.rows(name, query, id=user_id)]
 
 
-async def test_nothing_is_left_of_an_erased_user(running: Running, hospital: Hospital) -> None:
+async def test_nothing_is_left_of_an_erased_user(running: Running, flow: Flow, hospital: Hospital) -> None:
     """No table of any service holds name or address, once whatever followed is over; that an id was erased is all they say.
 
     Not even when everything that auth ever said of them is heard again, the latest first, remembered or not.
@@ -71,44 +79,52 @@ async def test_nothing_is_left_of_an_erased_user(running: Running, hospital: Hos
     clinician = await engaged(hospital, "clinician")
     await clinician.signs_in()
     await something_reported(clinician)
-    mails = running.mails.mails_to(clinician.email)
+    mails = running.outside.mails.mails_to(clinician.email)
     person = await person_behind(running, clinician)
     assert {"auth public.auth_users", "notification public.user_reference"} <= await running.holding(*person)
-    erasure = await erased(clinician)
+    async with flow.started_by(erased(clinician)) as f:
+        erasure = await f.published(UserErased, by="auth", user_id=clinician.user_id).once()
+        await f.handled(erasure, by=["auth.erasures", "ehr", "notification"])
+        for keeper in REPLICAS:
+            await f.replica(f"{keeper}.user_reference", clinician.user_id).reaches(status="deleted")
     assert await running.holding(*person) == set()
     assert {row.status for row in await users(running, clinician.user_id)} == {"deleted"}
     assert len(await users(running, clinician.user_id)) == len(REPLICAS)
-    diagram = await drawn(running, erasure.flow)
-    for reader, subscription in (("ehr", "retain_what_an_erased_user_wrote"), ("notification", "erase_user")):
-        assert f"    auth-){reader}: user.erased<br/>{subscription}\n" in diagram
-    said = [each for each in running.overheard.messages.values() if attributes(each)["subject"] == str(clinician.user_id)]
-    assert sum(each.routing_key == "user.changed" for each in said) >= 3
+    said = await said_of(running, clinician)
+    assert [each.type for each in said].count("user.changed") >= 3
     before = await users(running, clinician.user_id)
-    await hear_again(running, said)
-    await hear_anew(running, [each for each in said if each.routing_key in ("user.changed", "user.erased")])
+    await faults.again(running.deployment, said, backwards=True)
+    await faults.anew(running.deployment, [each for each in said if each.type in ("user.changed", "user.erased")])
     await running.settled()
     assert await running.holding(*person) == set()
     assert await users(running, clinician.user_id) == before
     await something_reported(clinician)
-    assert running.mails.mails_to(clinician.email) == mails
+    assert running.outside.mails.mails_to(clinician.email) == mails
+
+
+def notification(running: Running) -> tuple[Service, Database]:
+    """The service, and its database as itself sees it."""
+    runtime = running.deployment.runtimes["notification"]
+    return runtime.service, runtime.database
 
 
 async def failed_here(running: Running, colleague: Colleague) -> None:
     """What auth said of a user, a secret code among it, could not be handled in notification."""
-    runtime = running.runtimes["notification"]
-    [subscription] = [each for each in runtime.service.subscriptions if each.name == "tell_at_once"]
-    codes = [each for each in running.overheard.messages.values() if each.routing_key == "auth.verification.requested"]
+    service, database = notification(running)
+    [subscription] = [each for each in service.subscriptions if each.name == "tell_at_once"]
+    messages = (await running.overheard.everything()).values()
+    codes = [each for each in messages if each.routing_key == "auth.verification.requested"]
     last = [Delivery.received(each) for each in codes if attributes(each)["subject"] == str(colleague.user_id)][-1]
     last = replace(last, message_id=str(uuid4()))
-    async with runtime.database.transaction() as session:
-        failures = Failures(runtime.service)
+    async with database.transaction() as session:
+        failures = Failures(service)
         await failures.record(session, subscription, last, last.envelope(), Permanent("it was not to be read"))
 
 
 async def proof(running: Running, colleague: Colleague, monkeypatch: pytest.MonkeyPatch) -> tuple[int, dict[str, Any]]:
     """What the command says, with the rights that each service's account has."""
     for name in ("postgres_url", "amqp_url", "management_url", "secret", "prefix"):
-        monkeypatch.setenv(f"NILECARE_{name.upper()}", getattr(running.platform, name))
+        monkeypatch.setenv(f"NILECARE_{name.upper()}", getattr(running.deployment.platform, name))
     asked = ("erased", str(colleague.user_id), "--json")
     result = await asyncio.to_thread(CliRunner().invoke, replicas.group, asked)
     return result.exit_code, json.loads(result.stdout)
@@ -128,7 +144,8 @@ async def test_the_command_proves_an_erasure(running: Running, hospital: Hospita
     assert (code, said["is_done"]) == (0, True)
     assert (places["notification backbone.failed_message"]["then"], places["ehr notes"]["now"]) == (1, 1)
     assert "GDPR Article 17(3)" in places["ehr notes"]["because"]
-    async with running.runtimes["notification"].database.transaction() as session:
+    _, database = notification(running)
+    async with database.transaction() as session:
         [kept] = await find(session, Filter(key=str(author.user_id)), with_body=True)
         assert json.loads(kept.body or b"")["code"] == ""
         await discard(session, kept.position, uuid4())

@@ -6,11 +6,12 @@ from uuid import uuid4
 
 import pytest
 
+from broker import Service
+from broker._replica_keeper import ReplicaKeeper
 from broker._replica_runs import Place, Purpose, Run, begin, drift_of, run_of
 from tests.flows.hospital import Hospital
 from tests.flows.running import Running
 from tests.flows.test_26_replica_truth import compared, replicas
-from tests.waiting import until
 
 KEEPERS = ("billing", "ehr", "facility", "lab", "notification", "payment", "operations")
 """The services that keep a copy of patients."""
@@ -18,20 +19,18 @@ KEEPERS = ("billing", "ehr", "facility", "lab", "notification", "payment", "oper
 PATIENTS = "patient_reference"
 
 
+def place_of(service: Service) -> Place:
+    """The patients of a service."""
+    (replica,) = [each for each in service.replicated if each.__tablename__ == PATIENTS]
+    return Place(service.name, replica)
+
+
 async def run(running: Running, service: str, purpose: Purpose) -> tuple[Run, set[tuple[str, str]]]:
     """A run over a service's patients, to its end; and the keys that differed, with how."""
-    runtime = running.runtimes[service]
-    (replica,) = [each for each in runtime.service.replicated if each.__tablename__ == PATIENTS]
+    runtime = running.deployment.runtimes[service]
     async with runtime.database.transaction() as session:
-        id_ = await begin(session, Place(service, replica), purpose, "amani")
-
-    async def is_over() -> bool:
-        async with runtime.database.transaction() as session:
-            found = await run_of(session, id_)
-            assert found is not None
-            return found.state != "running"
-
-    await until(is_over)
+        id_ = await begin(session, place_of(runtime.service), purpose, "amani")
+    await running.deployment.filled()
     async with runtime.database.transaction() as session:
         ended = await run_of(session, id_)
         assert ended is not None
@@ -45,8 +44,7 @@ async def test_damage_is_mended_exactly(running: Running, hospital: Hospital, se
     await running.settled()
     held, added = await replicas(running), str(uuid4())
     columns = [row.name for row in await running.rows(service, COLUMNS, table=PATIENTS) if row.name != "id"]
-    engine = running.runtimes[service].database.engine
-    async with engine.begin() as connection:
+    async with running.deployment.databases[service].engine.begin() as connection:
         for statement in (
             f"INSERT INTO {PATIENTS} (id, {', '.join(columns)}) SELECT '{added}', {', '.join(columns)} FROM {PATIENTS} LIMIT 1",
             f"DELETE FROM {PATIENTS} WHERE id = '{lost}'",
@@ -76,14 +74,10 @@ async def test_a_wiped_replica_fills_itself_again(running: Running, hospital: Ho
     await hospital.registers()
     await running.settled()
     await run(running, "lab", "check")
-    runtime = running.runtimes["lab"]
-    async with runtime.database.engine.begin() as connection:
+    lab = running.deployment.runtimes["lab"]
+    async with lab.database.engine.begin() as connection:
         await connection.exec_driver_sql(f"TRUNCATE {PATIENTS}")
     assert not (await compared(running))["lab.patient"].in_step
-    async with running.down("lab"):
-        pass
-
-    async def is_whole() -> bool:
-        return (await compared(running))["lab.patient"].in_step
-
-    await until(is_whole)
+    await ReplicaKeeper(lab.database, [place_of(lab.service)], check_every=None).run_once()
+    await running.deployment.filled()
+    assert (await compared(running))["lab.patient"].in_step
