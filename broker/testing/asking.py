@@ -11,6 +11,9 @@ from broker.testing.processes import ServiceProcess
 
 IDEMPOTENCY_KEY = "Idempotency-Key"
 
+TRIES = 3
+"""How often a service may end while it is asked."""
+
 
 class Persistent(httpx.AsyncBaseTransport):
     """Asks again when the service ended meanwhile and is started again; then its POSTs carry an Idempotency-Key.
@@ -25,14 +28,14 @@ class Persistent(httpx.AsyncBaseTransport):
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         if request.method == "POST" and self._process() is not None:
             request.headers.setdefault(IDEMPOTENCY_KEY, str(uuid4()))
-        while True:
-            process = self._process()
-            deaths = len(process.died_at) if process is not None else 0
+        for _ in range(TRIES):
             try:
                 return await self._transport.handle_async_request(request)
             except httpx.TransportError:
-                if process is None or not await process.died_since(deaths):
+                process = self._process()
+                if process is None or not await process.is_back():
                     raise
+        return await self._transport.handle_async_request(request)
 
     async def aclose(self) -> None:
         await self._transport.aclose()

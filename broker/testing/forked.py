@@ -24,7 +24,7 @@ _preloaded: dict[str, None] = {}
 def preload(*modules: str) -> None:
     """Has these modules imported once for all processes, as long as none was started; what is not, each imports by itself."""
     _preloaded.update(dict.fromkeys(modules))
-    _processes.set_forkserver_preload(list(_preloaded))
+    _processes.set_forkserver_preload(["__main__", *_preloaded])
 
 
 def start(main: Callable[P, Awaitable[None]], *args: P.args, **kwargs: P.kwargs) -> ForkServerProcess:

@@ -9,13 +9,15 @@ import os
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import timedelta
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerProcess
 from operator import attrgetter
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from broker._clock import clock
 from broker._crash_points import CrashPoint, arm, watch
 from broker._logs import configure_logs
 from broker._runtime import Runtime
@@ -23,11 +25,23 @@ from broker._service import Service
 from broker._settings import Settings
 from broker.testing import forked
 
+LATE = (
+    "anyio._backends._asyncio",
+    "pydantic.v1",
+    "uvicorn.lifespan.on",
+    "uvicorn.protocols.http.auto",
+    "uvicorn.protocols.websockets.auto",
+)
+"""What others import only when a service starts."""
+
 PAUSE = 0.02
 """Seconds between two attempts to reach a process that starts."""
 
 SOON = 1.0
 """Seconds in which it is known that a process has ended whose connections are closed."""
+
+ARMED = "armed"
+"""What a process says when it knows where it is to die."""
 
 TAIL = 2000
 """Characters of a log that a failure shows."""
@@ -35,13 +49,17 @@ TAIL = 2000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Orders:
-    """What a process is told. module, attribute: where its service stands. log: the file for all it says."""
+    """What a process is told. module, attribute: where its service stands. log: the file for all it says.
+
+    shift: how far business time is from the wall clock when it starts.
+    """
 
     module: str
     attribute: str
     settings: Settings
     subscribed: Mapping[str, frozenset[str]]
     log: Path
+    shift: timedelta = timedelta()
 
 
 class ServiceProcess:
@@ -65,11 +83,12 @@ class ServiceProcess:
         self._orders = Orders(module=module, attribute=attribute, settings=settings, subscribed=subscribed, log=log)
         self._mourn = mourn
         self._armed: CrashPoint | None = None
-        self._died = asyncio.Event()
+        self._wanted: CrashPoint | None = None
+        self._died, self._knows = asyncio.Event(), asyncio.Event()
         self._process: ForkServerProcess | None = None
         self._line: Connection | None = None
         self._reviving: asyncio.Task[None] | None = None
-        forked.preload("broker.testing.processes", module)
+        forked.preload(__name__, module, *LATE)
 
     @property
     def is_up(self) -> bool:
@@ -79,7 +98,7 @@ class ServiceProcess:
     async def start(self) -> None:
         """Returns when its API listens. Raises RuntimeError when it ended instead."""
         self._line, theirs = multiprocessing.Pipe()
-        self._process = forked.start(_main, self._orders, theirs)
+        self._process = forked.start(_main, replace(self._orders, shift=clock.shift), theirs)
         theirs.close()
         loop = asyncio.get_running_loop()
         loop.add_reader(self._line.fileno(), self._heard)
@@ -99,28 +118,53 @@ class ServiceProcess:
         if self._reviving is not None:
             await self._reviving
 
-    async def died_since(self, deaths: int) -> bool:
-        """Whether a crash point ended it after so many deaths; if so, it is at work again."""
+    async def is_back(self) -> bool:
+        """Whether it is at work, once it is known whether a connection was lost because it has ended."""
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._died.wait(), SOON)
         await self.steady()
-        return len(self.died_at) > deaths
+        return self.is_up
 
-    def arm(self, point: CrashPoint | None) -> None:
-        """Has it die where it passes this point next; with None, nowhere."""
-        self._armed = point
-        self._died.clear()
-        self.passed.clear()
-        assert self._line is not None
-        self._line.send(point.name if point is not None else None)
+    async def arm(self, point: CrashPoint | None) -> None:
+        """Has it die where it passes this point next; with None, nowhere. Returns when the process knows."""
+        self._wanted = point
+        self._knows.clear()
+        while not self._knows.is_set():
+            await self.steady()
+            self._died.clear()
+            with contextlib.suppress(OSError):  # it may die at the point before at this very moment
+                self._talk.send(point.name if point is not None else None)
+            await self._first_of(self._knows, self._died)
+
+    @property
+    def _talk(self) -> Connection:
+        """The line to the process. Raises RuntimeError when it has ended."""
+        if self._line is None:
+            raise RuntimeError(f"{self.service.name} has ended:\n{self._orders.log.read_text()[-TAIL:]}")
+        return self._line
+
+    @staticmethod
+    async def _first_of(*events: asyncio.Event) -> None:
+        waiting = [asyncio.ensure_future(event.wait()) for event in events]
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        for each in waiting:
+            each.cancel()
 
     def _heard(self) -> None:
         assert self._line is not None
         try:
             while self._line.poll():
-                self.passed[CrashPoint[self._line.recv()]] = None
+                self._take(self._line.recv())
         except (EOFError, OSError):
             asyncio.get_running_loop().remove_reader(self._line.fileno())
+
+    def _take(self, told: str) -> None:
+        if told == ARMED:
+            self.passed.clear()
+            self._armed = self._wanted
+            self._knows.set()
+        else:
+            self.passed[CrashPoint[told]] = None
 
     def _ended(self) -> None:
         """The process is gone: by the point it was armed for, or by itself, which `_listens` or the next call tells."""
@@ -179,6 +223,7 @@ async def _main(orders: Orders, line: Connection) -> None:
         for stream in (1, 2):
             os.dup2(log.fileno(), stream)
     configure_logs()
+    clock.shift = orders.shift
     told: set[CrashPoint] = set()
 
     def tell(point: CrashPoint) -> None:
@@ -197,6 +242,7 @@ async def _main(orders: Orders, line: Connection) -> None:
             watch(tell)
         else:
             arm(CrashPoint[name])
+        line.send(ARMED)
 
     watch(tell)
     asyncio.get_running_loop().add_reader(line.fileno(), obey)

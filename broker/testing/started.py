@@ -113,28 +113,17 @@ class Started:
         call: Called = await self.until(is_so, f"the call {name} is to be {state}")
         return call
 
-    async def waits(self, queue: str, *, for_: object) -> Failed:
-        """A message that a subscription cannot handle before what has this key is there, as soon as it is kept."""
-        __tracebackhide__ = True
-        self.deployment.check_queue(queue)
-
-        async def is_kept(sight: Sight) -> Failed | None:
-            waiting = (failed for failed in sight.failed if failed.queue == queue and failed.state == "waiting")
-            return next((failed for failed in waiting if failed.waits_key == str(for_)), None)
-
-        failed: Failed = await self.until(is_kept, f"a message in {queue} is to wait for {for_}")
-        return failed
-
-    async def kept(self, published: Published[Any], *, by: str, state: State) -> None:
-        """Returns when a queue's subscription keeps an event that it could not handle (yet), in this state."""
+    async def kept(self, published: Published[Any], *, by: str, state: State) -> Failed:
+        """What a queue's subscription keeps of an event that it could not handle (yet), as soon as it is in this state."""
         __tracebackhide__ = True
         self.deployment.check_queue(by)
 
-        async def is_kept(sight: Sight) -> bool | None:
-            kept = {failed.state for failed in sight.failed if (failed.id, failed.queue) == (published.id, by)}
-            return True if state in kept else None
+        async def is_kept(sight: Sight) -> Failed | None:
+            kept = (failed for failed in sight.failed if (failed.id, failed.queue) == (published.id, by))
+            return next((failed for failed in kept if failed.state == state), None)
 
-        await self.until(is_kept, f"{published.event.contract.name} is to be {state} in {by}")
+        failed: Failed = await self.until(is_kept, f"{published.event.contract.name} is to be {state} in {by}")
+        return failed
 
     def replica(self, replica: type[Replica[Any]] | str, key: object) -> Row:
         """A row of a replica, by its class or as `service.table`."""

@@ -29,6 +29,8 @@ from contracts.event import Event
 from tests.broker import relay_process
 from tests.waiting import until
 
+forked.preload(relay_process.__name__)
+
 SUBSCRIBED = {"parcel.moved": frozenset({"shop.follow"}), "parcel.noticed": frozenset()}
 
 

@@ -35,6 +35,8 @@ from tests.broker.consuming import (
 )
 from tests.waiting import until
 
+forked.preload(consumer_process.__name__)
+
 THINGS = 5
 
 

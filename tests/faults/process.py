@@ -24,16 +24,8 @@ from broker._publishing import publish
 from broker._runtime import Runtime
 from broker._service import check_platform
 from broker.testing import forked
+from broker.testing.processes import LATE
 from tests.faults.services import NOTES, Folder, Orders, Release
-
-LATE = (
-    "anyio._backends._asyncio",
-    "pydantic.v1",
-    "uvicorn.lifespan.on",
-    "uvicorn.protocols.http.auto",
-    "uvicorn.protocols.websockets.auto",
-)
-"""What others import only when a service starts."""
 
 forked.preload(__name__, *LATE)
 

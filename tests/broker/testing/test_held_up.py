@@ -9,7 +9,7 @@ from tests.broker.testing.conftest import Customer
 from tests.broker.testing.courier import Courier
 from tests.broker.testing.shop.store.app import FOR_COURIER, CustomerReference
 from tests.broker.testing.shop.store_says import ParcelHandedOver, ParcelPacked
-from tests.broker.testing.shop.till_says import CustomerChanged
+from tests.broker.testing.shop.till_says import CustomerChanged, OrderPlaced
 
 EFFECTS = text("SELECT count(*) FROM backbone.inbox WHERE subscription = 'customer_reference' AND key = :key")
 
@@ -20,7 +20,8 @@ async def test_a_message_that_waits_is_seen(flow: Flow, customer: Customer) -> N
         async with flow.late("store.customer_reference"):
             await customer.is_called("Amal")
             await customer.orders("tea")
-            kept = await f.waits("store.pack", for_=customer.id)
+            placed = await f.published(OrderPlaced, by="till").once()
+            kept = await f.kept(placed, by="store.pack", state="waiting")
             assert (kept.waits_for, kept.waits_key) == ("customer_reference", str(customer.id))
         await f.published(ParcelPacked, by="store").once()
 
