@@ -19,5 +19,6 @@ async def plan_clean_up(session: AsyncSession) -> None:
 
 async def plan_clean_up_at(session: AsyncSession, at: datetime, name: str) -> None:
     """Has auth clean up then. In a flow of its own: it does not follow from what somebody asked for."""
+    await session.flush()  # what was changed before belongs to the flow that changed it
     with caused_by(Cause(flow=uuid4())):
         await schedule(session, AuthCleanUpDue(due_at=at), at=at, name=name)
