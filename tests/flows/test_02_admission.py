@@ -133,10 +133,12 @@ async def test_what_facility_hears_late_leaves_no_bed_occupied(flow: Flow, hospi
             stay = await plan(hospital, Person(patient_id, person.name, person.number, person.born), ward_id=floor.ward)
             await begin(hospital, stay)
             await hospital.discharges(stay)
-            await f.waits("facility.follow_stay", for_=patient_id)
+            admitted = await f.published(EncounterAdmitted, by="clinical").once()
+            kept = await f.kept(admitted, by="facility.follow_stay", state="waiting")
+            assert kept.waits_key == patient_id
             assert await state(hospital, bed) == "available"
         await f.replica(PatientReference, UUID(patient_id)).reaches()
-        await f.handled(await f.published(EncounterAdmitted).once(), by="facility")
+        await f.handled(admitted, by="facility")
         released = await f.published(BedReleased, by="facility").once()
         await f.handled([await f.published(BedAssigned).once(), released], by="clinical")
     assert await lies_in(hospital, stay) is None

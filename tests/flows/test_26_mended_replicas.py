@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 
 from broker import Service
 from broker._replica_keeper import ReplicaKeeper
 from broker._replica_runs import Place, Purpose, Run, begin, drift_of, run_of
+from broker.testing import Flow
+from contracts.backbone import ReplicaRequested
 from tests.flows.hospital import Hospital
 from tests.flows.running import Running
 from tests.flows.test_26_replica_truth import compared, replicas
@@ -25,20 +27,25 @@ def place_of(service: Service) -> Place:
     return Place(service.name, replica)
 
 
-async def run(running: Running, service: str, purpose: Purpose) -> tuple[Run, set[tuple[str, str]]]:
+async def run(running: Running, flow: Flow, service: str, purpose: Purpose) -> tuple[Run, set[tuple[str, str]]]:
     """A run over a service's patients, to its end; and the keys that differed, with how."""
     runtime = running.deployment.runtimes[service]
+
+    async def begun() -> UUID:
+        async with runtime.database.transaction() as session:
+            return await begin(session, place_of(runtime.service), purpose, "amani")
+
+    async with flow.started_by(begun()) as f:
+        await f.handled(await f.published(ReplicaRequested, by=service).first(), by="clinical")
     async with runtime.database.transaction() as session:
-        id_ = await begin(session, place_of(runtime.service), purpose, "amani")
-    await running.deployment.filled()
-    async with runtime.database.transaction() as session:
-        ended = await run_of(session, id_)
+        ended = await run_of(session, f.result)
         assert ended is not None
-        return ended, {(key, drift) for key, drift, _ in await drift_of(session, id_)}
+        assert ended.state == "done"
+        return ended, {(key, drift) for key, drift, _ in await drift_of(session, f.result)}
 
 
 @pytest.mark.parametrize("service", KEEPERS)
-async def test_damage_is_mended_exactly(running: Running, hospital: Hospital, service: str) -> None:
+async def test_damage_is_mended_exactly(running: Running, flow: Flow, hospital: Hospital, service: str) -> None:
     """Of a lost, an aged and an added row each is named for what it is; afterwards all is as it was, to the last column."""
     lost, aged, _ = [(await hospital.registers()).id for _ in range(3)]
     await running.settled()
@@ -52,13 +59,13 @@ async def test_damage_is_mended_exactly(running: Running, hospital: Hospital, se
         ):
             await connection.exec_driver_sql(statement)
     expected = {(lost, "missing"), (aged, "stale"), (added, "surplus")}
-    checked, found = await run(running, service, "check")
+    checked, found = await run(running, flow, service, "check")
     assert (found, checked.repaired) == (expected, 0)
-    mended, found = await run(running, service, "repair")
+    mended, found = await run(running, flow, service, "repair")
     assert (found, mended.repaired) == (expected, 3)
     await running.settled()
     assert [each for each in (await compared(running)).values() if not each.in_step] == []
-    assert await run(running, service, "check")
+    assert await run(running, flow, service, "check")
     after = await replicas(running)
     other = {name: digest for name, digest in held.items() if after[name] != digest}
     assert set(other) <= {f"{service} public.{PATIENTS}"}, "times of arrival, in this replica alone"
@@ -69,15 +76,16 @@ COLUMNS = """
 """
 
 
-async def test_a_wiped_replica_fills_itself_again(running: Running, hospital: Hospital) -> None:
+async def test_a_wiped_replica_fills_itself_again(running: Running, flow: Flow, hospital: Hospital) -> None:
     """Nobody has to ask for it: what had rows when it was looked at last, and has none, is noticed."""
     await hospital.registers()
     await running.settled()
-    await run(running, "lab", "check")
+    await run(running, flow, "lab", "check")
     lab = running.deployment.runtimes["lab"]
     async with lab.database.engine.begin() as connection:
         await connection.exec_driver_sql(f"TRUNCATE {PATIENTS}")
     assert not (await compared(running))["lab.patient"].in_step
-    await ReplicaKeeper(lab.database, [place_of(lab.service)], check_every=None).run_once()
-    await running.deployment.filled()
+    keeper = ReplicaKeeper(lab.database, [place_of(lab.service)], check_every=None)
+    async with flow.started_by(keeper.run_once()) as f:
+        await f.handled(await f.published(ReplicaRequested, by="lab").first(), by="clinical")
     assert (await compared(running))["lab.patient"].in_step

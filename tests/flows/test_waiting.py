@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 
 from broker.testing import Flow
 from contracts.billing import InvoiceDue, InvoiceIssued
-from contracts.clinical import PatientMerged
+from contracts.clinical import EncounterDischarged, PatientMerged
 from contracts.lab import LabOrderCompleted
 from contracts.payment import PaymentSucceeded
 from services.billing.replicas import PatientReference as Payer
@@ -40,11 +40,13 @@ async def test_a_completed_order_waits_in_billing_for_its_patient(flow: Flow, ho
             completed = await f.published(LabOrderCompleted).once()
             await f.handled(completed, by="clinical")
             await hospital.discharges(encounter)
-            await f.waits("billing.charge_what_was_done", for_=person.id)
-            await f.waits("billing.invoice_the_encounter", for_=person.id)
+            discharged = await f.published(EncounterDischarged, by="clinical").once()
+            for event, queue in ((completed, "billing.charge_what_was_done"), (discharged, "billing.invoice_the_encounter")):
+                kept = await f.kept(event, by=queue, state="waiting")
+                assert (kept.waits_for, kept.waits_key) == ("patient_reference", person.id)
             assert (await hospital.ask("billing", "GET", "/charges", params={"patient_id": person.id})).items == []
         await f.replica(Payer, UUID(person.id)).reaches()
-        await f.handled(completed, by="billing")
+        await f.handled([completed, discharged], by="billing")
         await f.published(InvoiceIssued, by="billing").once()
         f.scheduled(InvoiceDue, within=DUE)
     [charge] = (await hospital.ask("billing", "GET", "/charges", params={"patient_id": person.id})).items
@@ -63,12 +65,14 @@ async def test_a_merge_waits_in_the_lab_for_the_survivor(flow: Flow, hospital: H
             await f.replica(Payer, UUID(survivor.id)).reaches()
             asked = {"into_patient_id": survivor.id}
             await hospital.ask("clinical", "POST", f"/patients/{merged.id}/merge", asked)
-            await f.waits("lab.repoint_orders_of_merged_patient", for_=survivor.id)
+            merge = await f.published(PatientMerged, by="clinical").once()
+            kept = await f.kept(merge, by="lab.repoint_orders_of_merged_patient", state="waiting")
+            assert kept.waits_key == survivor.id
             early = {"patient_id": survivor.id, "tests": [POTASSIUM]}
             refused = await hospital.ask("lab", "POST", "/lab-orders", early, status=409)
             assert (refused["type"], refused.headers["Retry-After"]) == ("urn:nilecare:not-yet", "1")
             assert (await hospital.shows("lab", f"/lab-orders/{order}"))["patient_id"] == merged.id
-        await f.handled(await f.published(PatientMerged, by="clinical").once(), by="lab")
+        await f.handled(merge, by="lab")
     assert (await hospital.shows("lab", f"/lab-orders/{order}"))["patient_id"] == survivor.id
     await hospital.accepts(order, survivor)
 
