@@ -43,9 +43,11 @@ class Browser:
         assert (reply.status_code, reply.url.path) == (200, "/"), reply.text
 
     async def sees(self, path: str, words: str) -> str:
-        """The page, which says these words once nothing is under way any more."""
-        await self.running.settled()
+        """The page, which says these words at the latest when nothing is under way any more."""
         page = await self.see(path)
+        if words not in page:
+            await self.running.settled()
+            page = await self.see(path)
         assert words in page, path
         return page
 
