@@ -84,7 +84,8 @@ class Flows:
                 return
             now = time.monotonic()
             if now > until:
-                raise FlowOpen(f"after {seconds} s: " + ", ".join(f"{count} {what}" for what, count in sorted(left.items())))
+                counted = ", ".join(f"{count} {what}" for what, count in sorted(left.items()))
+                raise FlowOpen(f"after {seconds} s: {counted} ({', '.join(sight.examples())})")
             # A look at very many events is dear: half of the time is left to those who do the work.
             await asyncio.sleep(max(pause, now - began))
             pause = min(pause * 1.5, 0.2)

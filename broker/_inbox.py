@@ -7,14 +7,24 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from uuid import UUID
 
+import structlog
 from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from broker._crash_points import CrashPoint, passing
 from broker._database import Database
 from broker._envelope import Envelope
+from broker._evidence import sqlstate
 from broker._loop import Loop
 from broker._publishing import lock_number
+
+log = structlog.get_logger("nilecare.backbone")
+
+LOCK_NOT_AVAILABLE = "55P03"
+
+SOON = 30.0
+"""Seconds until what a busy table refused is tried again."""
 
 AHEAD = timedelta(days=3)
 """How far ahead of time partitions are made; a message that fits none goes to the default partition."""
@@ -109,15 +119,26 @@ class InboxKeeper(Loop):
         super().__init__("inbox keeper", interval=interval)
         self._database = database
         self._subscriptions = sorted(subscriptions)
-        self._retention = retention
+        self._retention, self._interval = retention, interval
 
     async def run_once(self) -> bool:
-        """Makes what is missing and drops what is over; False, since nothing is left to do until tomorrow."""
+        """Makes what is missing and drops what is over; False, since nothing is left to do until tomorrow.
+
+        What a busy table refuses is done in the next round, which then comes soon.
+        """
         today = datetime.now(UTC).date()
-        for day in range(-1, AHEAD.days + 1):
-            await self._make(today + timedelta(days=day))
-        for name in await self._old(today):
-            await self._drop(name)
+        try:
+            for day in range(-1, AHEAD.days + 1):
+                await self._make(today + timedelta(days=day))
+            for name in await self._old(today):
+                await self._drop(name)
+        except DBAPIError as failure:
+            if sqlstate(failure) != LOCK_NOT_AVAILABLE:
+                raise
+            log.info("inbox.busy", again_in=SOON)
+            self.interval = SOON
+        else:
+            self.interval = self._interval
         return False
 
     async def _make(self, day: date) -> None:
@@ -167,7 +188,7 @@ class InboxKeeper(Loop):
         return bool(later.scalar())
 
     async def _alone(self, connection: AsyncConnection) -> None:
-        """One copy of the service at a time, and no long wait: what a busy table refuses now is done in the next round."""
+        """One copy of the service at a time, and no long wait, behind which all others would stand."""
         await connection.execute(text("SET LOCAL lock_timeout = '2s'"))
         await connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": lock_number("inbox keeper")})
 

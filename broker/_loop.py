@@ -9,6 +9,8 @@ from pathlib import Path
 
 import structlog
 
+from broker._context import Cause, caused_by, uuid7
+
 log = structlog.get_logger("nilecare.backbone")
 
 
@@ -72,7 +74,9 @@ class Loop(ABC):
         while not self.stopping:
             self._woken.clear()
             try:
-                more = await self.run_once()
+                # What a round says by itself belongs together, and to nothing else.
+                with caused_by(Cause(flow=uuid7())):
+                    more = await self.run_once()
                 pause = self.interval
             except Exception as failure:
                 more = False

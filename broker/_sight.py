@@ -252,6 +252,14 @@ class Sight:
         )
         return +sum((each.busy for each in self._snapshots.values()), counted)
 
+    def examples(self, at_most: int = 5) -> list[str]:
+        """A few of the events and calls that are under way, by their names."""
+        unsent = (f"{event.type} in the outbox of {event.service}" for event in self.said if event.sent is None)
+        owed = (f"{each.event.type} on its way to {each.queue}" for each in self.owed)
+        called = (f"{call.name} called by {call.service}" for call in self.called if call.is_open)
+        retried = (f"{failed.type} tried again in {failed.queue}" for failed in self.failed if failed.state == "retrying")
+        return list(dict.fromkeys((*unsent, *owed, *called, *retried)))[:at_most]
+
     async def look(self) -> None:
         """Reads what may have changed, until a look brings nothing new. Raises what PostgreSQL raises."""
         places = self._restless() if self._snapshots else set(self._engines)

@@ -29,8 +29,8 @@ class UnderWay(Protocol):
 
     deployment: Deployment
 
-    async def until(self, holds: Callable[[Sight], Awaitable[Any | None]], wanted: str) -> Any:
-        """What `holds` gives as soon as that is not None; fails when it never will."""
+    async def until(self, holds: Callable[[Sight], Awaitable[Any | None]], wanted: str, seen: Callable[[], str] = str) -> Any:
+        """What `holds` gives as soon as that is not None; fails when it never will, and tells what was seen last."""
 
     def expect(self, publications: Publications[Any], times: int) -> None:
         """Says how many of these there are in the end."""
@@ -43,6 +43,10 @@ class Publications(Generic[E]):
         unknown = fields.keys() - contract.model_fields.keys()
         if unknown:
             raise TypeError(f"{contract.__name__} has no field {', '.join(sorted(unknown))}")
+        for name, value in fields.items():
+            kind = contract.model_fields[name].annotation
+            if isinstance(kind, type) and not isinstance(value, kind):
+                raise TypeError(f"{name} of {contract.__name__} is a {kind.__name__}, and never {value!r}")
         self._started, self._contract, self._by, self._fields = started, contract, by, fields
 
     def __str__(self) -> str:
@@ -107,14 +111,15 @@ class Row:
     async def reaches(self, *, version: int | None = None, **columns: object) -> Any:
         """The row, as soon as it has this version or a newer one, and these values."""
         __tracebackhide__ = True
+        seen = ""
 
         async def is_there(sight: Sight) -> Any | None:
+            nonlocal seen
             row = await self._row()
-            if row is None or row.deleted or (version is not None and row.state_version < version):
-                return None
-            return row if all(getattr(row, name) == value for name, value in columns.items()) else None
+            seen = self._lacks(row, version, columns)
+            return None if seen else row
 
-        return await self._started.until(is_there, f"{self._named()} is to have {self._wanted(version, columns)}")
+        return await self._started.until(is_there, f"{self._named()} is to have {self._wanted(version, columns)}", lambda: seen)
 
     async def gone(self) -> None:
         """Returns when the row is deleted."""
@@ -131,6 +136,18 @@ class Row:
 
     def _named(self) -> str:
         return f"{self._service}.{self._replica.__tablename__} {self._key}"
+
+    @staticmethod
+    def _lacks(row: Any, version: int | None, columns: dict[str, object]) -> str:
+        """What a row does not have yet, without its values; nothing when it has all."""
+        if row is None:
+            return "there is no row"
+        if row.deleted:
+            return "the row is deleted"
+        if version is not None and row.state_version < version:
+            return f"it has version {row.state_version}"
+        others = [name for name, value in columns.items() if getattr(row, name) != value]
+        return f"it has another {', '.join(others)}" if others else ""
 
     @staticmethod
     def _wanted(version: int | None, columns: dict[str, object]) -> str:

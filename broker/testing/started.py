@@ -172,8 +172,11 @@ class Started:
             raise await self._failure(wrong, sight)
         return sight
 
-    async def until(self, holds: Callable[[Sight], Awaitable[Any | None]], wanted: str) -> Any:
-        """What `holds` gives as soon as that is not None. Raises FlowFailed once it never will, or what must not be is."""
+    async def until(self, holds: Callable[[Sight], Awaitable[Any | None]], wanted: str, seen: Callable[[], str] = str) -> Any:
+        """What `holds` gives as soon as that is not None. Raises FlowFailed once it never will, or what must not be is.
+
+        seen: what was seen last instead.
+        """
         __tracebackhide__ = True
 
         async def holds_still(sight: Sight) -> Any | None:
@@ -185,7 +188,8 @@ class Started:
         try:
             return await self._watch.until(holds_still)
         except Never as never:
-            raise await self._failure([Wrong(f"{wanted}: {never.because}")], never.sight, missing=[wanted]) from None
+            what = ": ".join(filter(None, (wanted, seen(), never.because)))
+            raise await self._failure([Wrong(what)], never.sight, missing=[wanted]) from None
 
     def compared_with(self, replay: Replay) -> Watch:
         """Says that services react as in a recording; gives what a replay waits by."""

@@ -94,7 +94,7 @@ async def test_dead_letters_are_replayed_by_the_service(servers: Servers, monkey
     monkeypatch.setattr(dead_letters, "FEW", 200)
     found = await dead_letters.measure_dead_letters(1000, servers)
     assert min(*found.looks.values(), (found.replay.rate, found.published_again.rate)) > (0, 0)
-    assert len(found.looks) == 5
+    assert {"the first page", "the groups"} < found.looks.keys()
 
 
 def shown(found: dict[str, Any]) -> str:

@@ -154,7 +154,7 @@ async def test_a_failure_loses_nothing(desk: Desk, broker: Broker, drain: DeadDr
     await broker.publish("shop", "shop.sold", envelope.body, envelope.properties(broker.user))
     await broker.give_up()
     with monkeypatch.context() as broken:
-        broken.setattr(desk.database, "transaction", lambda: 1 / 0)
+        broken.setattr(desk.database, "transaction", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             await drain.drain()
     async with asyncio.timeout(20):

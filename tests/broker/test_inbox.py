@@ -86,6 +86,18 @@ async def test_makes_partitions_ahead(ledger: Ledger) -> None:
     assert await ledger.inbox() == 2
 
 
+async def test_a_busy_table_is_left_alone(ledger: Ledger) -> None:
+    """What a table that others use refuses is no failure: it is tried again soon, and done then."""
+    making = keeper(ledger)
+    async with ledger.database.engine.begin() as connection:
+        await connection.execute(text("LOCK TABLE backbone.inbox_default IN ROW EXCLUSIVE MODE"))
+        assert not await making.run_once()
+        assert making.interval == inbox.SOON
+    assert not await making.run_once()
+    assert making.interval > inbox.SOON
+    assert len(await partitions(ledger)) == 6
+
+
 async def test_forgets_what_is_long_past(ledger: Ledger) -> None:
     """A partition goes once something was handled that is younger by more than the retention."""
     now = datetime.now(UTC)
