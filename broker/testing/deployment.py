@@ -40,13 +40,13 @@ from broker._subscriber import QueueHealth
 from broker._tokens import issue_token, key_set_of, new_key
 from broker.servers import Servers
 from broker.servers.ports import free_ports
-from broker.testing.asking import Persistent
+from broker.testing.asking import Persistent, Requests
 from broker.testing.outside import World
 from broker.testing.processes import ServiceProcess
 from broker.testing.promises import Message, Promises
 from broker.testing.proxy import Proxy
 from broker.testing.said import envelopes, how_much, keep
-from broker.testing.scratch import VirtualHosts, drop_platform
+from broker.testing.scratch import VirtualHosts, drop_platform, prepare
 from broker.testing.stand_ins import StandIn, stand_ins
 from contracts.event import Event
 
@@ -82,6 +82,7 @@ class Deployment:
         self.runtimes: dict[str, Runtime] = {}
         self.processes: dict[str, ServiceProcess] = {}
         self.ended: dict[UUID, tuple[str, int]] = {}
+        self.requests = Requests()
         self._logs = logs
         self.databases = {name: Database(engine_for(self._superuser(name), pool_size=2), None) for name in self.services}
         self._key = new_key()
@@ -200,7 +201,7 @@ class Deployment:
             base_url=f"{self.addresses[service]}{PREFIX}",
             headers={"Authorization": f"Bearer {token}"} if token else {},
             event_hooks={"request": [name_the_flow]},
-            transport=Persistent(lambda: self.processes.get(service)),
+            transport=Persistent(lambda: self.processes.get(service), self.requests),
             timeout=30,
         )
 
@@ -326,6 +327,7 @@ async def provisioned(servers: Servers, services: Sequence[Service], world: Worl
         )
         services = [*services, *stand_ins(services)]
         stack.push_async_callback(drop_platform, platform, services)
+        await prepare(platform, services)
         await provision(platform, services)
         logs = stack.enter_context(TemporaryDirectory())
         deployment = Deployment(platform, services, line, world, Path(logs))

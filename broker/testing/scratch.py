@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 from collections.abc import Sequence
 from hashlib import sha256
@@ -18,6 +19,9 @@ from broker._platform import Platform
 from broker._tables import BACKBONE_MIGRATIONS
 from broker._topology import OBSERVER
 from broker.servers import Servers
+
+MAKER = "nilecare_maker"
+"""The role to which all belongs that is in a template, so that whoever is given a copy can be given what is in it."""
 
 
 class Databases:
@@ -40,6 +44,19 @@ class Databases:
         self._made.append(name)
         return self._address(name)
 
+    async def give(self, account: str, *, tables: MetaData, migrations: Path | None) -> None:
+        """Makes a service's account and its database, of the same name, in which all belongs to it. Neither is dropped here."""
+        admin = await asyncpg.connect(self._url)
+        try:
+            template = await self._template(admin, tables, migrations)
+            await admin.execute(f'CREATE ROLE "{account}"')
+            await admin.execute(f'CREATE DATABASE "{account}" TEMPLATE {template} OWNER "{account}" STRATEGY file_copy')
+        finally:
+            await admin.close()
+        inside = await asyncpg.connect(self._address(account))
+        await inside.execute(f'REASSIGN OWNED BY {MAKER} TO "{account}"')
+        await inside.close()
+
     async def drop(self) -> None:
         """Drops all it made, whoever is connected."""
         if not self._made:
@@ -59,13 +76,25 @@ class Databases:
             unfinished = f"{name}_{secrets.token_hex(4)}"
             maker = await asyncpg.connect(self._url)
             await maker.execute(f"CREATE DATABASE {unfinished} TEMPLATE template0")
+            await self._let_maker_in(maker, unfinished)
             engine = engine_for(self._address(unfinished))
             await migrate(engine, tables if tables is not None else MetaData(), migrations)
             await engine.dispose()
+            await maker.execute(f"ALTER DATABASE {unfinished} RESET role")
             await maker.execute(f"ALTER DATABASE {unfinished} WITH ALLOW_CONNECTIONS false")
             await maker.execute(f"ALTER DATABASE {unfinished} RENAME TO {name}")
             await maker.close()
         return name
+
+    async def _let_maker_in(self, admin: asyncpg.Connection, database: str) -> None:
+        """Has whoever connects to a database make what belongs to MAKER."""
+        with contextlib.suppress(asyncpg.DuplicateObjectError, asyncpg.UniqueViolationError):
+            await admin.execute(f"CREATE ROLE {MAKER}")
+        await admin.execute(f"GRANT CREATE ON DATABASE {database} TO {MAKER}")
+        inside = await asyncpg.connect(self._address(database))
+        await inside.execute(f"GRANT ALL ON SCHEMA public TO {MAKER}")
+        await inside.close()
+        await admin.execute(f"ALTER DATABASE {database} SET role TO {MAKER}")
 
     def _address(self, name: str) -> str:
         return urlsplit(self._url)._replace(path=f"/{name}").geturl()
@@ -106,6 +135,13 @@ def _digest(*folders: Path | None) -> str:
     for file in files:
         digest.update(file.read_bytes())
     return digest.hexdigest()[:16]
+
+
+async def prepare(platform: Platform, services: Sequence[Service]) -> None:
+    """Makes each service's account and database from a template, so that provisioning finds all migrations done."""
+    databases = Databases(platform.postgres_url)
+    for service in services:
+        await databases.give(platform.account(service.name), tables=service.tables, migrations=service.migrations)
 
 
 async def drop_platform(platform: Platform, services: Sequence[Service]) -> None:

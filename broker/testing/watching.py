@@ -16,7 +16,7 @@ from uuid import UUID
 
 from broker._clock import clock
 from broker._retry import LEASE
-from broker._sight import Failed, Sight
+from broker._sight import Sight
 from broker.testing.deployment import Deployment
 from broker.testing.telling import said_of
 
@@ -39,7 +39,7 @@ class Never(Exception):
 
 @dataclass(frozen=True, slots=True)
 class _Told:
-    """How much the world outside has begun to say, and whether some of it is still being said."""
+    """How often the world outside and the test have begun to say something, and whether some of it is still being said."""
 
     begun: list[int]
     goes_on: bool
@@ -51,7 +51,7 @@ class Watch:
     def __init__(self, deployment: Deployment, flow: UUID, *, patience: float) -> None:
         self.deployment, self.flow, self.patience = deployment, flow, patience
         self._silent = False
-        """Whether the world outside said nothing during the last look: what it said meanwhile, that may not have seen."""
+        """Whether nobody said anything from outside during the last look: what was said meanwhile, that may not have seen."""
 
     async def sight(self) -> Sight:
         """What is known now."""
@@ -103,12 +103,10 @@ class Watch:
 
         return await self.until(ended)
 
-    async def behind(self, held: Failed) -> Failed | None:
-        """The message that holds another one back."""
-        return await self.deployment.first_failed(held.queue, held.key)
-
     def _told(self) -> _Told:
-        return _Told(self.deployment.world.told(), bool(self.deployment.world.owing()))
+        requests = self.deployment.requests
+        begun, ended = requests.begun[str(self.flow)], requests.ended[str(self.flow)]
+        return _Told([*self.deployment.world.told(), begun], begun > ended or bool(self.deployment.world.owing()))
 
     async def _why_never(self, sight: Sight, unchanged: float) -> str | None:
         """Why what is waited for will not come to be; None while it may."""

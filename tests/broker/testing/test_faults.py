@@ -92,10 +92,11 @@ async def test_what_is_delivered_again_has_no_effect(flow: Flow, customer: Custo
 
 async def test_an_answer_from_outside_that_is_late(flow: Flow, customer: Customer, courier: Courier) -> None:
     """While the courier says nothing the flow is open; when nobody can know, it is sent again under the same key."""
+    before = len(courier.asked)
     async with flow.started_by(customer.is_called("Amal")) as f:
         with courier.silent():
             order = await customer.orders("for the courier")
             await f.published(ParcelPacked, order_id=order).once()
             await f.called("fetch", state="unknown")
         await f.published(ParcelHandedOver, order_id=order).once()
-    assert len(set(courier.asked)) == 1
+    assert len(set(courier.asked[before:])) == 1

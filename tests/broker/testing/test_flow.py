@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 
 from broker.testing import Flow
@@ -41,3 +42,11 @@ async def test_what_waits_for_the_clock_is_said(flow: Flow, customer: Customer) 
         await f.published(ParcelPacked).once()
         await flow.advance(days=31)
         await f.published(ParcelOverdue, by="store").once()
+
+
+async def test_a_request_under_way_is_waited_for(flow: Flow, customer: Customer) -> None:
+    """What a test asks for beside what it awaits is a command of the flow too: it is not over before that is answered."""
+    async with flow.started_by(customer.is_called("Amal")) as f, asyncio.TaskGroup() as beside:
+        beside.create_task(customer.orders("tea"))
+        await asyncio.sleep(0)
+        await f.published(ParcelPacked).once()
