@@ -19,7 +19,7 @@ from sqlalchemy import text
 from broker._platform import vhost_of
 from broker._provision import provision
 from broker.servers import Servers
-from broker.testing.scratch import VirtualHosts, drop_platform, prepare
+from broker.testing.scratch import VirtualHosts, drop_platform
 from nilecare.addresses import Platform
 from nilecare.load import databases_of, load, running
 from nilecare.platform import services
@@ -73,7 +73,6 @@ async def loaded(platform: Platform, tmp_path_factory: pytest.TempPathFactory) -
 @pytest.fixture(scope="module")
 async def at_work(platform: Platform) -> AsyncIterator[Platform]:
     """The platform, with its services running meanwhile."""
-    await prepare(platform, services())
     await provision(platform, services())
     async with running(platform, services()):
         yield platform
