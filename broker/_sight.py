@@ -22,6 +22,12 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from broker._clock import clock
 
+FAILURE = """
+    jsonb_build_object(
+        'type', type, 'error', error, 'reason', reason, 'attempts', attempts, 'fingerprint', fingerprint, 'stack', stack,
+        'waits_for', waits_for, 'waits_key', waits_key
+    )
+"""
 SNAPSHOT = """
     SELECT 'said' AS what, id, position, type AS name, key, cause, occurred_at AS at, NULL::timestamptz AS then,
            NULL::text[] AS queues, NULL AS state, NULL::jsonb AS more
@@ -33,10 +39,7 @@ SNAPSHOT = """
     SELECT 'handled', id, position, subscription, key, NULL, handled_at, NULL, NULL, NULL, NULL
     FROM backbone.inbox WHERE id = ANY (CAST(:ids AS uuid[]))
     UNION ALL
-    SELECT 'failed', id, position, subscription, key, cause, last_failed_at, due_at, NULL, state, jsonb_build_object(
-               'type', type, 'error', error, 'reason', reason, 'attempts', attempts, 'fingerprint', fingerprint, 'stack', stack,
-               'waits_for', waits_for, 'waits_key', waits_key
-           )
+    SELECT 'failed', id, position, subscription, key, cause, last_failed_at, due_at, NULL, state, {failure}
     FROM backbone.failed_message WHERE {flow} OR id = ANY (CAST(:ids AS uuid[]))
     UNION ALL
     SELECT 'planned', NULL, 0, type, key, cause, NULL, due_at, NULL, name, NULL
@@ -56,16 +59,15 @@ BUSY = """
     SELECT 'busy', NULL, count(*), 'to be reported', NULL, NULL, NULL, NULL, NULL, NULL, NULL
     FROM backbone.change WHERE (SELECT is_whole FROM backbone.reporting)
 """
-FIRST = text(
-    """
-    SELECT id, position, subscription AS name, key, state, due_at AS then, jsonb_build_object(
-               'type', type, 'error', error, 'reason', reason, 'attempts', attempts, 'fingerprint', fingerprint, 'stack', stack,
-               'waits_for', waits_for, 'waits_key', waits_key
-           ) AS more
+FIRST = """
+    SELECT id, position, subscription AS name, key, state, due_at AS then, {failure} AS more
     FROM backbone.failed_message WHERE subscription = :subscription AND key = :key ORDER BY position LIMIT 1
-    """
+"""
+FIRST_OF_KEY = text(FIRST.format(failure=FAILURE))
+ONE_FLOW, ALL_FLOWS = (
+    text(SNAPSHOT.format(flow="flow = :flow", failure=FAILURE)),
+    text(SNAPSHOT.format(flow="true", failure=FAILURE) + BUSY),
 )
-ONE_FLOW, ALL_FLOWS = text(SNAPSHOT.format(flow="flow = :flow")), text(SNAPSHOT.format(flow="true") + BUSY)
 
 OPEN_CALLS = frozenset({"pending", "sending", "unknown", "received"})
 
@@ -333,7 +335,7 @@ async def _rows(engine: AsyncEngine, statement: TextClause, parameters: Mapping[
 async def first_failed(engine: AsyncEngine, queue: str, key: str) -> Failed | None:
     """The message that holds a key of a queue's subscription back."""
     service, _, subscription = queue.partition(".")
-    rows = await _rows(engine, FIRST, {"subscription": subscription, "key": key})
+    rows = await _rows(engine, FIRST_OF_KEY, {"subscription": subscription, "key": key})
     return _failed(service, rows[0]) if rows else None
 
 

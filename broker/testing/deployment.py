@@ -84,7 +84,7 @@ class Deployment:
         self.ended: dict[UUID, tuple[str, int]] = {}
         self.requests = Requests()
         self._logs = logs
-        self.databases = {name: Database(engine_for(self._superuser(name), pool_size=2), None) for name in self.services}
+        self.databases = {name: Database(engine_for(_database_of(platform, name), pool_size=2), None) for name in self.services}
         self._key = new_key()
         ports = free_ports(len(self.services))
         self.addresses = {name: f"http://127.0.0.1:{port}" for name, port in zip(self.services, ports, strict=True)}
@@ -287,9 +287,6 @@ class Deployment:
         await asyncio.gather(*(self.stop(name) for name in [*self.runtimes, *self.processes]))
         await asyncio.gather(*(database.close() for database in self.databases.values()))
 
-    def _superuser(self, name: str) -> str:
-        return urlsplit(self.platform.postgres_url)._replace(path=f"/{self.platform.account(name)}").geturl()
-
 
 def _told_of(queue: str, depth: Depth | None, consumed: QueueHealth | None) -> str:
     """Where a message is that lies in a queue, or should."""
@@ -348,4 +345,5 @@ async def _make_tables(platform: Platform, service: Service) -> None:
 
 
 def _database_of(platform: Platform, name: str) -> str:
+    """A service's database, as its superuser reaches it."""
     return urlsplit(platform.postgres_url)._replace(path=f"/{platform.account(name)}").geturl()

@@ -48,5 +48,4 @@ async def test_a_request_under_way_is_waited_for(flow: Flow, customer: Customer)
     """What a test asks for beside what it awaits is a command of the flow too: it is not over before that is answered."""
     async with flow.started_by(customer.is_called("Amal")) as f, asyncio.TaskGroup() as beside:
         beside.create_task(customer.orders("tea"))
-        await asyncio.sleep(0)
         await f.published(ParcelPacked).once()
