@@ -45,6 +45,15 @@ SETTLED = """
            (SELECT min(position) FROM backbone.outbox WHERE position > $1) AS oldest_row
 """
 
+XIDS = 2**32
+"""Snapshots write transaction ids with their epoch, locks without it."""
+ELSEWHERE = """
+    SELECT held.transactionid::text::bigint AS transaction
+    FROM pg_locks held JOIN pg_stat_activity holder USING (pid)
+    WHERE held.locktype = 'transactionid' AND held.granted AND held.mode = 'ExclusiveLock'
+          AND holder.datname <> current_database()
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
@@ -145,14 +154,22 @@ class Outbox:
         running = running_in(snapshot)
         settled = candidate.drawn if oldest is None else min(candidate.drawn, oldest - 1)
         still = candidate.running & running
+        is_late = time.monotonic() - candidate.since > self.patience
+        if is_late and not still <= self._slow:
+            still -= await self._elsewhere(still)
         if self._slow - running:
             self.reads_above, self._slow = self.low_water, frozenset()
         elif not still:
             self.low_water = self.reads_above = max(self.reads_above, settled)
-        elif still <= self._slow or time.monotonic() - candidate.since > self.patience:
+        elif still <= self._slow or is_late:
             self.reads_above, self._slow = max(self.reads_above, settled), self._slow | still
         else:
             self._candidate = candidate
+
+    async def _elsewhere(self, transactions: frozenset[int]) -> frozenset[int]:
+        """Those that run in another database of the server, which write nothing here."""
+        held = {row["transaction"] for row in await self._reader.fetch(ELSEWHERE)}
+        return frozenset(each for each in transactions if each % XIDS in held)
 
     async def _rotate(self) -> None:
         current = await self._reader.fetchval("SELECT slot FROM backbone.outbox_state")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, cast
@@ -45,8 +45,8 @@ from broker._wire import Wire
 RECONNECT = 1.0
 """Seconds between attempts to reach the broker."""
 
-LOOK = 2.0
-"""Seconds that the broker has to say what waits in its queues."""
+LOOK, LAST_LOOK = 2.0, 5.0
+"""Seconds that the broker has to say what waits in its queues, and to say it still when the connection is to be closed."""
 
 
 @dataclass(slots=True)
@@ -117,8 +117,22 @@ class EventBroker(RabbitBroker):
         exc_tb: TracebackType | None = None,
     ) -> None:
         """Lets each subscriber finish its batch, and who looks for depths their look, then closes the connection."""
-        async with self._looking:
+        async with self._none_looking():
             await self._stop(exc_type, exc_val, exc_tb)
+
+    @contextlib.asynccontextmanager
+    async def _none_looking(self) -> AsyncIterator[None]:
+        """No look begins; one under way has had its time to end."""
+        try:
+            async with asyncio.timeout(LAST_LOOK):
+                await self._looking.acquire()
+        except TimeoutError:
+            yield
+            return
+        try:
+            yield
+        finally:
+            self._looking.release()
 
     async def _stop(
         self, exc_type: type[BaseException] | None, exc_val: BaseException | None, exc_tb: TracebackType | None
@@ -151,8 +165,12 @@ class EventBroker(RabbitBroker):
     async def depths(self, queues: Iterable[str]) -> Mapping[str, Depth] | None:
         """What waits in queues of any service, as far as they are there; None when the broker does not answer."""
         try:
-            async with asyncio.timeout(LOOK), self._looking:
-                return await depths_of(await self.underlay(), queues) if self.is_connected else None
+            async with asyncio.timeout(LOOK):
+                await self._looking.acquire()
+                look = asyncio.create_task(self._look(queues))
+                look.add_done_callback(lambda _: self._looking.release())
+                # Whoever gives up on an answer closes its channel, with a warning: one that is late is waited for by nobody.
+                return await asyncio.shield(look)
         except (TimeoutError, AMQPError, ConnectionError, RuntimeError):
             return None
         except asyncio.CancelledError:
@@ -161,6 +179,9 @@ class EventBroker(RabbitBroker):
             if task is not None and task.cancelling():
                 raise
             return None
+
+    async def _look(self, queues: Iterable[str]) -> Mapping[str, Depth] | None:
+        return await depths_of(await self.underlay(), queues) if self.is_connected else None
 
     def health(self) -> list[QueueHealth]:
         """How each queue is consumed."""

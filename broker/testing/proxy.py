@@ -1,4 +1,4 @@
-"""A TCP proxy in front of a server, whose connections a test can cut at any moment."""
+"""A TCP proxy in front of a server, whose connections a test can cut, or hold up, at any moment."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ class Proxy:
         self._writers: set[asyncio.StreamWriter] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._refusing = False
+        self._flowing = asyncio.Event()
+        self._flowing.set()
 
     async def __aenter__(self) -> Self:
         self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
@@ -46,6 +48,13 @@ class Proxy:
         if refusing:
             self.cut()
 
+    def hold(self, holding: bool = True) -> None:
+        """Keeps what is said on every connection, in both directions, until told otherwise."""
+        if holding:
+            self._flowing.clear()
+        else:
+            self._flowing.set()
+
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if self._refusing:
             writer.transport.abort()
@@ -64,6 +73,7 @@ class Proxy:
     async def _pump(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
         try:
             while data := await source.read(65536):
+                await self._flowing.wait()
                 sink.write(data)
                 await sink.drain()
         except OSError:

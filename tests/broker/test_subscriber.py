@@ -16,6 +16,7 @@ from faststream.specification import AsyncAPI
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from broker import _subscriber
 from broker._database import Database, engine_for
 from broker._subscriber import Batch, EventBroker
 from broker.servers import Stack
@@ -172,6 +173,27 @@ async def test_comes_back_after_the_connection_was_cut(ledger: Ledger, channel: 
                 assert proxy.cut()
             await all_written(ledger, 1000)
             assert broker.is_connected
+
+
+async def test_a_look_that_is_not_answered_in_time(
+    ledger: Ledger, channel: Channel, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whoever asks gets no depths; the question stays under way, so that nothing is closed with a warning, not at a stop either."""
+    monkeypatch.setattr(_subscriber, "LOOK", 0.5)
+    async with Proxy(channel.amqp_url) as proxy:
+        broker = consumer(ledger, proxy.url, service_with())
+        async with running(broker):
+
+            async def seen() -> bool:
+                return await broker.depths([QUEUE]) is not None
+
+            await until(seen)
+            proxy.hold()
+            assert await broker.depths([QUEUE]) is None
+            stop = asyncio.create_task(broker.stop())
+            proxy.hold(False)
+            await stop
+    assert [record.getMessage() for record in caplog.records if "Closing channel" in record.getMessage()] == []
 
 
 async def test_starts_without_the_broker(ledger: Ledger, channel: Channel) -> None:
