@@ -178,7 +178,7 @@ async def test_comes_back_after_the_connection_was_cut(ledger: Ledger, channel: 
 async def test_a_look_that_is_not_answered_in_time(
     ledger: Ledger, channel: Channel, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Whoever asks gets no depths; the question stays under way, so that nothing is closed with a warning, not at a stop either."""
+    """Whoever asks gets no depths; the question stays under way, so that nothing is closed with a warning, nor at a stop."""
     monkeypatch.setattr(_subscriber, "LOOK", 0.5)
     async with Proxy(channel.amqp_url) as proxy:
         broker = consumer(ledger, proxy.url, service_with())
