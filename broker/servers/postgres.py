@@ -58,6 +58,9 @@ class PrivatePostgres(PrivateServer):
             "port": self.port,
             "max_connections": MAX_CONNECTIONS,
             "fsync": "on" if self.durable else "off",
+            "jit": "off",
+            "full_page_writes": "on" if self.durable else "off",
+            "autovacuum_naptime": "1min" if self.durable else "10min",
         }
         options = [f"--{name}={value}" for name, value in settings.items()]
         return processes.spawn(

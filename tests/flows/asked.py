@@ -193,11 +193,19 @@ def _text(schema: Mapping[str, Any], name: str, ids: Mapping[str, str]) -> str:
     return next(text for text in fitting if schema.get("minLength", 0) <= len(text) <= schema.get("maxLength", 1000))
 
 
+def _document(service: Service) -> dict[str, Any]:
+    nowhere = Database(engine_for("postgresql://nobody@localhost/nothing"), service.name)
+    return application(service, Settings(database_url="", amqp_url=""), nowhere).openapi()
+
+
+DOCUMENTS = {service.name: _document(service) for service in SERVICES if service.api is not None}
+"""The OpenAPI document of each service's API."""
+
+
 def _routes() -> Iterator[Route]:
     for service in SERVICES:
         if service.api is not None:
-            nowhere = Database(engine_for("postgresql://nobody@localhost/nothing"), service.name)
-            document = application(service, Settings(database_url="", amqp_url=""), nowhere).openapi()
+            document = DOCUMENTS[service.name]
             for declared in routes_of(service):
                 for method in sorted(declared.methods or ()):
                     yield Route(service, method, declared, document)
