@@ -8,14 +8,18 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from broker._ownership import owners_of
-from broker._projections import Extent, Part, Projection
+from broker._projections import Extent, Part, Projection, States
 from broker._publishing import publish
 from broker._states import state_of
 from broker._subscriptions import Subscription
+from broker._told import TOLD, ToldStates, is_whole
 from contracts.backbone import ReplicaRequested, ReplicaStates
 
 if TYPE_CHECKING:
     from broker._service import Service
+
+ANSWERING = "replicas"
+"""The subscription that answers."""
 
 LARGEST = 400 * 1024
 """Bytes of the states in one message: it ends with the one that reaches them. As text within JSON they are some more."""
@@ -34,24 +38,33 @@ Found = dict[str, str | None]
 
 
 def subscription_to_replicas(service: Service) -> Subscription:
-    """The subscription `replicas` of a service that owns states."""
+    """The subscription `replicas` of a service: for the states that it owns, and those that the backbone tells of it."""
     owned = {state_of(owner).contract.name: owner for owner in owners_of(service)}
+    published = {event.contract.name for event in service.events}
 
     async def answer_replica(event: ReplicaRequested, session: AsyncSession) -> None:
         """Sends a replica the states that it asks for, if they are of this service."""
-        owner = owned.get(event.type)  # a projection is made when somebody asks: it needs every mapping, which a start does not
-        await _answer(session, service, Projection(owner) if owner is not None else None, event)
+        if event.owner == service.name and event.type in TOLD:
+            if await is_whole(session):
+                await _answer(session, ToldStates(TOLD[event.type]), event)
+            else:
+                _refuse(session, event, f"{service.name} has not told yet everything that failed: ask again when it has")
+        elif event.owner is None and event.type in owned:
+            # It needs every mapping, which a start does not.
+            await _answer(session, Projection(owned[event.type]), event)
+        elif event.owner is None and event.type in published:
+            _refuse(
+                session, event, f"{service.name} publishes {event.type}, but keeps no objects that it could be made from again"
+            )
 
-    return Subscription(name="replicas", events=(ReplicaRequested,), handler=answer_replica, on_failure="pass")
+    return Subscription(name=ANSWERING, events=(ReplicaRequested,), handler=answer_replica, on_failure="pass")
 
 
-async def _answer(session: AsyncSession, service: Service, projection: Projection | None, asked: ReplicaRequested) -> None:
-    if asked.type not in {event.contract.name for event in service.events}:
-        return
-    if projection is None:
-        refusal = f"{service.name} publishes {asked.type}, but keeps no objects that it could be made from again"
-        publish(session, _message(asked, None, 0, "", refusal=refusal))
-        return
+def _refuse(session: AsyncSession, asked: ReplicaRequested, because: str) -> None:
+    publish(session, _message(asked, None, 0, "", refusal=because))
+
+
+async def _answer(session: AsyncSession, projection: States, asked: ReplicaRequested) -> None:
     if asked.keys is not None:
         parts = await _states_of(session, projection, asked.keys, asked.fields)
         for number, found in enumerate(parts, 1):
@@ -68,7 +81,7 @@ async def _answer(session: AsyncSession, service: Service, projection: Projectio
         after = upto
 
 
-def _message(asked: ReplicaRequested, projection: Projection | None, count: int, states: str, **more: Any) -> ReplicaStates:
+def _message(asked: ReplicaRequested, projection: States | None, count: int, states: str, **more: Any) -> ReplicaStates:
     said: dict[str, Any] = {"after": None, "upto": None, "keys": None, "ask_after": None, **more}
     return ReplicaStates(
         replica=asked.replica,
@@ -83,7 +96,7 @@ def _message(asked: ReplicaRequested, projection: Projection | None, count: int,
 
 
 async def _states_of(
-    session: AsyncSession, projection: Projection, keys: Sequence[str], wanted: Collection[str] | None
+    session: AsyncSession, projection: States, keys: Sequence[str], wanted: Collection[str] | None
 ) -> list[Found]:
     """The states of these keys, of the first ones where all would be too much, in the parts that the messages hold."""
     parts: list[Found] = [{}]

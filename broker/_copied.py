@@ -14,6 +14,9 @@ from contracts.event import StateEvent
 COMMON_COLUMNS = frozenset({"id", "state_version", "deleted", "changed_at", "received_at"})
 """Columns that every replica has."""
 
+TELLER = "service"
+"""The field, and the column, that says of which service a state is that every service tells."""
+
 
 def state_event_of(replica: type[Any]) -> type[StateEvent]:
     """The contract that a replica copies: the parameter of `Replica[...]`. Raises DeclarationError."""

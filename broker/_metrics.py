@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter as Counted
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -71,9 +72,14 @@ class Metrics:
         self._failed = Gauge("failed_messages", "Messages kept because they could not be handled", [*by, "state"], **own)
         self._blocking = Gauge("dead_letters_blocking", "Dead letters with later messages of their key behind them", by, **own)
         self._drift = Gauge(
-            "replica_drift_keys", "Keys that the last run over a replica found not as their owner has them", ["replica"], **own
+            "replica_drift_keys",
+            "Keys that the last run over a replica, of each owner, found not as it has them",
+            ["replica"],
+            **own,
         )
-        self._filling = Gauge("replica_run_rows", "Rows seen by the last run over a replica", ["replica", "purpose"], **own)
+        self._filling = Gauge(
+            "replica_run_rows", "Rows seen by the last run over a replica, of each owner", ["replica", "purpose"], **own
+        )
         self._lag = Gauge(
             "replica_lag_seconds", "From the owner's commit to the replica, for its latest state", ["replica"], **own
         )
@@ -142,9 +148,14 @@ class Metrics:
             self._failed.labels(subscription, state).set(count)
         self._blocking.clear()
         self._filling.clear()
+        drift, rows = Counted[str](), Counted[tuple[str, str]]()
         for run in await last_runs(connection):
-            self._drift.labels(run.name).set(run.drift)
-            self._filling.labels(run.name, run.purpose).set(run.rows)
+            drift[run.name] += run.drift
+            rows[run.name, run.purpose] += run.rows
+        for replica, count in drift.items():
+            self._drift.labels(replica).set(count)
+        for labels, count in rows.items():
+            self._filling.labels(*labels).set(count)
         for each in dead:
             self._blocking.labels(each.subscription).set(each.blocking)
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Literal
 
+from sqlalchemy import DateTime, cast
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from broker._clock import clock
@@ -18,11 +19,11 @@ from broker._depth import Depth, Depths
 from broker._health import Messaging
 from broker._loop import Loop
 from broker._metrics import NO_WORK, Metrics, Work, oldest_unsent, outbox_backlog
-from broker._publishing import publish
 from broker._replica_runs import last_runs
-from broker._reporting import next_version
 from broker._service import Service
 from broker._subscriptions import Subscription
+from broker._tables import told
+from broker._told import next_versions, tell, tell_deleted
 from contracts.backbone import ReplicaState, ServiceCopyChanged, SubscriptionState
 
 QUIET = 12
@@ -30,6 +31,12 @@ QUIET = 12
 
 GRACE = 3
 """Rounds that a report may be late before the copy is in trouble."""
+
+FORGOTTEN = timedelta(days=7)
+"""After this long what a copy said that is no more is deleted, by the copies that are there."""
+
+
+_reported_at = cast(told.c.state["reported_at"].astext, DateTime(timezone=True))
 
 
 class Presence(Loop):
@@ -72,7 +79,8 @@ class Presence(Loop):
             moving = messaging.relay, is_unsent, _heard(subscriptions), replicas
             if self._told is None or now >= self._due or moving != self._moving:
                 self._told = await self._state(session, now, messaging.relay, subscriptions, replicas)
-                publish(session, self._told)
+                await tell(session, ServiceCopyChanged, [self._told])
+                await tell_deleted(session, ServiceCopyChanged, _reported_at < now - FORGOTTEN)
                 await session.settle(CrashPoint.PRESENCE_REPORTED)
                 self._moving, self._due = moving, now + timedelta(seconds=QUIET * self.interval)
         return False
@@ -99,7 +107,7 @@ class Presence(Loop):
             dead_queue=self._service.dead_queue,
             subscriptions=subscriptions,
             replicas=replicas,
-            state_version=await next_version(session),
+            state_version=(await next_versions(session, 1))[0],
         )
 
     async def close(self) -> None:
@@ -107,8 +115,9 @@ class Presence(Loop):
         if self._told is None:
             return
         async with self._database.transaction(CrashPoint.PRESENCE_REPORTED) as session:
-            ended = {"state_version": await next_version(session), "reported_at": clock.now(), "ended_at": clock.now()}
-            publish(session, self._told.model_copy(update=ended))
+            (version,) = await next_versions(session, 1)
+            ended = {"state_version": version, "reported_at": clock.now(), "ended_at": clock.now()}
+            await tell(session, ServiceCopyChanged, [self._told.model_copy(update=ended)])
         self._told = None
 
     def _look(

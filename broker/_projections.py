@@ -7,7 +7,7 @@ making objects of them.
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from math import ceil
@@ -30,6 +30,7 @@ from sqlalchemy import (
     func,
     inspect,
     select,
+    true,
 )
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -76,16 +77,19 @@ def key_of(column: Any, key: str) -> Key:
     return column.type.python_type(key)  # type: ignore[no-any-return]
 
 
-class Projection:
-    """Reads the states of one class of objects."""
+class States:
+    """Reads the states of one contract that PostgreSQL writes.
 
-    def __init__(self, owner: type[StateOwner]) -> None:
-        mapper = inspect(owner)
-        self.event: type[StateEvent] = state_of(owner)
-        self._fields = [name for name in self.event.model_fields if name != "deleted"]
-        self._owner = owner
-        self._key = getattr(owner, mapper.get_property_by_column(mapper.primary_key[0]).key)
-        self._columns = self._plain_columns()
+    key: the column of their keys. columns: what gives each field. among: which rows are such states.
+    """
+
+    def __init__(
+        self, event: type[StateEvent], key: Any, columns: Mapping[str, Any], *, among: ColumnElement[bool] | None = None
+    ) -> None:
+        self.event = event
+        self._fields = [name for name in event.model_fields if name != "deleted"]
+        self._key, self._columns = key, columns
+        self._among = true() if among is None else among
 
     def named(self, wanted: Collection[str] | None) -> list[str]:
         """The fields of the states that are wanted, as far as there are such, in the contract's order; all for None."""
@@ -95,7 +99,7 @@ class Projection:
         self, session: AsyncSession, key: str | None, extent: Extent, wanted: Collection[str] | None
     ) -> tuple[list[Part], bool]:
         """The next parts above a key, or the first ones where none is given; and whether they are all that there is."""
-        condition = [] if key is None else [by_key(self._key) > key_of(self._key, key)]
+        condition = self._among if key is None else self._among & (by_key(self._key) > key_of(self._key, key))
         limit = min(SAMPLE, extent.most)
         parts = await self._parts_at(session, condition, limit, extent, wanted)
         count, size = sum(part.count for part in parts), sum(len(part.states) for part in parts)
@@ -107,32 +111,30 @@ class Projection:
 
     async def of(self, session: AsyncSession, keys: Collection[str], wanted: Collection[str] | None) -> dict[str, str]:
         """The states of these keys, each a JSON list, as far as there are objects."""
-        condition = [self._key.in_([key_of(self._key, key) for key in keys])]
-        if self._columns is None:
-            return dict(await self._objects_at(session, condition, len(keys), wanted))
-        rows = await session.execute(select(cast(self._key, Text), self._list(wanted)).where(*condition))
+        condition = self._among & self._key.in_([key_of(self._key, key) for key in keys])
+        return await self._states_at(session, condition, len(keys), wanted)
+
+    async def _states_at(
+        self, session: AsyncSession, condition: ColumnElement[bool], limit: int, wanted: Collection[str] | None
+    ) -> dict[str, str]:
+        """The states of rows, of which there are so many at most."""
+        rows = await session.execute(select(cast(self._key, Text), self._list(wanted)).where(condition))
         return {row[0]: row[1] for row in rows}
 
     async def _parts_at(
         self,
         session: AsyncSession,
-        condition: Sequence[ColumnElement[bool]],
+        condition: ColumnElement[bool],
         limit: int,
         extent: Extent,
         wanted: Collection[str] | None,
     ) -> list[Part]:
-        """So many states in parts; where there are more parts than the extent has, the first one beyond it is the last."""
-        if self._columns is None:
-            found = await self._objects_at(session, condition, limit, wanted)
-            return list(islice(_parts(found, extent.largest), extent.parts + 1))
-        return await self._written_parts(session, condition, limit, extent, self._list(wanted))
+        """So many states in parts; where there are more parts than the extent has, the first one beyond it is the last.
 
-    async def _written_parts(
-        self, session: AsyncSession, condition: Sequence[ColumnElement[bool]], limit: int, extent: Extent, state: Any
-    ) -> list[Part]:
-        """Parts that PostgreSQL writes: no state comes here by itself; the key's index has them in order."""
-        order = by_key(self._key)
-        said = select(order.label("ordered"), state.label("said")).where(*condition).order_by(order).limit(limit).subquery()
+        PostgreSQL writes them: no state comes here by itself; the key's index has them in order.
+        """
+        order, state = by_key(self._key), self._list(wanted)
+        said = select(order.label("ordered"), state.label("said")).where(condition).order_by(order).limit(limit).subquery()
         size = func.octet_length(said.c.said)
         before = func.sum(size).over(order_by=said.c.ordered, rows=(None, 0)) - size
         placed = select(said.c.ordered, said.c.said, (before // extent.largest).label("part")).subquery()
@@ -144,16 +146,47 @@ class Projection:
         )
         return [Part(*row) for row in await session.execute(parts)]
 
-    async def _objects_at(
-        self, session: AsyncSession, condition: Sequence[ColumnElement[bool]], limit: int, wanted: Collection[str] | None
-    ) -> list[tuple[str, str]]:
-        query = select(self._owner).where(*condition).order_by(by_key(self._key)).limit(limit)
-        return await session.run_sync(self._objects, query, self.named(wanted))
-
     def _list(self, wanted: Collection[str] | None) -> Any:
         """A state as PostgreSQL writes it."""
-        assert self._columns is not None
         return cast(func.json_build_array(*(_exact(self._columns[name]) for name in self.named(wanted))), Text)
+
+
+class Projection(States):
+    """Reads the states of one class of objects: from its columns, or where a field is none, from its objects."""
+
+    def __init__(self, owner: type[StateOwner]) -> None:
+        mapper = inspect(owner)
+        self._owner = owner
+        key = getattr(owner, mapper.get_property_by_column(mapper.primary_key[0]).key)
+        columns = _plain_columns(owner, key)
+        self._is_plain = columns is not None
+        super().__init__(state_of(owner), key, columns or {})
+
+    async def _states_at(
+        self, session: AsyncSession, condition: ColumnElement[bool], limit: int, wanted: Collection[str] | None
+    ) -> dict[str, str]:
+        if self._is_plain:
+            return await super()._states_at(session, condition, limit, wanted)
+        return dict(await self._objects_at(session, condition, limit, wanted))
+
+    async def _parts_at(
+        self,
+        session: AsyncSession,
+        condition: ColumnElement[bool],
+        limit: int,
+        extent: Extent,
+        wanted: Collection[str] | None,
+    ) -> list[Part]:
+        if self._is_plain:
+            return await super()._parts_at(session, condition, limit, extent, wanted)
+        found = await self._objects_at(session, condition, limit, wanted)
+        return list(islice(_parts(found, extent.largest), extent.parts + 1))
+
+    async def _objects_at(
+        self, session: AsyncSession, condition: ColumnElement[bool], limit: int, wanted: Collection[str] | None
+    ) -> list[tuple[str, str]]:
+        query = select(self._owner).where(condition).order_by(by_key(self._key)).limit(limit)
+        return await session.run_sync(self._objects, query, self.named(wanted))
 
     def _objects(self, session: Session, query: Select[Any], fields: Sequence[str]) -> list[tuple[str, str]]:
         """Loads objects with what belongs to them; a state may look into that."""
@@ -163,16 +196,17 @@ class Projection:
             session.expunge(each)
         return [(state.subject, _written(state, fields)) for state in states]
 
-    def _plain_columns(self) -> dict[str, Any] | None:
-        """A column for each field; None where one has none that is plain, or the class makes its states itself."""
-        if self._owner.to_state is not StateOwner.to_state:
-            return None
-        known = inspect(self._owner).column_attrs
-        own_key = self.event.contract.key
-        names = {name: self._key.key if name == own_key and name not in known else name for name in self._fields}
-        if not all(name in known and isinstance(known[name].columns[0].type, PLAIN) for name in names.values()):
-            return None
-        return {field: getattr(self._owner, name) for field, name in names.items()}
+
+def _plain_columns(owner: type[StateOwner], key: Any) -> dict[str, Any] | None:
+    """A column for each field; None where one has none that is plain, or the class makes its states itself."""
+    if owner.to_state is not StateOwner.to_state:
+        return None
+    known, event = inspect(owner).column_attrs, state_of(owner)
+    fields = [name for name in event.model_fields if name != "deleted"]
+    names = {name: key.key if name == event.contract.key and name not in known else name for name in fields}
+    if not all(name in known and isinstance(known[name].columns[0].type, PLAIN) for name in names.values()):
+        return None
+    return {field: getattr(owner, name) for field, name in names.items()}
 
 
 def _with_a_greatest(key: ColumnElement[Any]) -> ColumnElement[Any]:

@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import Any
 
 import structlog
-from sqlalchemy import Row, Select, func, select, text, update
+from sqlalchemy import Row, Select, exists, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from broker._clock import clock
@@ -33,7 +33,7 @@ REFUSED = timedelta(hours=1)
 
 
 class ReplicaKeeper(Loop):
-    """Begins what is due for a service's replicas, one run of each at a time, and sees that it does not stand still.
+    """Begins what is due for a service's replicas, one run of each place at a time, and sees that it does not stand still.
 
     Every copy of the service may run it.
 
@@ -44,8 +44,7 @@ class ReplicaKeeper(Loop):
         self, database: Database, places: Sequence[Place], *, check_every: timedelta | None, interval: float = 30.0
     ) -> None:
         super().__init__("replicas", interval=interval)
-        self._database, self._check_every = database, check_every
-        self._places = [place for place in places if place.is_fillable]
+        self._database, self._places, self._check_every = database, places, check_every
 
     async def run_once(self) -> bool:
         """One round; False, since what it begins goes on by itself."""
@@ -61,11 +60,11 @@ class ReplicaKeeper(Loop):
         last = (await session.execute(_runs_of(place))).one_or_none()
         if last is not None and last.state == "running":
             return await _keep_going(session, place, last)
-        has_rows = bool(await session.scalar(text(f"SELECT EXISTS (SELECT FROM {place.table.fullname})")))  # noqa: S608 (declared)
+        has_rows = bool(await session.scalar(select(exists().select_from(place.table).where(place.is_of_owner))))
         purpose = "fill" if last is None else await self._due(session, place, last, is_wiped=not has_rows)
         if purpose is not None:
             await begin(session, place, purpose, ITSELF)
-            log.info(f"replica.{purpose}_began", replica=place.queue)
+            log.info(f"replica.{purpose}_began", replica=place.title)
             return True
         if has_rows and last is not None and not last.rows and not last.has_grown:
             await session.execute(update(replica_run).where(replica_run.c.id == last.id).values(has_grown=True))
@@ -88,7 +87,7 @@ class ReplicaKeeper(Loop):
 def _runs_of(place: Place) -> Select[Any]:
     """A replica's last run, or the last one of which more is said. One under way is the last, whatever the clock said then."""
     is_over, began_at = replica_run.c.ended_at.is_not(None), replica_run.c.began_at
-    return select(replica_run).where(replica_run.c.replica == place.name).order_by(is_over, began_at.desc()).limit(1)
+    return select(replica_run).where(place.is_run).order_by(is_over, began_at.desc()).limit(1)
 
 
 async def _keep_going(session: AsyncSession, place: Place, run: Row[Any]) -> bool:
@@ -102,5 +101,5 @@ async def _keep_going(session: AsyncSession, place: Place, run: Row[Any]) -> boo
     if await waits_for(session, run.id) is not None:
         return False
     await ask_again(session, place, run)
-    log.info("replica.asked_again", replica=place.queue, purpose=run.purpose)
+    log.info("replica.asked_again", replica=place.title, purpose=run.purpose)
     return True

@@ -39,9 +39,10 @@ from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.dialects.postgresql import insert as pg_insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
+from broker._answering import ANSWERING
 from broker._clock import clock
 from broker._context import uuid7
-from broker._copied import own_columns, owner_of, state_event_of
+from broker._copied import TELLER, own_columns, owner_of, state_event_of
 from broker._envelope import Envelope
 from broker._marks import ask_for_mark, take_mark
 from broker._pouring import plain_fields, poured_rows
@@ -55,6 +56,7 @@ from contracts.event import EVERY_SERVICE, StateEvent
 
 if TYPE_CHECKING:
     from broker._replicas import Replica
+    from broker._service import Service
 
 log = structlog.get_logger("nilecare.replicas")
 
@@ -81,10 +83,6 @@ class RunUnderWay(BackboneError):
     """The replica is being filled, checked or repaired already."""
 
 
-class NotFillable(BackboneError):
-    """No service owns what the replica copies: every service says it of itself, and has nothing to send again."""
-
-
 @dataclass(frozen=True, slots=True)
 class Run:
     """A run, as far as it is. drift: how many keys differed twice, by how; repaired: how many of them were put right.
@@ -94,6 +92,7 @@ class Run:
 
     id: UUID
     replica: str
+    owner: str | None
     purpose: Purpose
     state: RunState
     asked_by: str
@@ -110,10 +109,15 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A replica and the service that keeps it."""
+    """A replica, the service that keeps it, and whose states are meant where every service tells what it copies."""
 
     service: str
     replica: type[Replica[Any]]
+    owner: str | None = None
+
+    def __post_init__(self) -> None:
+        if (self.owner is not None) != (owner_of(self.replica) == EVERY_SERVICE):
+            raise ValueError(f"{self.queue}: an owner is named where every service tells what it copies, and only there")
 
     @property
     def name(self) -> str:
@@ -124,6 +128,11 @@ class Place:
     def queue(self) -> str:
         """Where the owner's answers go."""
         return f"{self.service}.{self.name}"
+
+    @property
+    def title(self) -> str:
+        """What people call it: `operations.failed_message_reference of billing`."""
+        return self.queue if self.owner is None else f"{self.queue} of {self.owner}"
 
     @property
     def event(self) -> type[StateEvent]:
@@ -137,30 +146,45 @@ class Place:
         return table
 
     @property
-    def is_fillable(self) -> bool:
-        """Whether there is one owner to ask."""
-        return owner_of(self.replica) != EVERY_SERVICE
+    def is_of_owner(self) -> ColumnElement[bool]:
+        """The rows of the replica that its owner is asked about."""
+        return true() if self.owner is None else self.table.c[TELLER] == self.owner
+
+    @property
+    def is_run(self) -> ColumnElement[bool]:
+        """The runs over it."""
+        return (replica_run.c.replica == self.name) & (replica_run.c.owner == (self.owner or ""))
+
+
+def places_of(service: Service, subscribed: Mapping[str, frozenset[str]]) -> list[Place]:
+    """The replicas that a service keeps; what every service tells once for each of those that can be asked.
+
+    subscribed: the queues of the platform that subscribe to each event type (`check_platform`).
+    """
+    asked = (queue.split(".") for queue in subscribed.get(ReplicaRequested.contract.name, ()))
+    tellers = sorted(name for name, subscription in asked if subscription == ANSWERING)
+    return [
+        Place(service.name, replica, owner)
+        for replica in service.replicated
+        for owner in (tellers if owner_of(replica) == EVERY_SERVICE else (None,))
+    ]
 
 
 async def begin(session: AsyncSession, place: Place, purpose: Purpose, asked_by: str, *, anew: bool = False) -> UUID:
-    """Begins a run; gives its id. anew: gives up one that is under way.
-
-    Raises RunUnderWay, NotFillable.
-    """
-    if not place.is_fillable:
-        raise NotFillable(NotFillable.__doc__)
+    """Begins a run; gives its id. anew: gives up one that is under way. Raises RunUnderWay."""
     now, id_ = clock.now(), uuid7()
     if anew:
         given_up = {"state": "given_up", "ended_at": now, "reason": f"{asked_by} began another"}
-        running = (replica_run.c.replica == place.name) & (replica_run.c.state == "running")
-        await session.execute(update(replica_run).where(running).values(given_up))
+        running = replica_run.c.state == "running"
+        await session.execute(update(replica_run).where(place.is_run, running).values(given_up))
     row = {
-        "id": id_, "replica": place.name, "purpose": purpose, "state": "running", "asked_by": asked_by,
+        "id": id_, "replica": place.name, "owner": place.owner or "",
+        "purpose": purpose, "state": "running", "asked_by": asked_by,
         "columns": sorted(own_columns(place.table)), "began_at": now, "changed_at": now,
     }  # fmt: skip
     begun = pg_insert(replica_run).values(row).on_conflict_do_nothing().returning(replica_run.c.id)
     if await session.scalar(begun) is None:
-        raise RunUnderWay(f"{place.queue}: a run is under way")
+        raise RunUnderWay(f"{place.title}: a run is under way")
     _ask(session, place, id_)
     return id_
 
@@ -174,10 +198,10 @@ async def ask_again(session: AsyncSession, place: Place, run: Row[Any]) -> None:
         _ask(session, place, run.id, after=run.at)
 
 
-async def runs(session: AsyncSession, replica: str | None = None, *, limit: int = 100) -> list[Run]:
-    """The latest runs, of one replica or of all, the newest first."""
-    which = [replica_run.c.replica == replica] if replica is not None else []
-    query = select(replica_run).where(*which).order_by(replica_run.c.began_at.desc(), replica_run.c.id.desc()).limit(limit)
+async def runs(session: AsyncSession, place: Place, *, limit: int = 100) -> list[Run]:
+    """The latest runs over a replica, the newest first."""
+    newest = (replica_run.c.began_at.desc(), replica_run.c.id.desc())
+    query = select(replica_run).where(place.is_run).order_by(*newest).limit(limit)
     return [await _shown(session, row) for row in await session.execute(query)]
 
 
@@ -201,14 +225,16 @@ async def drift_of(session: AsyncSession, id_: UUID) -> list[tuple[str, Drift, b
 
 
 async def last_runs(session: AsyncSession | AsyncConnection) -> list[ReplicaState]:
-    """The last run of each replica, for operations."""
+    """The last run of each replica, and of each owner where there are several, for operations."""
     drifted = select(func.count()).where(replica_drift.c.run_id == replica_run.c.id, replica_drift.c.is_confirmed)
     columns = (replica_run.c[name] for name in ("purpose", "state", "rows", "began_at", "changed_at", "ended_at"))
     counted = drifted.scalar_subquery().label("drift")
+    which = (replica_run.c.replica, replica_run.c.owner)
+    named = (replica_run.c.replica.label("name"), func.nullif(replica_run.c.owner, "").label("owner"))
     query = (
-        select(replica_run.c.replica.label("name"), *columns, counted, WAITS_FOR.label("waits_for"))
-        .ext(distinct_on(replica_run.c.replica))
-        .order_by(replica_run.c.replica, replica_run.c.began_at.desc())
+        select(*named, *columns, counted, WAITS_FOR.label("waits_for"))
+        .ext(distinct_on(*which))
+        .order_by(*which, replica_run.c.began_at.desc())
     )
     return [ReplicaState(**row) for row in (await session.execute(query)).mappings()]
 
@@ -221,13 +247,13 @@ async def _shown(session: AsyncSession, row: Row[Any]) -> Run:
     repaired = sum(count for *_, count in found)
     waiting = await waits_for(session, row.id)
     names = ("id", "replica", "purpose", "state", "asked_by", "rows", "failed", "reason", "began_at", "changed_at", "ended_at")
-    return Run(**{name: getattr(row, name) for name in names}, waits_for=waiting, drift=drift, repaired=repaired)
+    shown = {name: getattr(row, name) for name in names}
+    return Run(**shown, owner=row.owner or None, waits_for=waiting, drift=drift, repaired=repaired)
 
 
 def _ask(session: AsyncSession, place: Place, run: UUID, *, after: str | None = None, keys: list[str] | None = None) -> None:
-    type_ = place.event.contract.name
-    fields = plain_fields(place.replica)
-    publish(session, ReplicaRequested(replica=place.queue, run_id=run, type=type_, after=after, keys=keys, fields=fields))
+    asked = {"type": place.event.contract.name, "owner": place.owner, "fields": plain_fields(place.replica)}
+    publish(session, ReplicaRequested(replica=place.queue, run_id=run, after=after, keys=keys, **asked))
 
 
 async def take_answer(
@@ -240,11 +266,11 @@ async def take_answer(
     if states.keys == []:
         await take_mark(session, replica.__tablename__, states.run_id)
         return 0
-    place = Place(states.replica.partition(".")[0], replica)
     query = select(replica_run).where(replica_run.c.id == states.run_id, replica_run.c.state == "running").with_for_update()
     run = (await session.execute(query)).one_or_none()
     if run is None:
         return 0
+    place = Place(states.replica.partition(".")[0], replica, run.owner or None)
     if states.refusal is not None:
         await _end(session, place, run, "given_up", reason=states.refusal)
         return 0
@@ -294,7 +320,7 @@ async def _look_again(
     wanted = id_.in_([key_of(id_, key) for key in seen])
     await session.execute(select(id_).where(wanted).order_by(id_).with_for_update())
     given = _given(place, states, at, seen)
-    found = await _surplus(session, place, wanted, given) | await _differences(session, place, given)
+    found = await _surplus(session, place, place.is_of_owner & wanted, given) | await _differences(session, place, given)
     # What the owner does not know yet may have come between the looks: then it is not what the first one saw.
     differ = {key: each.drift for key, each in found.items() if not each.is_ahead or each.version == seen[key]}
     failed = await _failed(session, place, differ)
@@ -320,7 +346,7 @@ async def _repair(session: AsyncSession, place: Place, run: UUID, confirmed: Map
         await session.execute(delete(place.table).where(id_.in_(surplus)))
     woken = await given.upsert(session, Wins.ALWAYS)
     for key, drift in confirmed.items():
-        log.warning("replica.repaired", replica=place.queue, key=key, drift=drift)
+        log.warning("replica.repaired", replica=place.title, key=key, drift=drift)
         publish(session, ReplicaRepaired(replica=place.queue, run_id=run, aggregate=key, drift=drift))
     return woken
 
@@ -342,7 +368,7 @@ async def _end(session: AsyncSession, place: Place, run: Row[Any], state: RunSta
         await ask_for_mark(session, place)
     shown = typed("Run", await run_of(session, run.id))
     log.info(
-        f"replica.{shown.purpose}_ended", replica=place.queue, state=state, rows=shown.rows, drift=dict(shown.drift),
+        f"replica.{shown.purpose}_ended", replica=place.title, state=state, rows=shown.rows, drift=dict(shown.drift),
         repaired=shown.repaired, failed=shown.failed, reason=reason,
     )  # fmt: skip
 
@@ -440,7 +466,7 @@ def _between(place: Place, states: ReplicaStates) -> ColumnElement[bool]:
         bounds.append(by_key(id_) > key_of(id_, states.after))
     if states.upto is not None:
         bounds.append(by_key(id_) <= key_of(id_, states.upto))
-    return and_(true(), *bounds)
+    return and_(place.is_of_owner, *bounds)
 
 
 @dataclass(frozen=True, slots=True)

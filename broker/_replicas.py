@@ -19,12 +19,12 @@ from types import ModuleType
 from typing import Any, ClassVar, Generic, Self, TypeVar, cast
 from uuid import UUID
 
-from sqlalchemy import ARRAY, BigInteger, DateTime, Table, Text, Uuid, exists, func, select
+from sqlalchemy import ARRAY, BigInteger, ColumnElement, DateTime, Table, Text, Uuid, exists, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, declared_attr, mapped_column
 from sqlalchemy.types import TypeEngine
 
-from broker._copied import own_columns, owner_of, state_event_of
+from broker._copied import TELLER, own_columns, owner_of, state_event_of
 from broker._envelope import Envelope
 from broker._fresh import Fresh, Sessions, holds
 from broker._replica_runs import take_answer
@@ -143,12 +143,12 @@ class Replica(Generic[State]):
             raise TimeoutError(f"{cls.__tablename__} has no version {version} of {key} after {seconds} s")
 
     @classmethod
-    async def freshness(cls, session: AsyncSession) -> Freshness:
-        """How many rows it has and how far behind its owner the last one came."""
+    async def freshness(cls, session: AsyncSession, *among: ColumnElement[bool]) -> Freshness:
+        """How many rows it has, or has among some, and how far behind its owner the last one came."""
         table: Table = cls.__table__
-        counted = select(func.count(), func.count().filter(table.c.deleted), func.max(table.c.changed_at)).select_from(table)
-        rows, deleted, changed_at = (await session.execute(counted)).one()
-        last = select(table.c.received_at, table.c.changed_at).order_by(table.c.received_at.desc()).limit(1)
+        counts = (func.count(), func.count().filter(table.c.deleted), func.max(table.c.changed_at))
+        rows, deleted, changed_at = (await session.execute(select(*counts).select_from(table).where(*among))).one()
+        last = select(table.c.received_at, table.c.changed_at).where(*among).order_by(table.c.received_at.desc()).limit(1)
         newest = (await session.execute(last)).one_or_none()
         lag = newest.received_at - newest.changed_at if newest is not None else timedelta()
         return Freshness(rows, deleted, newest.received_at if newest is not None else None, changed_at, max(lag, timedelta()))
@@ -173,8 +173,8 @@ def _subscription(replica: type[Replica[Any]]) -> Subscription:
     if arrays:
         raise DeclarationError(f"{replica.__tablename__} has array columns: {', '.join(arrays)}; make them JSONB")
 
-    if replica.fresh is not None and owner_of(replica) == EVERY_SERVICE:
-        raise DeclarationError(f"{replica.__tablename__} cannot say how old it is: every service publishes what it copies")
+    if owner_of(replica) == EVERY_SERVICE:
+        _check_tellers(replica, event)
 
     async def take(event: StateEvent | ReplicaStates, session: AsyncSession, envelope: Envelope) -> None:
         """Handles a message that failed when its batch was taken in."""
@@ -183,8 +183,19 @@ def _subscription(replica: type[Replica[Any]]) -> Subscription:
         else:
             await upsert(session, replica, [Arrived.by(envelope, event)])
 
-    answers = () if owner_of(replica) == EVERY_SERVICE else (ReplicaStates,)
-    return Subscription(name=replica.__tablename__, events=(event, *answers), handler=take, on_failure="pass")
+    return Subscription(name=replica.__tablename__, events=(event, ReplicaStates), handler=take, on_failure="pass")
+
+
+def _check_tellers(replica: type[Replica[Any]], event: type[StateEvent]) -> None:
+    """Whether what every service publishes can be told apart by its service. Raises DeclarationError."""
+    name = replica.__tablename__
+    if TELLER not in event.model_fields or TELLER not in replica.__table__.c:
+        raise DeclarationError(
+            f"{name} copies {event.contract.name}, which every service publishes, and asks each for its own: "
+            f"give both the contract and the replica a `{TELLER}`, the name of the service that says it"
+        )
+    if replica.fresh is not None:
+        raise DeclarationError(f"{name} cannot say how old it is: every service publishes what it copies")
 
 
 def replicas_in(module: ModuleType) -> list[type[Replica[Any]]]:

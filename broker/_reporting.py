@@ -1,41 +1,53 @@
 """Telling the service `operations` which messages failed and what is done about them: as states, once they have settled.
 
-Triggers note what changed, in the transaction that changed it; this loop publishes how it then is. So nobody who fails a
-message, or replays one, knows of it, and a message that failed and went through at once is not talked about.
+Triggers note what changed, in the transaction that changed it; this loop publishes how it then is, and keeps what it told. So
+nobody who fails a message, or replays one, knows of it, and a message that failed and went through at once is not talked about.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Text, cast, delete, exists, func, insert, literal, or_, select, text, update
+from sqlalchemy import Text, cast, delete, exists, func, insert, literal, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from broker._actions import look
+from broker._actions import Action, look
 from broker._crash_points import CrashPoint
 from broker._database import Database
 from broker._dead_letters import among
 from broker._loop import Loop
-from broker._publishing import lock_number, publish
-from broker._tables import action, change, failed_message, reporting
+from broker._publishing import lock_number
+from broker._tables import action, change, failed_message, reporting, told
+from broker._told import next_versions, of_keys, tell, tell_deleted
 from contracts.backbone import FailedMessageChanged, FailureActionChanged
-from contracts.event import StateEvent
 
 AT_ONCE = 500
 """Changes that are told in one transaction."""
 
-UNHEARD = select(or_(exists().select_from(change), exists().where(reporting.c.is_whole)))
+REPORTED = told.c.type.in_([FailedMessageChanged.contract.name, FailureActionChanged.contract.name])
+"""What this loop told."""
+
+NEVER = {"is_whole": False, "noted": None}
+"""Nothing has been told yet."""
+
+UNHEARD = select(
+    or_(
+        exists().select_from(change),
+        exists().where(REPORTED),
+        exists().where(or_(reporting.c.is_whole, reporting.c.noted.is_not(None))),
+    )
+)
 """Whether there is something to tell, or was when somebody last heard it."""
 
-NEXT_VERSION = func.nextval(text("'backbone.state_version'::regclass"))
+UNTOLD = exists().where(change.c.place <= reporting.c.noted).correlate(reporting)
+"""Whether something is left of what was noted for whoever hears it for the first time."""
 
-
-async def next_version(session: AsyncSession) -> int:
-    """A version for a state that the backbone publishes: above every one before it in this database."""
-    version: int = (await session.execute(select(NEXT_VERSION))).scalar_one()
-    return version
+_ours = {"message_id": "id", "type_version": "version", "aggregate": "key"}
+FIELDS = {name: _ours.get(name, name) for name in FailedMessageChanged.model_fields}
+TELLING = [failed_message.c[column].label(name) for name, column in FIELDS.items() if column in failed_message.c]
+"""What is told of a failed message, by the contract's names."""
 
 
 class Reporter(Loop):
@@ -52,76 +64,62 @@ class Reporter(Loop):
                 return False
             if not self._is_heard:
                 if await session.scalar(UNHEARD):
-                    await session.execute(delete(change))
-                    await session.execute(update(reporting).values(is_whole=False))
+                    await _forget(session)
                     await session.settle(CrashPoint.HOUSEKEEPING_DONE)
                 return False
-            if not await session.scalar(select(reporting.c.is_whole)):
+            is_whole, noted = (await session.execute(select(reporting.c.is_whole, reporting.c.noted))).one()
+            if not is_whole and noted is None:
                 await _note_all(session)
                 await session.settle(CrashPoint.FAILURES_REPORTED)
                 return True
             oldest = select(change.c.place).order_by(change.c.place).limit(AT_ONCE)
-            gone = (
-                delete(change)
-                .where(change.c.place.in_(oldest))
-                .returning(change.c.place, change.c.kind, change.c.key, change.c.was)
-            )
+            gone = delete(change).where(change.c.place.in_(oldest)).returning(change.c.place, change.c.kind, change.c.key)
             rows = sorted((await session.execute(gone)).all())
-            changed: dict[str, dict[str, Mapping[str, Any] | None]] = {"message": {}, "action": {}}
-            for row in rows:
-                changed[row.kind][row.key] = row.was or changed[row.kind].get(row.key)
+            changed = {kind: list(dict.fromkeys(row.key for row in rows if row.kind == kind)) for kind in ("message", "action")}
             await self._tell_messages(session, changed["message"])
-            for key, was in changed["action"].items():
-                state = await self._action(session, key, was)
-                if state is not None:
-                    publish(session, state)
-            if rows:
+            await self._tell_actions(session, changed["action"])
+            if not is_whole:
+                await session.execute(update(reporting).values(is_whole=~UNTOLD))
+            if rows or not is_whole:
                 await session.settle(CrashPoint.FAILURES_REPORTED)
             return len(rows) == AT_ONCE
 
-    async def _tell_messages(self, session: AsyncSession, changed: Mapping[str, Mapping[str, Any] | None]) -> None:
-        if not changed:
+    async def _tell_messages(self, session: AsyncSession, keys: Sequence[str]) -> None:
+        if not keys:
             return
-        there = select(failed_message).where(among(failed_message.c.position, [int(key) for key in changed]))
-        kept = {str(row.position): row._asdict() for row in await session.execute(there)}
-        versions = await session.scalars(select(NEXT_VERSION).select_from(func.generate_series(1, len(changed))))
-        for (key, was), version in zip(changed.items(), versions.all(), strict=True):
-            values = kept.get(key) or was
-            if values is not None:
-                publish(session, self._message(key, values, version, deleted=key not in kept))
+        there = select(*TELLING).where(among(failed_message.c.position, [int(key) for key in keys]))
+        kept = {str(row.position): row._mapping for row in await session.execute(there)}
+        left = [key for key in keys if key in kept]
+        versions = await next_versions(session, len(left))
+        states = [self._message(key, kept[key], version) for key, version in zip(left, versions, strict=True)]
+        await tell(session, FailedMessageChanged, states)
+        gone = [self._name(key) for key in keys if key not in kept]
+        if gone:
+            await tell_deleted(session, FailedMessageChanged, of_keys(gone))
 
-    def _message(self, key: str, values: Mapping[str, Any], version: int, *, deleted: bool) -> FailedMessageChanged:
-        return FailedMessageChanged.model_validate(
-            {
-                **{name: values[name] for name in FailedMessageChanged.model_fields if name in values},
-                "failed_message_id": f"{self._service}/{key}",
-                "service": self._service,
-                "message_id": values["id"],
-                "type_version": values["version"],
-                "aggregate": values["key"],
-                "state_version": version,
-                "deleted": deleted,
-            }
-        )
+    def _message(self, key: str, values: Mapping[Any, Any], version: int) -> FailedMessageChanged:
+        ours = {"failed_message_id": self._name(key), "service": self._service, "state_version": version, "deleted": False}
+        return FailedMessageChanged.model_validate({**values, **ours})
 
-    async def _action(self, session: AsyncSession, key: str, was: Mapping[str, Any] | None) -> StateEvent | None:
-        found = await look(session, UUID(key))
-        version = await next_version(session)
-        if found is not None:
-            outcomes = {outcome or "left": count for outcome, count in found.outcomes.items()}
-            ours = {
-                "action_id": found.id,
-                "service": self._service,
-                "outcomes": outcomes,
-                "state_version": version,
-                "deleted": False,
-            }
-            return FailureActionChanged.of(found, **ours)
-        if was is None:
-            return None
-        ours = {"action_id": was["id"], "service": self._service, "outcomes": {}, "state_version": version, "deleted": True}
-        kept = {name: value for name, value in was.items() if name in FailureActionChanged.model_fields}
-        return FailureActionChanged.model_validate(kept | ours)
+    def _name(self, key: str) -> str:
+        return f"{self._service}/{key}"
+
+    async def _tell_actions(self, session: AsyncSession, keys: Sequence[str]) -> None:
+        if not keys:
+            return
+        found = [(key, await look(session, UUID(key))) for key in keys]
+        left = [each for _, each in found if each is not None]
+        versions = await next_versions(session, len(left))
+        states = [self._action(each, version) for each, version in zip(left, versions, strict=True)]
+        await tell(session, FailureActionChanged, states)
+        gone = [key for key, each in found if each is None]
+        if gone:
+            await tell_deleted(session, FailureActionChanged, of_keys(gone))
+
+    def _action(self, found: Action, version: int) -> FailureActionChanged:
+        outcomes = {outcome or "left": count for outcome, count in found.outcomes.items()}
+        ours = {"action_id": found.id, "service": self._service, "outcomes": outcomes, "state_version": version}
+        return FailureActionChanged.of(found, **ours, deleted=False)
 
 
 async def _note_all(session: AsyncSession) -> None:
@@ -129,4 +127,12 @@ async def _note_all(session: AsyncSession) -> None:
     for kind, key in (("message", failed_message.c.position), ("action", action.c.id)):
         there = select(literal(kind), cast(key, Text)).order_by(key)
         await session.execute(insert(change).from_select(["kind", "key"], there))
-    await session.execute(update(reporting).values(is_whole=True))
+    last = select(func.coalesce(func.max(change.c.place), 0)).scalar_subquery()
+    await session.execute(update(reporting).values(noted=last))
+
+
+async def _forget(session: AsyncSession) -> None:
+    """Nobody hears it: whoever does later is told everything that there is then."""
+    await session.execute(delete(change))
+    await session.execute(delete(told).where(REPORTED))
+    await session.execute(update(reporting).values(NEVER))

@@ -34,7 +34,7 @@ from broker._presence import Presence
 from broker._relay import Relay
 from broker._replica_keeper import ReplicaKeeper
 from broker._replica_processor import ReplicaProcessor, replica_fed_by
-from broker._replica_runs import Place
+from broker._replica_runs import places_of
 from broker._reporting import Reporter
 from broker._retry import RetryLoop
 from broker._schedule import Scheduler
@@ -73,7 +73,8 @@ class Runtime:
         _check(service, settings)
         self.service, self.settings = service, settings
         self._heard = frozenset(name for name, queues in subscribed.items() if queues)
-        self._aging = [Place(service.name, replica) for replica in service.replicated if replica.fresh is not None]
+        self._places = places_of(service, subscribed)
+        self._aging = [place for place in self._places if place.replica.fresh is not None]
         self.metrics = Metrics([place.name for place in self._aging])
         engine = engine_for(settings.database_url, pool_size=settings.pool_size)
         self.database = Database(engine, service.name, self._published)
@@ -147,7 +148,6 @@ class Runtime:
         if ServiceCopyChanged.contract.name in self._heard:
             timed.append(self._presence())
         names = [subscription.name for subscription in service.subscriptions]
-        places = [Place(service.name, replica) for replica in service.replicated]
         trust = [RevokedSessionPurge(database.engine)] if service.keeps_trust else []
         return [
             *timed,
@@ -160,7 +160,7 @@ class Runtime:
             self._notifier,
             ClockFollower(database.engine, lambda: _wake(timed)),
             DeadDrain(database, service, settings, self._failures),
-            ReplicaKeeper(database, places, check_every=settings.replica_check_every),
+            ReplicaKeeper(database, self._places, check_every=settings.replica_check_every),
             InboxKeeper(database, names, retention=settings.inbox_retention),
             IdempotencyPurge(database.engine),
         ]

@@ -103,7 +103,8 @@ class Service:
     @cached_property
     def subscriptions(self) -> tuple[Subscription, ...]:
         """How it reacts: its replicas' subscriptions first, then what it is asked for by people and by replicas of what it
-        owns, then those of its handlers, then the erasures of persons of whom it may have personal data."""
+        owns or the backbone tells of it, then those of its handlers, then the erasures of persons of whom it may have personal
+        data."""
         from broker._answering import subscription_to_replicas
         from broker._erasure import subscription_to_erasures
         from broker._ownership import owners_of
@@ -111,7 +112,7 @@ class Service:
 
         asked = [subscription_to_requests(self.name)] if self.is_operated else []
         own = subscriptions_in(self.handlers) if self.handlers else []
-        answers = [subscription_to_replicas(self)] if any(owners_of(self)) else []
+        answers = [subscription_to_replicas(self)] if self.is_operated or any(owners_of(self)) else []
         reacting = (*(replica.subscription() for replica in self.replicated), *asked, *answers, *own)
         return (*reacting, *subscription_to_erasures(self, reacting))
 

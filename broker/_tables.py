@@ -282,20 +282,29 @@ Index(None, discarded_message.c.id)
 Index(None, discarded_message.c.discarded_at)
 _persons_index(discarded_message)
 
-# What changed about failed messages and actions, for `broker._reporting` to tell; and whether all of it was told once.
+# What changed about failed messages and actions, for `broker._reporting` to tell; and whether all that there was is told.
 change = Table(
     "change",
     metadata,
     Column("place", BigInteger, Identity(always=True), primary_key=True),
     Column("kind", Text, nullable=False, comment="message or action"),
     Column("key", Text, nullable=False),
-    Column("was", JSONB, comment="what was removed"),
 )
 reporting = Table(
     "reporting",
     metadata,
     Column("one", Boolean, primary_key=True, server_default=text("true")),
-    Column("is_whole", Boolean, nullable=False),
+    Column("is_whole", Boolean, nullable=False, comment="everything that there was is told"),
+    Column("noted", BigInteger, comment="the place up to which all was noted; null before that"),
+)
+
+# What the backbone told of this service, state by state, for the replicas that copy it.
+told = Table(
+    "told",
+    metadata,
+    Column("type", Text, primary_key=True),
+    Column("key", Text(collation="C"), primary_key=True),
+    Column("state", JSONB, nullable=False, comment="the body of the event that told it"),
 )
 
 # What the service `operations` asks this one for.
@@ -407,6 +416,7 @@ replica_run = Table(
     metadata,
     Column("id", Uuid, primary_key=True),
     Column("replica", Text, nullable=False),
+    Column("owner", Text, nullable=False, server_default="", comment="who is asked, where every service tells what it copies"),
     Column("purpose", Text, nullable=False, comment="fill, check, repair"),
     Column("state", Text, nullable=False, comment="running, done, given_up"),
     Column("asked_by", Text, nullable=False),
@@ -424,7 +434,13 @@ replica_run = Table(
         "has_grown", Boolean, nullable=False, server_default=text("false"), comment="it ended without rows, and some came later"
     ),
 )
-Index("replica_run_running_key", replica_run.c.replica, unique=True, postgresql_where=text("state = 'running'"))
+Index(
+    "replica_run_running_key",
+    replica_run.c.replica,
+    replica_run.c.owner,
+    unique=True,
+    postgresql_where=text("state = 'running'"),
+)
 Index(None, replica_run.c.replica, replica_run.c.began_at)
 
 # A key that differed from what its owner has when it was looked at: once, or twice in a row, which confirms it.

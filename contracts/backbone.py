@@ -106,9 +106,12 @@ class SubscriptionState(BaseModel):
 
 
 class ReplicaState(BaseModel):
-    """How a replica is being filled, checked or repaired, or was last."""
+    """How a replica is being filled, checked or repaired, or was last: what it has of one owner."""
 
     name: str
+    owner: str | None = None
+    """Whose states those are, where every service publishes what it copies."""
+
     purpose: Literal["fill", "check", "repair"]
     state: Literal["running", "done", "given_up"]
     rows: int
@@ -158,7 +161,8 @@ class ServiceCopyChanged(StateEvent, name="service_copy.changed", version=1, key
 class ReplicaRequested(Event, name="replica.requested", version=1, key="replica", publisher=EVERY_SERVICE):
     """A replica asks the owner of what it copies for states: the next ones after a key, or those of certain keys.
 
-    `run_id` is echoed in the answer. Every service hears it; the one that owns `type` answers with `replica.states`.
+    `run_id` is echoed in the answer. Every service hears it; the one that owns `type` answers with `replica.states`, or `owner`
+    where every service publishes it.
     """
 
     replica: str
@@ -167,6 +171,9 @@ class ReplicaRequested(Event, name="replica.requested", version=1, key="replica"
     run_id: UUID
     type: str
     """The state event that it copies."""
+
+    owner: str | None = None
+    """The service that is asked, where every one publishes `type`; null for the one that owns it."""
 
     after: str | None = None
     """The last key that it has; null for the first ones."""

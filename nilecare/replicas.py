@@ -17,8 +17,9 @@ from rich.table import Column, Table
 from sqlalchemy import func, select
 
 from broker import Service, age, clock
-from broker._replica_runs import NotFillable, Place, Purpose, Run, RunUnderWay, begin, drift_of, run_of, runs
+from broker._replica_runs import Place, Purpose, Run, RunUnderWay, begin, drift_of, places_of, run_of, runs
 from broker._replicas import Freshness
+from broker._service import check_platform
 from contracts.backbone import Drift
 from nilecare import erased
 from nilecare.dead_letters import view
@@ -50,14 +51,14 @@ class Chosen:
 class Ended:
     """A run that ended, with the keys that it confirmed to differ."""
 
-    replica: str
+    place: Place
     run: Run
     keys: Sequence[tuple[str, Drift, bool]]
 
     def as_json(self) -> dict[str, Any]:
         """All of it."""
         keys = [{"key": key, "drift": drift, "repaired": repaired} for key, drift, repaired in self.keys]
-        return {**asdict(self.run), "replica": self.replica, "keys": keys}
+        return {**asdict(self.run), "replica": self.place.queue, "owner": _owner_of(self.place), "keys": keys}
 
 
 def choosing(command: Command) -> Command:
@@ -73,16 +74,17 @@ def choosing(command: Command) -> Command:
 
 
 def _chosen(name: str | None, replica: str | None) -> list[Chosen]:
-    found = [service for service in services() if name in (None, service.name)]
+    platform = services()
+    found = [service for service in platform if name in (None, service.name)]
     if not found:
-        known = ", ".join(service.name for service in services())
+        known = ", ".join(service.name for service in platform)
         raise click.BadParameter(f"there is no service {name}: one of {known}", param_hint="SERVICE")
-    chosen = []
+    chosen, subscribed = [], check_platform(platform)
     for service in found:
-        places = [Place(service.name, each) for each in service.replicated]
+        places = places_of(service, subscribed)
         wanted = [place for place in places if replica in (None, place.name)]
         if replica is not None and not wanted:
-            known = ", ".join(place.name for place in places) or "none"
+            known = ", ".join(dict.fromkeys(place.name for place in places)) or "none"
             raise click.BadParameter(f"{name} keeps no replica {replica}: it has {known}", param_hint="REPLICA")
         chosen.append(Chosen(service, wanted))
     return chosen
@@ -107,8 +109,9 @@ def list_(chosen: Sequence[Chosen], as_json: bool) -> None:
         for each in chosen:
             async with opened(each.service) as house, house.database.transaction() as session:
                 for place in each.places:
-                    last = await runs(session, place.name, limit=1)
-                    found.append((place, await place.replica.freshness(session), last[0] if last else None))
+                    last = await runs(session, place, limit=1)
+                    fresh = await place.replica.freshness(session, place.is_of_owner)
+                    found.append((place, fresh, last[0] if last else None))
         return found
 
     found = run(work())
@@ -118,14 +121,14 @@ def list_(chosen: Sequence[Chosen], as_json: bool) -> None:
     table = Table(Column("replica", no_wrap=True), "rows", "lag", "last run", "drift", box=None)
     for place, fresh, last in found:
         lag = f"{fresh.lag.total_seconds() * 1000:,.0f} ms" if fresh.received_at is not None else "-"
-        table.add_row(place.queue, f"{fresh.rows - fresh.deleted:,}", lag, *_said(place, last))
+        table.add_row(place.title, f"{fresh.rows - fresh.deleted:,}", lag, *_said(place, last))
     Console().print(table)
 
 
 def _listed(place: Place, fresh: Freshness, last: Run | None) -> dict[str, Any]:
     return {
         "replica": place.queue,
-        "owner": place.event.contract.publisher,
+        "owner": _owner_of(place),
         "copies": place.event.contract.name,
         **asdict(fresh),
         "lag": fresh.lag.total_seconds(),
@@ -133,9 +136,13 @@ def _listed(place: Place, fresh: Freshness, last: Run | None) -> dict[str, Any]:
     }
 
 
+def _owner_of(place: Place) -> str:
+    return place.owner or place.event.contract.publisher
+
+
 def _said(place: Place, last: Run | None) -> tuple[str, str]:
     if last is None:
-        return "not filled yet" if place.is_fillable else "told by every service", ""
+        return "not filled yet", ""
     when = f"{age(last.ended_at)} ago" if last.ended_at is not None else f"began {age(last.began_at)} ago"
     drift = ", ".join(f"{count:,} {kind}" for kind, count in sorted(last.drift.items())) or "none"
     how = {"running": _under_way(place, last), "done": "done", "given_up": f"given up: {last.reason}"}[last.state]
@@ -196,11 +203,10 @@ def _run(chosen: Sequence[Chosen], purpose: Purpose, who: str, *, as_json: bool,
             for each in chosen:
                 async with opened(each.service) as house:
                     for place in each.places:
-                        if place.is_fillable or len(each.places) == 1:
-                            try:
-                                ended.append(await _one(house, place, purpose, who, progress, anew=anew))
-                            except Refused as refused:
-                                refusals.append(refused.message)
+                        try:
+                            ended.append(await _one(house, place, purpose, who, progress, anew=anew))
+                        except Refused as refused:
+                            refusals.append(refused.message)
         return ended
 
     ended = run(work())
@@ -222,27 +228,25 @@ async def _one(house: House, place: Place, purpose: Purpose, who: str, progress:
     """Begins a run and sees it to its end. Broken off, it goes on by itself."""
     try:
         async with house.database.transaction() as session:
-            here = await session.scalar(select(func.count()).select_from(place.table))
+            here = await session.scalar(select(func.count()).select_from(place.table).where(place.is_of_owner))
             id_ = await begin(session, place, purpose, who, anew=anew)
     except RunUnderWay as busy:
         raise Refused(f"{busy}: wait for it, or say --anew to begin another") from busy
-    except NotFillable as other:
-        raise Refused(f"{place.queue}: {other}") from other
     await house.wake()
-    task = progress.add_task(f"{place.queue}: {purpose}", total=here or None)
+    task = progress.add_task(f"{place.title}: {purpose}", total=here or None)
     try:
         while (seen := await _seen(house, id_)).state == "running":
-            how = f"{place.queue}: {purpose} {_under_way(place, seen)}"
+            how = f"{place.title}: {purpose} {_under_way(place, seen)}"
             progress.update(task, description=how, completed=seen.rows, total=max(here or 0, seen.rows) or None)
             await asyncio.sleep(LOOK)
     except asyncio.CancelledError:
-        click.echo(f"{place.queue}: the {purpose} goes on by itself: nilecare replicas list", err=True)
+        click.echo(f"{place.title}: the {purpose} goes on by itself: nilecare replicas list", err=True)
         raise
     progress.remove_task(task)
     if seen.state == "given_up":
-        raise Refused(f"{place.queue}: {seen.reason}")
+        raise Refused(f"{place.title}: {seen.reason}")
     async with house.database.transaction() as session:
-        return Ended(place.queue, seen, await drift_of(session, id_))
+        return Ended(place, seen, await drift_of(session, id_))
 
 
 async def _seen(house: House, id_: UUID) -> Run:
@@ -258,7 +262,7 @@ def _tell(ended: Sequence[Ended]) -> None:
         differs = f"{drift} differ" if drift else "all as its owner has it"
         repaired = f", {each.run.repaired:,} repaired" if each.run.repaired else ""
         failed = f"; {each.run.failed:,} more for failed messages: nilecare dead-letters list" if each.run.failed else ""
-        click.echo(f"{each.replica}: {each.run.rows:,} rows, {differs}{repaired}{failed}")
+        click.echo(f"{each.place.title}: {each.run.rows:,} rows, {differs}{repaired}{failed}")
         for key, kind, _ in each.keys[:SHOWN]:
             click.echo(f"  {kind:8} {key}")
         if len(each.keys) > SHOWN:

@@ -33,6 +33,7 @@ class FailedMessageReference(Replica[FailedMessageChanged], Base):
         _open("state", "state", "first_failed_at", "id"),
         _open("type", "type", "first_failed_at", "id"),
         _open("first_failed_at_id", "first_failed_at", "id"),
+        Index("failed_message_reference_told_idx", "service", "id"),  # by bytes, as the migration says: nobody can reflect it
         Index(None, "flow"),
         Index(None, "aggregate"),
     )

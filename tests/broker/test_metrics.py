@@ -65,6 +65,15 @@ async def test_what_is_told(database: Databases) -> None:
                 " SELECT id, 'one', 'stale', true FROM run UNION ALL SELECT id, 'two', 'stale', false FROM run"
             )
         )
+        await connection.execute(
+            text(
+                "WITH run AS (INSERT INTO backbone.replica_run"
+                " (id, replica, owner, purpose, state, asked_by, columns, rows, began_at, changed_at)"
+                " SELECT gen_random_uuid(), 'told_reference', name, 'check', 'done', 'amani', '{}', 3, now(), now()"
+                " FROM unnest(ARRAY['inn', 'spa']) name RETURNING id)"
+                " INSERT INTO backbone.replica_drift (run_id, key, drift, is_confirmed) SELECT id, 'k', 'stale', true FROM run"
+            )
+        )
     told = {
         (sample.name, *sample.labels.values()): sample.value
         for family in text_string_to_metric_families((await metrics.exposition(engine)).decode())
@@ -74,6 +83,8 @@ async def test_what_is_told(database: Databases) -> None:
     assert told["nilecare_outbox_relayed_total",] == 3
     assert told["nilecare_replica_run_rows", "check", "bed_reference"] == 7
     assert told["nilecare_replica_drift_keys", "bed_reference"] == 1
+    assert told["nilecare_replica_run_rows", "check", "told_reference"] == 3 + 3, "of both its owners"
+    assert told["nilecare_replica_drift_keys", "told_reference"] == 1 + 1
     assert told["nilecare_outbox_confirm_seconds_sum",] == 0.02
     assert told["nilecare_outbox_returned_total", "bed.booked"] == 1
     assert told["nilecare_effect_latency_seconds_count", "cook"] == 3

@@ -15,9 +15,8 @@ from sqlalchemy import event as sa_event
 from sqlalchemy import text
 
 from broker import _answering, _projections
-from broker._replica_runs import NotFillable, Place, RunUnderWay, begin, drift_of
+from broker._replica_runs import RunUnderWay, drift_of
 from contracts.backbone import ReplicaRepaired, ReplicaStates
-from services.operations.replicas import ServiceCopyReference
 from tests.broker.copying import GUESTS, PERSONS, WARDS, Bed, Ferry, Person, Ward, ferry_over
 
 THREE = 210
@@ -268,13 +267,10 @@ async def test_one_run_at_a_time(ferry: Ferry) -> None:
 
 
 async def test_what_cannot_be_filled_says_so(ferry: Ferry) -> None:
-    """An owner that keeps nothing to make states from refuses; what every service says of itself has no owner to ask."""
+    """An owner that keeps nothing to make states from refuses."""
     run = await ferry.run(GUESTS, "fill")
     assert run.state == "given_up"
     assert "keeps no objects" in (run.reason or "")
-    async with ferry.keeper.transaction() as session:
-        with pytest.raises(NotFillable):
-            await begin(session, Place("operations", ServiceCopyReference), "fill", "amani")
 
 
 async def test_large_states_go_in_messages_of_their_own(ferry: Ferry, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,8 +16,11 @@ from sqlalchemy import text
 
 from broker._relay import CHANNEL
 from broker._replica_runs import begin
+from broker.testing.scratch import Databases
 from nilecare import replicas
+from services.operations.app import service as operations
 from tests.broker.copying import PERSONS, Ferry, ferry_over, ledger, people
+from tests.broker.telling import Tellers, fail, tellers_over
 from tests.broker.test_replica_runs import damage, person
 
 
@@ -61,7 +64,7 @@ async def _woken(url: str) -> AsyncIterator[asyncio.Event]:
         await connection.close()
 
 
-async def _goes_on(ferry: Ferry, told: asyncio.Event) -> None:
+async def _goes_on(ferry: Ferry | Tellers, told: asyncio.Event) -> None:
     while await told.wait():
         told.clear()
         await ferry.settle()
@@ -171,3 +174,46 @@ async def test_one_that_is_refused_keeps_no_other_from_being_looked_at(ferry: Fe
     await damage(ferry, "DELETE FROM person_reference WHERE id = :id", id=person(2).person_id)
     checked = await run("check", "ledger")
     assert (checked.exit_code, "keeps no objects" in checked.stderr) == (1, True)
+
+
+@pytest.fixture
+async def tellers(database: Databases, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Tellers]:
+    """Operations, which knows what failed in two services, all at work."""
+    async with tellers_over(database, "billing", "lab") as tellers:
+        url = tellers.keeper.engine.url.render_as_string(hide_password=False)
+        queues = frozenset(f"{name}.replicas" for name in tellers.desks)
+        monkeypatch.setattr(replicas, "services", lambda: [operations])
+        monkeypatch.setattr(replicas, "check_platform", lambda platform: {"replica.requested": queues})
+        monkeypatch.delenv("NILECARE_SECRET", raising=False)
+        monkeypatch.setenv("NILECARE_DATABASE_URL", url)
+        monkeypatch.setenv("NILECARE_AMQP_URL", "amqp://nobody@127.0.0.1:1/")
+        await fail(tellers.desks["billing"], 1, 2, 3)
+        await fail(tellers.desks["lab"], 1)
+        await tellers.settle()
+        async with _woken(url) as told:
+            going_on = asyncio.create_task(_goes_on(tellers, told))
+            yield tellers
+            going_on.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await going_on
+
+
+async def test_what_every_service_tells_is_looked_at_owner_by_owner(tellers: Tellers) -> None:
+    """A line for each; and each is filled, checked and repaired with what it told itself."""
+    which = ("operations", "failed_message_reference")
+    lines = [f"operations.failed_message_reference of {owner}" for owner in ("billing", "lab")]
+    listed = [line.strip().split("  ")[0] for line in said(await run("list", *which))]
+    assert [line for line in listed if line.startswith("operations")] == lines
+    filled = await run("refill", *which)
+    assert (filled.exit_code, said(filled)) == (
+        0, [f"{lines[0]}: 3 rows, all as its owner has it", f"{lines[1]}: 1 rows, all as its owner has it"],
+    )  # fmt: skip
+    await tellers.damage("DELETE FROM failed_message_reference WHERE id = 'billing/2'")
+    repaired = await json_of("repair", *which)
+    assert [(each["replica"], each["owner"], [key["key"] for key in each["keys"]]) for each in repaired] == [
+        ("operations.failed_message_reference", "billing", ["billing/2"]),
+        ("operations.failed_message_reference", "lab", []),
+    ]
+    told = await json_of("list", *which)
+    assert [(each["owner"], each["rows"], each["last_run"]["repaired"]) for each in told] == [("billing", 3, 1), ("lab", 1, 0)]
+    await tellers.assert_true()
