@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PATIENTS ?= 40
 SEED ?= 1
-WORKERS ?= 4
+WORKERS ?= 3
 
 # Processes start by the dozen here: each module is compiled once, also where Python is told to keep nothing.
 export PYTHONDONTWRITEBYTECODE :=
