@@ -50,7 +50,8 @@ class ReplicaKeeper(Loop):
         """One round; False, since what it begins goes on by itself."""
         async with self._database.lent() as session:
             if await session.scalar(select(func.pg_try_advisory_xact_lock(lock_number("replicas")))):
-                done = [await self._look_after(session, place) for place in self._places]
+                done = [await _give_up_gone(session, self._places)]
+                done += [await self._look_after(session, place) for place in self._places]
                 if any(done):
                     await session.settle(CrashPoint.REPLICA_RUN_BEGUN)
         return False
@@ -82,6 +83,17 @@ class ReplicaKeeper(Loop):
             return "fill"
         is_old = self._check_every is not None and last.ended_at < clock.now() - self._check_every
         return "repair" if is_old else None
+
+
+async def _give_up_gone(session: AsyncSession, places: Sequence[Place]) -> bool:
+    """Gives up runs over what services told that are none any more: nobody will answer. Says whether there were any."""
+    told = [place for place in places if place.owner is not None]
+    is_told = replica_run.c.replica.in_({place.name for place in told})
+    is_gone = replica_run.c.owner.not_in({place.owner for place in told})
+    given_up = {"state": "given_up", "ended_at": clock.now(), "reason": "its owner is no service of the platform any more"}
+    running = replica_run.c.state == "running"
+    gone = update(replica_run).where(is_told, is_gone, running).values(given_up).returning(replica_run.c.id)
+    return bool((await session.scalars(gone)).all())
 
 
 def _runs_of(place: Place) -> Select[Any]:

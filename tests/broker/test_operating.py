@@ -9,6 +9,7 @@ from uuid import UUID, uuid4
 import pytest
 from joserfc import jwe
 from joserfc.jwk import OKPKey
+from sqlalchemy import event as sa_event
 from sqlalchemy import insert, select, text, update
 
 from broker import Permanent, clock
@@ -75,6 +76,33 @@ async def test_who_hears_for_the_first_time_is_told_all(desk: Desk) -> None:
     count = await desk.count(outbox)
     await told(desk)
     assert await desk.count(outbox) == count
+
+
+async def test_telling_many_takes_no_more_statements(desk: Desk) -> None:
+    """Nor does telling that they are gone: what was told is kept, and forgotten, in one statement for all."""
+    statements: list[str] = []
+
+    def note(*call: Any) -> None:
+        statements.append(call[2])
+
+    async def counted() -> int:
+        statements.clear()
+        sa_event.listen(desk.database.engine.sync_engine, "before_cursor_execute", note)
+        await told(desk)
+        sa_event.remove(desk.database.engine.sync_engine, "before_cursor_execute", note)
+        return len(statements)
+
+    await told(desk)
+    positions = [await desk.fail("a", 1, Permanent("never"))]
+    few = await counted()
+    positions += [await desk.fail(f"b{number}", number, Permanent("never")) for number in range(20)]
+    assert await counted() == few
+    await desk.retry(positions[0])
+    few = await counted()
+    for position in positions[1:]:
+        await desk.retry(position)
+    assert await counted() == few
+    assert await told(desk) == {}
 
 
 async def test_only_one_copy_tells_at_a_time(desk: Desk) -> None:

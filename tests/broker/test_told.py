@@ -219,6 +219,22 @@ async def test_a_service_that_was_killed_holds_up_nobody_else(tellers: Tellers) 
     assert (await tellers.look(lab.id)).state == "done"
 
 
+async def test_nobody_waits_for_a_service_that_left(tellers: Tellers) -> None:
+    """What was asked of it is given up; its rows stay, since nobody can say what became of them."""
+    await filled(tellers)
+    tellers.down.add("lab")
+    asked = await tellers.begin(tellers.place("lab"), "repair")
+    await tellers.keep()
+    assert (await tellers.look(asked)).state == "running"
+    lab = tellers.desks["lab"]
+    tellers.desks = {"billing": tellers.desks["billing"]}
+    await tellers.keep()
+    await lab.database.close()
+    run = await tellers.look(asked)
+    assert (run.state, run.reason) == ("given_up", "its owner is no service of the platform any more")
+    assert len(await tellers.rows(OTHERS)) == 4
+
+
 async def test_what_is_done_about_failures_is_filled_too(tellers: Tellers) -> None:
     """Actions, with their outcomes, from each service that carries them out."""
     await filled(tellers)

@@ -162,7 +162,11 @@ def test_the_page_says_what_a_fill_waits_for() -> None:
     run = {"purpose": "fill", "state": "running", "rows": 1000, "drift": 0, "ended_at": None}
     run |= {"began_at": ago(600), "changed_at": ago(300)}
     replicas = [{"name": "patient_reference", "waits_for": 17, **run}, {"name": "bed_reference", **run}]
+    replicas += [{"name": "failed_message_reference", "owner": owner, **run} for owner in ("billing", "lab")]
     platform = seen(copy("lab", replicas=replicas))
     shown = bytes(page("overview.html", None, platform=platform, map=drawn(platform)).body).decode()
     assert 'waits for the failed message <a href="/messages/lab/17">lab/17</a>.' in shown
     assert "1,000 rows so far, the last 5 min ago." in shown
+    said = shown.replace("<wbr>", "")
+    assert said.count("failed_message_reference of billing") == 2, "under way, and in the table"
+    assert "3 replicas of what others own" in said
