@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import signal
-import sys
 import time
 from collections.abc import Mapping
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
 import httpx
-import psutil
 
-from broker.servers import StackError, processes
-from broker.servers.home import CHECKOUT
+from broker.servers import StackError
+from nilecare.demo import nursery
 
-PATIENCE = 180.0
-"""Seconds a process may take until it answers."""
+PATIENCE, STOP = 180.0, 30.0
+"""Seconds a process may take until it answers, and until it has ended when it is asked to."""
 
 LAST_LINES = 8
 
@@ -29,24 +27,22 @@ class Worker:
     ) -> None:
         self.name = name
         self.log = home / f"{name}.log"
-        self._command = [sys.executable, "-m", "nilecare.cli", *arguments]
+        self._arguments = arguments
         self._home = home
         self._environment = dict(environment)
         self._health = health
-        self._process: psutil.Popen | None = None
+        self._process: ForkServerProcess | None = None
 
     def start(self) -> None:
         """Starts the process; its log goes on where it was."""
-        self._process = processes.spawn(
-            self._command, home=self._home, cwd=CHECKOUT, log=self.log, environment=self._environment
-        )
+        self._process = nursery.start(self._arguments, home=self._home, log=self.log, environment=self._environment)
 
     async def ready(self) -> None:
         """Returns when it answers. Raises StackError, with the end of its log, when it ended or takes too long."""
         deadline = time.monotonic() + PATIENCE
         async with httpx.AsyncClient(timeout=5) as client:
             while not await self._answers(client):
-                if self._process is None or self._process.poll() is not None:
+                if self._process is None or not self._process.is_alive():
                     raise StackError(f"{self.name} ended; its log ends with:\n{self._tail()}")
                 if time.monotonic() > deadline:
                     raise StackError(
@@ -57,20 +53,21 @@ class Worker:
     def kill(self) -> None:
         """kill -9."""
         if self._process is not None:
-            processes.kill(processes.family(self._process))
+            self._process.kill()
+            self._process.join()
             self._process = None
 
     def ask_to_stop(self) -> None:
         """SIGTERM: it ends what it has in hand. `kill` afterwards waits for nobody."""
         if self._process is not None:
-            processes.send([self._process], signal.SIGTERM)
+            self._process.terminate()
 
     def stopped(self) -> bool:
         """Waits until it has ended; whether it did so by itself, without an error."""
         if self._process is None:
             return False
-        left = processes.wait([self._process])
-        ended = not left and self._process.returncode == 0
+        self._process.join(STOP)
+        ended = self._process.exitcode == 0
         self.kill()
         return ended
 
