@@ -99,7 +99,7 @@ async def test_a_person_fills_checks_and_repairs(ferry: Ferry) -> None:
         f"  altered  {person(3).person_id}",
     ]
     repaired = await json_of("repair", "ledger", "person_reference")
-    assert repaired[0]["repaired"] == 2
+    assert (repaired[0]["owner"], repaired[0]["repaired"]) == ("people", 2)
     assert [(each["key"], each["drift"], each["repaired"]) for each in repaired[0]["keys"]] == [
         (str(person(2).person_id), "missing", True),
         (str(person(3).person_id), "altered", True),
