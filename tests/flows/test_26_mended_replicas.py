@@ -8,9 +8,10 @@ import pytest
 
 from broker import Service
 from broker._replica_keeper import ReplicaKeeper
-from broker._replica_runs import Place, Purpose, Run, begin, drift_of, run_of
+from broker._replica_runs import Place, Purpose, Run, begin, drift_of, places_of, run_of
 from broker.testing import Flow
 from contracts.backbone import ReplicaRequested
+from services.operations.replicas import ServiceCopyReference
 from tests.flows.hospital import Hospital
 from tests.flows.running import Running
 from tests.flows.test_26_replica_truth import compared, replicas
@@ -89,3 +90,24 @@ async def test_a_wiped_replica_fills_itself_again(running: Running, flow: Flow, 
     async with flow.started_by(keeper.run_once()) as f:
         await f.handled(await f.published(ReplicaRequested, by="lab").first(), by="clinical")
     assert (await compared(running))["lab.patient"].in_step
+
+
+COPIES = "SELECT id, service, described, state_version FROM service_copy_reference ORDER BY id"
+
+
+async def test_what_services_tell_of_themselves_is_filled_again(running: Running, flow: Flow) -> None:
+    """Each is asked for its own: how its copies are doing stands in no table of the business."""
+    await running.settled()
+    operations = running.deployment.runtimes["operations"]
+    places = places_of(operations.service, running.deployment.subscribed)
+    copies = [place for place in places if place.replica is ServiceCopyReference]
+    keeper = ReplicaKeeper(operations.database, copies, check_every=None)
+    await keeper.run_once()  # who had told nothing yet when operations was filled has since: that is noted
+    before = [tuple(row) for row in await running.rows("operations", COPIES)]
+    assert {service for _, service, *_ in before} == set(running.deployment.services)
+    async with operations.database.engine.begin() as connection:
+        await connection.exec_driver_sql("TRUNCATE service_copy_reference")
+    async with flow.started_by(keeper.run_once()) as f:
+        for service in running.deployment.services:
+            await f.handled(await f.published(ReplicaRequested, by="operations").first(), by=service)
+    assert [tuple(row) for row in await running.rows("operations", COPIES)] == before
