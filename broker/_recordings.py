@@ -21,9 +21,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from broker._envelope import Envelope
 from broker._masking import MASK
-from broker._service import Service, events_in
+from broker._service import Service
 from contracts import backbone
-from contracts.event import EVERY_SERVICE, Event
+from contracts.event import EVERY_SERVICE, Event, events_in
 from contracts.example import FIXED, Examples, Schema
 
 ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)

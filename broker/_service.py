@@ -15,7 +15,7 @@ from sqlalchemy import MetaData
 
 from broker._subscriptions import Subscription, subscriptions_in
 from broker.errors import DeclarationError
-from contracts.event import EVERY_SERVICE, Event
+from contracts.event import EVERY_SERVICE, Event, events_in
 
 if TYPE_CHECKING:
     from fastapi import APIRouter
@@ -145,18 +145,6 @@ class Service:
     def database(self) -> str:
         """The name of its database."""
         return f"nilecare_{self.name}"
-
-
-def events_in(module: ModuleType) -> list[type[Event]]:
-    """The events defined in a contract module, in the order of their appearance."""
-    return [
-        value
-        for value in vars(module).values()
-        if isinstance(value, type)
-        and issubclass(value, Event)
-        and "contract" in vars(value)
-        and value.__module__ == module.__name__
-    ]
 
 
 def check_platform(services: Iterable[Service]) -> Mapping[str, frozenset[str]]:

@@ -15,10 +15,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from broker._projections import States
 from broker._publishing import publish
-from broker._service import events_in
 from broker._tables import action, failed_message, reporting, told
 from contracts import backbone
-from contracts.event import EVERY_SERVICE, StateEvent
+from contracts.event import EVERY_SERVICE, StateEvent, events_in
 
 NEXT_VERSION = func.nextval(text("'backbone.state_version'::regclass"))
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from types import ModuleType
 from typing import Any, ClassVar, Self
 from uuid import UUID
 
@@ -171,3 +172,15 @@ def personal_fields(event: type[Event]) -> dict[str, str]:
         for mark in declared.metadata
         if isinstance(mark, Personal)
     }
+
+
+def events_in(module: ModuleType) -> list[type[Event]]:
+    """The events defined in a contract module, in the order of their appearance."""
+    return [
+        value
+        for value in vars(module).values()
+        if isinstance(value, type)
+        and issubclass(value, Event)
+        and "contract" in vars(value)
+        and value.__module__ == module.__name__
+    ]

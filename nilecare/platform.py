@@ -10,9 +10,8 @@ from functools import cache
 
 import services as _services
 from broker import Service
-from broker._service import events_in
 from contracts import backbone
-from contracts.event import Event
+from contracts.event import Event, events_in
 from nilecare.loading import loading
 
 

@@ -20,9 +20,9 @@ from pamqp.commands import Basic
 from pydantic import ValidationError
 
 from broker._envelope import ADDRESSED, ADDRESSED_TYPES, CONTENT_TYPE, PREFIX, Envelope
-from broker._service import Service, events_in
+from broker._service import Service
 from contracts import backbone
-from contracts.event import Event
+from contracts.event import Event, events_in
 
 REQUIRED = ("id", "source", "specversion", "type", "subject", "time", "sequence", "correlationid", "dataversion")
 NAME = re.compile(r"[a-z0-9]{1,20}")

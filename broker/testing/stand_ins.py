@@ -24,11 +24,11 @@ from sqlalchemy.types import TypeEngine
 from broker._database import Database
 from broker._ownership import owners_of
 from broker._publishing import BUFFER, publish
-from broker._service import Service, events_in
+from broker._service import Service
 from broker._states import StateOwner, publishes_state, state_of, touch
 from broker._wakeup import Notifier
 from broker.errors import DeclarationError
-from contracts.event import EVERY_SERVICE, Event, StateEvent
+from contracts.event import EVERY_SERVICE, Event, StateEvent, events_in
 
 E = TypeVar("E", bound=Event)
 

@@ -10,8 +10,7 @@ import pytest
 import contracts
 from broker import Service
 from broker._persons import kinds_of
-from broker._service import events_in
-from contracts.event import ERASURES, EVERY_SERVICE, Event
+from contracts.event import ERASURES, EVERY_SERVICE, Event, events_in
 from nilecare.platform import services
 
 MODULES = sorted(module.name for module in pkgutil.iter_modules(contracts.__path__) if not module.ispkg)
