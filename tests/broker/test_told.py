@@ -415,6 +415,7 @@ STEPS = st.one_of(
 @settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 async def test_whatever_happens_ends_equal(tellers: Tellers, steps: list[tuple[Any, ...]]) -> None:
     """Failing, replaying, telling, runs and damage, in any order, delivered in any order and again."""
+    await _clean(tellers)
     for step in steps:
         await _take(tellers, *step)
         await tellers.fetch()
@@ -425,6 +426,18 @@ async def test_whatever_happens_ends_equal(tellers: Tellers, steps: list[tuple[A
     await tellers.assert_true()
     for owner in tellers.desks:
         assert (await tellers.run(tellers.place(owner), "check")).drift == {}
+
+
+FAILING = "backbone.failed_message, backbone.held_key, backbone.failure_count, backbone.change, backbone.told, backbone.outbox"
+"""What a desk has of messages that failed."""
+
+
+async def _clean(tellers: Tellers) -> None:
+    tellers.under_way.clear()
+    for desk in tellers.desks.values():
+        async with desk.database.transaction() as session:
+            await session.execute(text(f"TRUNCATE {FAILING} RESTART IDENTITY"))
+    await tellers.damage("TRUNCATE failed_message_reference, backbone.replica_run, backbone.outbox CASCADE")
 
 
 async def _take(tellers: Tellers, what: str, *how: Any) -> None:
