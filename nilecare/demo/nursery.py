@@ -14,7 +14,6 @@ from broker.servers.processes import MARK
 from nilecare.cli import main
 
 _nursery = multiprocessing.get_context("forkserver")
-_nursery.set_forkserver_preload(["nilecare.demo.preloaded"])
 
 
 def start(arguments: Sequence[str], *, home: Path, log: Path, environment: Mapping[str, str]) -> ForkServerProcess:
@@ -24,6 +23,7 @@ def start(arguments: Sequence[str], *, home: Path, log: Path, environment: Mappi
     search path.
     """
     own = {"PATH": os.environ.get("PATH", os.defpath), "LANG": "C.UTF-8", **environment, MARK: str(home)}
+    _nursery.set_forkserver_preload(["nilecare.demo.preloaded"])  # counts for the first process alone
     process = _nursery.Process(target=_run, args=(list(arguments), log, own), daemon=True)
     before = dict(os.environ)
     # What the first process of all is started with marks it and all that are forked from it.
