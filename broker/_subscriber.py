@@ -94,6 +94,7 @@ class EventBroker(RabbitBroker):
         )
         self._connecting: asyncio.Task[None] | None = None
         self._looking = asyncio.Lock()
+        self._look: asyncio.Task[Mapping[str, Depth] | None] | None = None
 
     async def _connect(self) -> RobustConnection:
         url = make_url(self._connection_kwargs["url"], fail_fast="0", reconnect_interval=str(RECONNECT))
@@ -128,6 +129,8 @@ class EventBroker(RabbitBroker):
                 await self._looking.acquire()
         except TimeoutError:
             yield
+            if self._look is not None:
+                self._look.cancel()
             return
         try:
             yield
@@ -167,10 +170,10 @@ class EventBroker(RabbitBroker):
         try:
             async with asyncio.timeout(LOOK):
                 await self._looking.acquire()
-                look = asyncio.create_task(self._look(queues))
-                look.add_done_callback(lambda _: self._looking.release())
+                self._look = asyncio.create_task(self._look_at(queues))
+                self._look.add_done_callback(lambda _: self._looking.release())
                 # Whoever gives up on an answer closes its channel, with a warning: one that is late is waited for by nobody.
-                return await asyncio.shield(look)
+                return await asyncio.shield(self._look)
         except (TimeoutError, AMQPError, ConnectionError, RuntimeError):
             return None
         except asyncio.CancelledError:
@@ -180,7 +183,7 @@ class EventBroker(RabbitBroker):
                 raise
             return None
 
-    async def _look(self, queues: Iterable[str]) -> Mapping[str, Depth] | None:
+    async def _look_at(self, queues: Iterable[str]) -> Mapping[str, Depth] | None:
         return await depths_of(await self.underlay(), queues) if self.is_connected else None
 
     def health(self) -> list[QueueHealth]:
