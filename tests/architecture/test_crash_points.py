@@ -6,6 +6,7 @@ import ast
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -149,6 +150,7 @@ class Module:
         return False
 
 
+@cache
 def modules() -> dict[str, Module]:
     """The backbone's modules, by name."""
     files = (file for file in (ROOT / "broker").rglob("*.py") if file.relative_to(ROOT / "broker").parts[0] not in APART)
