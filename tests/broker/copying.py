@@ -3,31 +3,29 @@
 from __future__ import annotations
 
 import types
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ForeignKey, delete, select
+from sqlalchemy import ForeignKey, select
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 from broker import Replica, Service, StateOwner, publishes_state
 from broker._answering import subscription_to_replicas
-from broker._batch import BatchProcessor, Processor
+from broker._batch import BatchProcessor
 from broker._database import Database, engine_for
-from broker._delivery import Delivery
 from broker._envelope import Envelope
 from broker._failures import Failures
 from broker._replica_processor import ReplicaProcessor
-from broker._replica_runs import Place, Purpose, Run, begin, run_of
+from broker._replica_runs import Place
 from broker._states import touch
-from broker._tables import outbox
 from contracts.event import StateEvent
-from tests.broker.failing import delivery_of
+from tests.broker.ferrying import Crossing
 
 
 class PersonChanged(StateEvent, name="person.changed", version=1, key="person_id", publisher="people"):
@@ -147,18 +145,12 @@ ledger = Service(
 
 PERSONS, WARDS, GUESTS = (Place("ledger", replica) for replica in REPLICAS)
 
-Message = tuple[str, Delivery]
-"""The service that it goes to, and the message as the broker would deliver it."""
-
 
 @dataclass
-class Ferry:
-    """Both sides, and what is on its way between them, in the order of its publishing."""
+class Ferry(Crossing):
+    """Both sides, and what is on its way between them."""
 
     owner: Database
-    keeper: Database
-    under_way: list[Message] = field(default_factory=list)
-    processors: dict[str, Processor] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         answers = subscription_to_replicas(people)
@@ -167,54 +159,15 @@ class Ferry:
             subscription = place.replica.subscription()
             self.processors[place.queue] = ReplicaProcessor(self.keeper, ledger, subscription, Failures(ledger))
 
-    async def fetch(self) -> None:
-        """What was published since is on its way."""
-        for database, service in ((self.owner, "people"), (self.keeper, "ledger")):
-            async with database.transaction() as session:
-                rows = (await session.execute(delete(outbox).returning(*outbox.c))).all()
-            for row in sorted(rows, key=lambda row: row.position):
-                envelope = Envelope(
-                    id=row.id, type=row.type, source=service, subject=row.key, version=row.version, sequence=row.sequence,
-                    flow=row.flow, cause=row.cause, trace=row.trace, time=row.occurred_at, body=row.body,
-                )  # fmt: skip
-                self.under_way += [(place, delivery_of(envelope)) for place in self._places(envelope)]
+    def databases(self) -> Mapping[str, Database]:
+        return {"people": self.owner, "ledger": self.keeper}
 
-    def _places(self, envelope: Envelope) -> list[str]:
+    def addressees(self, envelope: Envelope) -> list[str]:
         if envelope.type == "replica.requested":
             return ["people"]
         if envelope.type == "replica.states":
             return [envelope.subject]
         return [place.queue for place in (PERSONS, WARDS, GUESTS) if place.event.contract.name == envelope.type]
-
-    async def deliver(self, place: int = 0) -> None:
-        """Delivers one message, the first on its way if no other place is given."""
-        to, delivery = self.under_way.pop(place)
-        await self.processors[to].process([delivery])
-
-    async def settle(self) -> None:
-        """Delivers everything, with all that follows."""
-        await self.fetch()
-        while self.under_way:
-            await self.deliver()
-            await self.fetch()
-
-    async def begin(self, place: Place, purpose: Purpose, *, anew: bool = False) -> UUID:
-        """Begins a run."""
-        async with self.keeper.transaction() as session:
-            return await begin(session, place, purpose, "amani", anew=anew)
-
-    async def run(self, place: Place, purpose: Purpose) -> Run:
-        """A whole run, to its end."""
-        id_ = await self.begin(place, purpose)
-        await self.settle()
-        return await self.look(id_)
-
-    async def look(self, id_: UUID) -> Run:
-        """A run, as far as it is."""
-        async with self.keeper.transaction() as session:
-            run = await run_of(session, id_)
-        assert run is not None
-        return run
 
     async def persons(self) -> dict[UUID, tuple[Any, ...]]:
         """What the owner has."""
@@ -258,7 +211,7 @@ async def ferry_over(make: Callable[[], Awaitable[str]]) -> AsyncIterator[Ferry]
         for database, base in ((owner, PeopleBase), (keeper, LedgerBase)):
             async with database.engine.begin() as connection:
                 await connection.run_sync(base.metadata.create_all)
-        yield Ferry(owner, keeper)
+        yield Ferry(keeper, owner)
     finally:
         await owner.close()
         await keeper.close()

@@ -9,34 +9,30 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any
-from uuid import UUID
 
-from sqlalchemy import delete, select, text
+from sqlalchemy import select, text
 
 from broker import Permanent, Service
 from broker._answering import subscription_to_replicas
-from broker._batch import BatchProcessor, Processor
+from broker._batch import BatchProcessor
 from broker._copied import state_event_of
 from broker._database import Database, engine_for
-from broker._delivery import Delivery
 from broker._envelope import Envelope
 from broker._failures import Failures
 from broker._replica_keeper import ReplicaKeeper
 from broker._replica_processor import ReplicaProcessor, replica_fed_by
-from broker._replica_runs import Place, Purpose, Run, begin, drift_of, run_of, runs
+from broker._replica_runs import Place, Run, drift_of, runs
 from broker._replicas import Replica
 from broker._reporting import Reporter
-from broker._tables import outbox, told
+from broker._tables import told
 from broker.testing.scratch import Databases
 from contracts.backbone import ReplicaRequested, ReplicaStates
 from services.operations.app import service as operations
 from services.operations.replicas import FailedMessageReference, FailureActionReference, ServiceCopyReference
-from tests.broker.failing import Desk, delivery_of, make_desk
+from tests.broker.failing import Desk, make_desk
+from tests.broker.ferrying import Crossing
 
 REPLICAS: tuple[type[Replica[Any]], ...] = (FailedMessageReference, FailureActionReference, ServiceCopyReference)
-
-Message = tuple[str, Delivery]
-"""The service that it goes to, or the queue of operations, and the message as the broker would deliver it."""
 
 COUNTED = """
     SELECT service, state, sum(count) FROM failure_counts GROUP BY service, state HAVING sum(count) <> 0
@@ -44,13 +40,10 @@ COUNTED = """
 
 
 @dataclass
-class Tellers:
+class Tellers(Crossing):
     """Some desks by the names under which they tell what failed, operations' database, and what is on its way between them."""
 
     desks: Mapping[str, Desk]
-    keeper: Database
-    under_way: list[Message] = field(default_factory=list)
-    processors: dict[str, Processor] = field(default_factory=dict)
     down: set[str] = field(default_factory=set)
     """Those that were killed: what goes to them waits."""
 
@@ -77,20 +70,10 @@ class Tellers:
     def _up(self) -> dict[str, Desk]:
         return {name: desk for name, desk in self.desks.items() if name not in self.down}
 
-    async def fetch(self) -> None:
-        """What was published since is on its way."""
-        databases = {name: desk.database for name, desk in self._up().items()} | {"operations": self.keeper}
-        for service, database in databases.items():
-            async with database.transaction() as session:
-                rows = (await session.execute(delete(outbox).returning(*outbox.c))).all()
-            for row in sorted(rows, key=lambda row: row.position):
-                envelope = Envelope(
-                    id=row.id, type=row.type, source=service, subject=row.key, version=row.version, sequence=row.sequence,
-                    flow=row.flow, cause=row.cause, trace=row.trace, time=row.occurred_at, body=row.body,
-                )  # fmt: skip
-                self.under_way += [(to, delivery_of(envelope)) for to in self._addressees(envelope)]
+    def databases(self) -> Mapping[str, Database]:
+        return {name: desk.database for name, desk in self._up().items()} | {"operations": self.keeper}
 
-    def _addressees(self, envelope: Envelope) -> list[str]:
+    def addressees(self, envelope: Envelope) -> list[str]:
         if envelope.type == ReplicaRequested.contract.name:
             return list(self.desks)
         if envelope.type == ReplicaStates.contract.name:
@@ -98,49 +81,18 @@ class Tellers:
         copies = [each for each in REPLICAS if state_event_of(each).contract.name == envelope.type]
         return [f"operations.{each.__tablename__}" for each in copies]
 
-    async def deliver(self, place: int = 0) -> None:
-        """Delivers one message to somebody who is up; the first one if no other place is given."""
-        ready = [each for each in self.under_way if each[0] not in self.down]
-        chosen = ready[place]
-        self.under_way.remove(chosen)
-        to, delivery = chosen
-        await self.processors[to].process([delivery])
-
-    @property
-    def is_moving(self) -> bool:
-        """Whether something can be delivered."""
-        return any(to not in self.down for to, _ in self.under_way)
+    def is_up(self, to: str) -> bool:
+        return to not in self.down
 
     async def settle(self) -> None:
         """Tells and delivers everything, with all that follows."""
         await self.tell()
-        await self.fetch()
-        while self.is_moving:
-            await self.deliver()
-            await self.fetch()
+        await super().settle()
 
     async def keep(self, *replicas: type[Replica[Any]]) -> None:
         """A round of what looks after operations' replicas."""
         places = [self.place(name, replica) for replica in replicas or REPLICAS for name in self.desks]
         await ReplicaKeeper(self.keeper, places, check_every=None).run_once()
-
-    async def begin(self, place: Place, purpose: Purpose, *, anew: bool = False) -> UUID:
-        """Begins a run."""
-        async with self.keeper.transaction() as session:
-            return await begin(session, place, purpose, "amani", anew=anew)
-
-    async def run(self, place: Place, purpose: Purpose) -> Run:
-        """A whole run, to its end."""
-        id_ = await self.begin(place, purpose)
-        await self.settle()
-        return await self.look(id_)
-
-    async def look(self, id_: UUID) -> Run:
-        """A run, as far as it is."""
-        async with self.keeper.transaction() as session:
-            run = await run_of(session, id_)
-        assert run is not None
-        return run
 
     async def runs(self, place: Place) -> list[Run]:
         """Its runs, the first one first."""
@@ -197,7 +149,7 @@ async def tellers_over(make: Databases, *names: str) -> AsyncIterator[Tellers]:
     url = await make(tables=operations.tables, migrations=operations.migrations)
     keeper = Database(engine_for(url), "operations")
     try:
-        yield Tellers(desks, keeper)
+        yield Tellers(keeper, desks)
     finally:
         for database in (keeper, *(desk.database for desk in desks.values())):
             await database.close()

@@ -160,7 +160,7 @@ async def test_repairs_are_told(ferry: Ferry, monkeypatch: pytest.MonkeyPatch) -
     await damage(ferry, "DELETE FROM person_reference WHERE id = :id", id=person(2).person_id)
     heard: list[ReplicaRepaired] = []
     monkeypatch.setattr(
-        Ferry, "_places", _overhearing(heard, Ferry._places),
+        Ferry, "addressees", _overhearing(heard, Ferry.addressees),
     )  # fmt: skip
     run = await ferry.run(PERSONS, "repair")
     (told,) = heard
