@@ -88,6 +88,8 @@ class ReplicaKeeper(Loop):
 async def _give_up_gone(session: AsyncSession, places: Sequence[Place]) -> bool:
     """Gives up runs over what services told that are none any more: nobody will answer. Says whether there were any."""
     told = [place for place in places if place.owner is not None]
+    if not told:
+        return False
     is_told = replica_run.c.replica.in_({place.name for place in told})
     is_gone = replica_run.c.owner.not_in({place.owner for place in told})
     given_up = {"state": "given_up", "ended_at": clock.now(), "reason": "its owner is no service of the platform any more"}

@@ -6,8 +6,8 @@ nobody who fails a message, or replays one, knows of it, and a message that fail
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
 from uuid import UUID
 
 from sqlalchemy import Text, cast, delete, exists, func, insert, literal, or_, select, update
@@ -22,6 +22,9 @@ from broker._publishing import lock_number
 from broker._tables import action, change, failed_message, reporting, told
 from broker._told import next_versions, of_keys, tell, tell_deleted
 from contracts.backbone import FailedMessageChanged, FailureActionChanged
+from contracts.event import StateEvent
+
+T = TypeVar("T")
 
 AT_ONCE = 500
 """Changes that are told in one transaction."""
@@ -85,41 +88,36 @@ class Reporter(Loop):
             return len(rows) == AT_ONCE
 
     async def _tell_messages(self, session: AsyncSession, keys: Sequence[str]) -> None:
-        if not keys:
-            return
-        there = select(*TELLING).where(among(failed_message.c.position, [int(key) for key in keys]))
-        kept = {str(row.position): row._mapping for row in await session.execute(there)}
-        left = [key for key in keys if key in kept]
-        versions = await next_versions(session, len(left))
-        states = [self._message(key, kept[key], version) for key, version in zip(left, versions, strict=True)]
-        await tell(session, FailedMessageChanged, states)
-        gone = [self._name(key) for key in keys if key not in kept]
-        if gone:
-            await tell_deleted(session, FailedMessageChanged, of_keys(gone))
+        if keys:
+            there = select(*TELLING).where(among(failed_message.c.position, [int(key) for key in keys]))
+            kept = {str(row.position): row._mapping for row in await session.execute(there)}
+            found = {f"{self._service}/{key}": kept.get(key) for key in keys}
+            await _tell(session, FailedMessageChanged, found, self._message)
 
     def _message(self, key: str, values: Mapping[Any, Any], version: int) -> FailedMessageChanged:
-        ours = {"failed_message_id": self._name(key), "service": self._service, "state_version": version, "deleted": False}
+        ours = {"failed_message_id": key, "service": self._service, "state_version": version, "deleted": False}
         return FailedMessageChanged.model_validate({**values, **ours})
 
-    def _name(self, key: str) -> str:
-        return f"{self._service}/{key}"
-
     async def _tell_actions(self, session: AsyncSession, keys: Sequence[str]) -> None:
-        if not keys:
-            return
-        found = [(key, await look(session, UUID(key))) for key in keys]
-        left = [each for _, each in found if each is not None]
-        versions = await next_versions(session, len(left))
-        states = [self._action(each, version) for each, version in zip(left, versions, strict=True)]
-        await tell(session, FailureActionChanged, states)
-        gone = [key for key, each in found if each is None]
-        if gone:
-            await tell_deleted(session, FailureActionChanged, of_keys(gone))
+        found = {key: await look(session, UUID(key)) for key in keys}
+        await _tell(session, FailureActionChanged, found, self._action)
 
-    def _action(self, found: Action, version: int) -> FailureActionChanged:
+    def _action(self, key: str, found: Action, version: int) -> FailureActionChanged:
         outcomes = {outcome or "left": count for outcome, count in found.outcomes.items()}
-        ours = {"action_id": found.id, "service": self._service, "outcomes": outcomes, "state_version": version}
+        ours = {"action_id": UUID(key), "service": self._service, "outcomes": outcomes, "state_version": version}
         return FailureActionChanged.of(found, **ours, deleted=False)
+
+
+async def _tell(
+    session: AsyncSession, event: type[StateEvent], found: Mapping[str, T | None], state: Callable[[str, T, int], StateEvent]
+) -> None:
+    """Tells what was found, by its key, with a version of its own; and that what was not found is no more."""
+    there = [(key, each) for key, each in found.items() if each is not None]
+    versions = await next_versions(session, len(there))
+    await tell(session, event, [state(key, each, version) for (key, each), version in zip(there, versions, strict=True)])
+    gone = [key for key, each in found.items() if each is None]
+    if gone:
+        await tell_deleted(session, event, of_keys(gone))
 
 
 async def _note_all(session: AsyncSession) -> None:
