@@ -124,18 +124,17 @@ class EventBroker(RabbitBroker):
     @contextlib.asynccontextmanager
     async def _none_looking(self) -> AsyncIterator[None]:
         """No look begins; one under way has had its time to end."""
-        try:
+        is_over = False
+        with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(LAST_LOOK):
-                await self._looking.acquire()
-        except TimeoutError:
-            yield
-            if self._look is not None:
-                self._look.cancel()
-            return
+                is_over = await self._looking.acquire()
         try:
             yield
         finally:
-            self._looking.release()
+            if is_over:
+                self._looking.release()
+            elif self._look is not None:
+                self._look.cancel()
 
     async def _stop(
         self, exc_type: type[BaseException] | None, exc_val: BaseException | None, exc_tb: TracebackType | None
