@@ -32,15 +32,12 @@ def spawn(
     environment: Mapping[str, str] | None = None,
     user: str | None = None,
 ) -> psutil.Popen:
-    """Starts a command in the background, marked with its stack's folder, in a session of its own.
-
-    It gets nothing of this process's environment but the search path: settings of other servers must not reach ours.
-    """
+    """Starts a command in the background, marked with its stack's folder, in a session of its own."""
     with log.open("ab") as output:
         return psutil.Popen(
             [str(part) for part in command],
             cwd=cwd,
-            env={"PATH": os.environ.get("PATH", os.defpath), "LANG": "C.UTF-8", **(environment or {}), MARK: str(home)},
+            env=marked(environment or {}, home=home),
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
@@ -49,6 +46,14 @@ def spawn(
             group=user and _group_of(user),
             extra_groups=[] if user else None,
         )
+
+
+def marked(environment: Mapping[str, str], *, home: Path) -> dict[str, str]:
+    """The whole environment of a process, with the mark of its stack's folder.
+
+    Of this process's own it has nothing but the search path: settings of other servers must not reach ours.
+    """
+    return {"PATH": os.environ.get("PATH", os.defpath), "LANG": "C.UTF-8", **environment, MARK: str(home)}
 
 
 def family(process: psutil.Process) -> list[psutil.Process]:

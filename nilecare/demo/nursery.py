@@ -10,8 +10,11 @@ from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
 from broker.servers.home import CHECKOUT
-from broker.servers.processes import MARK
+from broker.servers.processes import MARK, marked
 from nilecare.cli import main
+
+PRELOADED = ["nilecare.demo.preloaded", "nilecare.run", "nilecare.simulator"]
+"""What every process of the demo needs, imported once for all of them."""
 
 _nursery = multiprocessing.get_context("forkserver")
 
@@ -19,12 +22,10 @@ _nursery = multiprocessing.get_context("forkserver")
 def start(arguments: Sequence[str], *, home: Path, log: Path, environment: Mapping[str, str]) -> ForkServerProcess:
     """Starts `nilecare <arguments>` in the background, marked with its stack's folder, in a session of its own.
 
-    Its log goes on where it was. Like a command that somebody types, it gets nothing of this process's environment but the
-    search path.
+    Its log goes on where it was. Of this process's environment it has what a spawned one would have.
     """
-    own = {"PATH": os.environ.get("PATH", os.defpath), "LANG": "C.UTF-8", **environment, MARK: str(home)}
-    _nursery.set_forkserver_preload(["nilecare.demo.preloaded"])  # counts for the first process alone
-    process = _nursery.Process(target=_run, args=(list(arguments), log, own), daemon=True)
+    _nursery.set_forkserver_preload(PRELOADED)  # counts for the first process alone
+    process = _nursery.Process(target=_run, args=(list(arguments), log, marked(environment, home=home)), daemon=True)
     before = dict(os.environ)
     # What the first process of all is started with marks it and all that are forked from it.
     os.environ[MARK] = str(home)
