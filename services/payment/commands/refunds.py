@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from broker import call, clock, publish
+from broker import call, clock, current_cause, publish
 from contracts.money import Money
 from contracts.payment import RefundFailed, RefundSucceeded
 from services.payment import outside, rules
@@ -36,6 +36,7 @@ async def request_refund(session: AsyncSession, payment_id: UUID, amount: Money,
         reason=reason,
         provider=_payer_out(payment),
         requested_by=by,
+        flow=current_cause().flow,
         requested_at=clock.now(),
     )
     session.add(refund)

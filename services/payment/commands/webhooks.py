@@ -46,23 +46,23 @@ async def _payment_of(session: AsyncSession, notice: Notice) -> Payment | None:
 
 
 async def _hear_in_its_flow(session: AsyncSession, payment: Payment, notice: Notice) -> bool:
-    with caused_by(Cause(flow=payment.flow)):
-        is_news = await _hear(session, payment, notice)
+    refund = await session.get(PaymentRefund, notice.refund_id) if notice.refund_id else None
+    if refund is not None and refund.payment_id != payment.payment_id:
+        refund = None
+    with caused_by(Cause(flow=refund.flow if refund and refund.flow else payment.flow)):
+        is_news = await _hear(session, payment, refund, notice)
         await session.flush()
     return is_news
 
 
-async def _hear(session: AsyncSession, payment: Payment, notice: Notice) -> bool:
+async def _hear(session: AsyncSession, payment: Payment, refund: PaymentRefund | None, notice: Notice) -> bool:
     match notice.word:
         case rules.Word() as word:
             return await hear_provider(session, payment.payment_id, word)
         case rules.DisputeWord() as word:
             return await hear_dispute(session, payment.payment_id, word)
         case rules.RefundWord() as word:
-            refund = await session.get(PaymentRefund, notice.refund_id) if notice.refund_id else None
-            if refund is None or refund.payment_id != payment.payment_id:
-                return False
-            return await hear_refund(session, refund.refund_id, word)
+            return refund is not None and await hear_refund(session, refund.refund_id, word)
         case Rumour():
             return await look_up(session, await Payment.locked(session, payment.payment_id))
         case None:

@@ -34,6 +34,9 @@ class PaymentRefund(Base):
     failure_code: Mapped[str | None]
     requested_by: Mapped[str]
     decided_by: Mapped[str | None] = mapped_column(comment="who paid it out by hand, or refused to: somebody else")
+    flow: Mapped[UUID | None] = mapped_column(
+        comment="that asked for it; what its provider says of its own accord belongs there"
+    )
     requested_at: Mapped[datetime]
     succeeded_at: Mapped[datetime | None]
 

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from uuid import UUID, uuid4
 
 import pytest
+from sqlalchemy import select
 
+from broker import Cause, caused_by
+from broker._tables import outbox
 from contracts.payment import RefundFailed, RefundSucceeded
 from nilecare.simulator import CardSimulator
 from services.payment import commands
@@ -64,6 +68,28 @@ async def test_a_card_refund_goes_back_once(payment: Workplace, simulator: CardS
     assert await payment.published(RefundFailed) == []
     [taken] = simulator.ledger.payments.values()
     assert str(taken.refunded) == "30.00"
+
+
+async def test_what_a_webhook_says_of_a_refund_belongs_to_the_flow_that_asked_for_it(
+    payment: Workplace, simulator: CardSimulator
+) -> None:
+    """Not to the one of the payment, which was over long ago."""
+    paid = await initiated(payment, "100.00", "tok_refund_pending")
+
+    async def is_paid() -> bool:
+        return (await payment_of(payment, paid.payment_id)).status == "succeeded"
+
+    await until(is_paid)
+    own = uuid4()
+    with caused_by(Cause(flow=own)):
+        await refund_asked(payment, paid, "30.00")
+
+    async def flows() -> set[UUID]:
+        async with payment.transaction() as session:
+            back = select(outbox.c.flow).where(outbox.c.type == RefundSucceeded.contract.name)
+            return set(await session.scalars(back))
+
+    assert await until(flows) == {own}
 
 
 async def test_a_refund_may_be_refused(payment: Workplace, simulator: CardSimulator) -> None:
