@@ -146,7 +146,7 @@ class Play:
                 money=await balance(by_name),
                 latency=latency,
                 latency_undisturbed=undisturbed,
-                killed=[outage.what for outage in self._outages],
+                killed=[outage.what for outage in sorted(self._outages, key=lambda outage: outage.began)],
                 troubles=troubles(worker.log for worker in site.workers.values()),
                 incidents=self._incidents,
                 seen=day.seen,
@@ -220,8 +220,8 @@ class Play:
     async def _outage(
         self, what: str, name: str, kill: Callable[[], Awaitable[None]], down: float, start: Callable[[], Awaitable[None]]
     ) -> None:
-        await kill()
         began = datetime.now(UTC)
+        await kill()
         self._board.down.add(what)
         self._board.note(f"{name} was killed (kill -9)")
         await asyncio.sleep(down)
