@@ -15,9 +15,9 @@ from sqlalchemy import (
     ARRAY,
     BigInteger,
     ColumnElement,
+    FromClause,
     Row,
     Subquery,
-    Table,
     and_,
     any_,
     cast,
@@ -30,16 +30,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from broker._tables import failed_message, failure_count
 from broker._verdicts import NEWER_CODE
-from broker._words import Words, among_found, are_few_wordings
+from broker._words import GROUP, Words, among_found, are_few_wordings, one_by_one
 
 HIDDEN = frozenset({"body", "properties"})
 """What may hold personal data."""
 
 SHOWN = tuple(column for column in failed_message.c if column.name not in HIDDEN | {"stack", "persons", "words", "wording"})
 """What a list shows."""
-
-KIND = ("subscription", "state", "fingerprint")
-"""What makes a group."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,12 +65,12 @@ class Filter:
         return self.on(failed_message)
 
     @property
-    def but_words(self) -> ColumnElement[bool]:
-        """As a condition on failed messages, without what is asked of their words."""
-        return replace(self, text=None).condition
+    def but_words(self) -> Filter:
+        """Without what is asked of their words."""
+        return replace(self, text=None)
 
-    def on(self, table: Table) -> ColumnElement[bool]:
-        """As a condition on a table that has the columns of `failed_message`."""
+    def on(self, table: FromClause) -> ColumnElement[bool]:
+        """As a condition on what has the columns of `failed_message` that are asked for."""
         row = table.c
         names = ("subscription", "type", "key", "flow", "fingerprint")
         asked = {name: getattr(self, name) for name in names}
@@ -199,31 +196,30 @@ async def find(
 
 async def count(session: AsyncSession, wanted: Filter) -> int:
     """How many failed messages are wanted."""
-    if wanted.is_of_groups:
-        return int(await session.scalar(select(func.coalesce(func.sum(failure_count.c.by), 0)).where(_kept(wanted))) or 0)
-    return int(await session.scalar(select(func.count()).select_from(await _matching(session, wanted))) or 0)
+    found = await _found(session, wanted)
+    return int(await session.scalar(select(func.coalesce(func.sum(found.c.count), 0))) or 0)
 
 
 async def groups(session: AsyncSession, wanted: Filter) -> list[Group]:
     """What is wanted, grouped by what it failed for: the largest first.
 
-    Whole groups are counted as they change, so that their number alone decides how long this takes.
+    Whole groups are counted as they change, and so are wordings: their number alone decides how long this takes.
     """
-    counted = _counted(wanted) if wanted.is_of_groups else _grouped(await _matching(session, wanted))
+    counted = _grouped(await _found(session, wanted))
     row = failed_message.c
     first, last = (
         select(failed_message).where(row.position == counted.c[end]).limit(1).lateral(end) for end in ("first", "last")
     )
     query = (
         select(
-            *(counted.c[name] for name in (*KIND, "count")),
+            *(counted.c[name] for name in (*GROUP, "count")),
             first.c.first_failed_at.label("oldest"),
             last.c.last_failed_at.label("newest"),
             last.c.type,
             last.c.reason,
         )
         .select_from(counted.join(first, literal(True)).join(last, literal(True)))
-        .order_by(counted.c.count.desc(), *(counted.c[name] for name in KIND))
+        .order_by(counted.c.count.desc(), *(counted.c[name] for name in GROUP))
     )
     return [Group(**row) for row in (await session.execute(query)).mappings()]
 
@@ -258,44 +254,37 @@ def among(column: ColumnElement[int], numbers: Sequence[int]) -> ColumnElement[b
     return column == any_(literal(list(numbers), ARRAY(BigInteger)))
 
 
-def _kept(wanted: Filter) -> ColumnElement[bool]:
-    """A filter that asks for whole groups, as a condition on their counts."""
-    row = failure_count.c
-    asked = {row.subscription: wanted.subscription, row.fingerprint: wanted.fingerprint}
-    given = [column == value for column, value in asked.items() if value is not None]
-    return and_(True, *given, *([row.state.in_(wanted.states)] if wanted.states else []))
+async def _found(session: AsyncSession, wanted: Filter) -> Subquery:
+    """What is wanted, counted: group, number, first and last position, of a group in any number of rows."""
+    if wanted.is_of_groups:
+        return _whole_groups(wanted)
+    if wanted.text is None or not await are_few_wordings(session):
+        return one_by_one(select(failed_message).where(wanted.condition).subquery()).subquery()
+    words, rest = Words(wanted.text), wanted.but_words
+    return words.counted(rest.on) if rest.is_of_groups else one_by_one(words.found(rest.condition)).subquery()
 
 
-def _counted(wanted: Filter) -> Subquery:
-    """Whole groups: how many messages there are, and which is the first and the last."""
+def _whole_groups(wanted: Filter) -> Subquery:
     counts, row = failure_count.c, failed_message.c
     total = cast(func.sum(counts.by), BigInteger).label("count")
-    columns = [counts[name] for name in KIND]
-    found = select(*columns, total).where(_kept(wanted)).group_by(*columns).having(total > 0).subquery()
-    positions = select(row.position).where(*(row[name] == found.c[name] for name in KIND)).limit(1)
+    columns = [counts[name] for name in GROUP]
+    found = select(*columns, total).where(wanted.on(failure_count)).group_by(*columns).having(total > 0).subquery()
+    positions = select(row.position).where(*(row[name] == found.c[name] for name in GROUP)).limit(1)
     first = positions.order_by(row.position).scalar_subquery().label("first")
     last = positions.order_by(row.position.desc()).scalar_subquery().label("last")
     return select(*found.c, first, last).subquery()
 
 
 def _grouped(found: Subquery) -> Subquery:
-    """As `_counted`, of what was found."""
-    kind, place = [found.c[name] for name in KIND], found.c.position
-    ends = func.min(place).label("first"), func.max(place).label("last")
-    return select(*kind, func.count().label("count"), *ends).group_by(*kind).subquery()
-
-
-async def _matching(session: AsyncSession, wanted: Filter) -> Subquery:
-    """Position and group of what is wanted."""
-    if wanted.text is not None and await are_few_wordings(session):
-        return Words(wanted.text).found(wanted.but_words)
-    row = failed_message.c
-    return select(row.position, *(row[name] for name in KIND)).where(wanted.condition).subquery()
+    """Each group in one row."""
+    group, number = [found.c[name] for name in GROUP], cast(func.sum(found.c.count), BigInteger).label("count")
+    ends = func.min(found.c.first).label("first"), func.max(found.c.last).label("last")
+    return select(*group, number, *ends).group_by(*group).subquery()
 
 
 async def _by_words(session: AsyncSession, wanted: Filter, said: str, after: int, limit: int | None) -> ColumnElement[bool]:
     """As a condition on the messages of a page: among those that are near, by their wordings, or each by its words."""
-    words, rest, position = Words(said), wanted.but_words, failed_message.c.position
+    words, rest, position = Words(said), wanted.but_words.condition, failed_message.c.position
     if limit is not None:
         near = (await session.scalars(words.near(and_(rest, position > after), limit))).all()
         if len(near) == limit:

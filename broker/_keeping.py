@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
 
 import structlog
-from sqlalchemy import text
+from sqlalchemy import Column, Insert, Select, Table, func, select, tuple_
 
 from broker._actions import Asker, begin
 from broker._clock import clock
@@ -15,34 +16,14 @@ from broker._database import Database
 from broker._dead_letters import Filter, find
 from broker._loop import Loop
 from broker._settings import Settings
-from broker._tables import action, discarded_message
+from broker._tables import action, discarded_message, failure_count, wording_count
 
 log = structlog.get_logger("nilecare.backbone")
 
 POLICY = Asker("policy", "older than dead_letter_retention")
 
-SCATTERED = text(
-    """
-    SELECT EXISTS (SELECT FROM backbone.failure_count GROUP BY subscription, state, fingerprint HAVING count(*) > 1)
-    """
-)
-
-FOLD = text(
-    """
-    WITH scattered AS (
-             SELECT subscription, state, fingerprint FROM backbone.failure_count GROUP BY 1, 2, 3 HAVING count(*) > 1
-         ),
-         gone AS (
-             DELETE FROM backbone.failure_count kept USING scattered
-             WHERE (kept.subscription, kept.state, kept.fingerprint)
-                   = (scattered.subscription, scattered.state, scattered.fingerprint)
-             RETURNING kept.*
-         )
-    INSERT INTO backbone.failure_count
-    SELECT subscription, state, fingerprint, sum(by) FROM gone GROUP BY 1, 2, 3 HAVING sum(by) <> 0
-    """
-)
-"""Adds up the differences of each group. What comes meanwhile is another row."""
+COUNTS = (failure_count, wording_count)
+"""Where a row is a difference: what is of one kind is added up."""
 
 
 class Housekeeping(Loop):
@@ -57,8 +38,10 @@ class Housekeeping(Loop):
     async def run_once(self) -> bool:
         """One round; False, since nothing is left then."""
         async with self._database.lent() as session:
-            if await session.scalar(SCATTERED):
-                await session.execute(FOLD)
+            scattered = [counts for counts in COUNTS if await session.scalar(select(_scattered(counts).exists()))]
+            for counts in scattered:
+                await session.execute(_fold(counts))
+            if scattered:
                 await session.settle(CrashPoint.HOUSEKEEPING_DONE)
         await self._forget()
         if self._settings.dead_letter_retention is not None:
@@ -88,3 +71,21 @@ class Housekeeping(Loop):
             await session.settle(CrashPoint.DEAD_LETTERS_EXPIRED)
         log.warning("dead_letters.expired", service=self._service, count=expired.total, action=str(expired.id))
         self._began()
+
+
+def _kind(counts: Table) -> list[Column[Any]]:
+    """What makes a kind: all but the difference."""
+    return [column for column in counts.c if column is not counts.c.by]
+
+
+def _scattered(counts: Table) -> Select[Any]:
+    """The kinds that are of several rows."""
+    return select(*_kind(counts)).group_by(*_kind(counts)).having(func.count() > 1)
+
+
+def _fold(counts: Table) -> Insert:
+    """Adds up the differences of each kind. What comes meanwhile is another row."""
+    kind, several = _kind(counts), _scattered(counts).cte("several")
+    gone = counts.delete().where(tuple_(*kind) == tuple_(*several.c)).returning(*counts.c).cte("gone")
+    total, summed = func.sum(gone.c.by), [gone.c[column.name] for column in kind]
+    return counts.insert().from_select([*counts.c], select(*summed, total).group_by(*summed).having(total != 0))

@@ -209,6 +209,17 @@ failure_count = Table(
 )
 Index("failure_count_group_idx", failure_count.c.subscription, failure_count.c.state, failure_count.c.fingerprint)
 
+# The same, of each wording: a table of its own, so that groups stay few rows when each message is worded by itself.
+wording_count = Table(
+    "wording_count",
+    metadata,
+    Column("subscription", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("wording", Uuid, nullable=False),
+    Column("by", BigInteger, nullable=False, comment="add them up: a row is a difference"),
+)
+Index("wording_count_wording_idx", wording_count.c.subscription, wording_count.c.state, wording_count.c.wording)
+
 # What people did about failed messages, and asked for. `action_message` is its set, frozen when it began.
 action = Table(
     "action",

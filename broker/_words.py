@@ -8,18 +8,22 @@ index of words `=` stands before it) is looked up message by message.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Any
 
 from sqlalchemy import (
+    BigInteger,
     ColumnElement,
+    FromClause,
+    Integer,
     Select,
     Subquery,
-    Table,
     TextualSelect,
     any_,
     cast,
     false,
     func,
+    literal,
     select,
     text,
     true,
@@ -29,7 +33,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import TSQUERY
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from broker._tables import failed_message
+from broker._tables import failed_message, wording_count
 
 MOST = 500
 """Wordings, at most, of messages that are found by their wordings. Code has fewer: beyond it each message is looked up."""
@@ -39,6 +43,9 @@ NEAR = 500
 
 LONGEST = 500
 """Characters of a word that count: those that the index has."""
+
+GROUP = ("subscription", "state", "fingerprint")
+"""What failed for one reason."""
 
 WORDINGS = """
     WITH RECURSIVE found AS (
@@ -64,7 +71,7 @@ class Words:
     def __init__(self, said: str) -> None:
         self._asked = [word[:LONGEST] for word in re.findall(r"[^\W_]+", said)]
 
-    def is_said(self, table: Table) -> ColumnElement[bool]:
+    def is_said(self, table: FromClause) -> ColumnElement[bool]:
         """Whether a message of a table that has the columns of `failed_message` says them. Each is looked up by its words."""
         if table is not failed_message:
             return self._are_in(func.backbone.words_of(table.c.fingerprint, table.c.reason))
@@ -80,21 +87,29 @@ class Words:
 
         With a limit not all are found, but those of the first page of so many are among them.
         """
-        group = (row.subscription, row.state, row.fingerprint)
         wording = _wordings().cte("worded")
         same = (row.subscription == wording.c.subscription, row.state == wording.c.state, row.wording <= wording.c.wording)
         later = tuple_(row.wording, row.position) > tuple_(wording.c.wording, after)
         page = select(row.position).where(*same, later, rest).order_by(row.wording, row.position).limit(limit).lateral("page")
-        by_wording = select(page.c.position, *(wording.c[column.name] for column in group)).join_from(wording, page, true())
-        any_value = select(func.count()).select_from(failed_message).where(self._value_in(row.words)).correlate(None)
-        by_value = select(row.position, *group).where(
-            any_value.scalar_subquery() > 0,
-            self._are_in(row.words),
-            ~self._are_worded_in(row.words),
-            row.position > after,
-            rest,
-        )
+        by_wording = select(page.c.position, *_group(wording)).join_from(wording, page, true())
+        by_value = self._by_value(rest).where(row.position > after)
         return union_all(by_wording.where(self._are_worded_in(wording.c.words)), by_value).subquery("found")
+
+    def counted(self, rest: Callable[[FromClause], ColumnElement[bool]]) -> Subquery:
+        """What says them, counted: group, number, first and last position, of a group in any number of rows.
+
+        rest: a condition on whole groups, for what has their columns. For messages of few wordings.
+        """
+        wording = _wordings().cte("worded")
+        by_wording = select(*_group(wording), *_counted(wording)).where(self._are_worded_in(wording.c.words), rest(wording))
+        by_value = self._by_value(rest(failed_message)).subquery()
+        return union_all(by_wording, one_by_one(by_value)).subquery("counted")
+
+    def _by_value(self, rest: ColumnElement[bool]) -> Select[Any]:
+        """Position and group of what says them only by its values, if the rest is true."""
+        any_value = select(func.count()).select_from(failed_message).where(self._value_in(row.words)).correlate(None)
+        found = select(row.position, *_group(failed_message)).where(any_value.scalar_subquery() > 0, rest)
+        return found.where(self._are_in(row.words), ~self._are_worded_in(row.words))
 
     def _are_in(self, words: ColumnElement[Any]) -> ColumnElement[bool]:
         return _match(words, " & ".join(f"('{word}':* | '={word}':*)" for word in self._asked))
@@ -107,6 +122,12 @@ class Words:
         return _match(words, " | ".join(f"'={word}':*" for word in self._asked))
 
 
+def one_by_one(found: FromClause) -> Select[Any]:
+    """Messages that were found, each counted for itself: group, number, first and last position."""
+    place = found.c.position
+    return select(*_group(found), literal(1, Integer).label("count"), place.label("first"), place.label("last"))
+
+
 async def are_few_wordings(session: AsyncSession) -> bool:
     """Whether failed messages are of few wordings."""
     some = _wordings().cte("worded")
@@ -116,6 +137,22 @@ async def are_few_wordings(session: AsyncSession) -> bool:
 def among_found(positions: Select[Any]) -> ColumnElement[bool]:
     """Whether it is one of these, which are looked up before anything else: how near they are, a planner does not know."""
     return row.position == any_(func.array(positions.correlate(None).scalar_subquery()))
+
+
+def _group(found: FromClause) -> list[ColumnElement[Any]]:
+    return [found.c[name] for name in GROUP]
+
+
+def _counted(wording: FromClause) -> list[ColumnElement[int]]:
+    """How many messages are of a wording, and the first and last position of them, which are there."""
+    counts, own = wording_count.c, (wording.c.subscription, wording.c.state)
+    of_it = counts.subscription == own[0], counts.state == own[1], counts.wording == wording.c.wording
+    number = select(cast(func.sum(counts.by), BigInteger)).where(*of_it)
+    place = select(row.position).where(row.subscription == own[0], row.state == own[1]).limit(1)
+    first = place.where(row.wording >= wording.c.wording).order_by(row.wording, row.position)
+    last = place.where(row.wording <= wording.c.wording).order_by(row.wording.desc(), row.position.desc())
+    found = {"count": number, "first": first, "last": last}
+    return [each.scalar_subquery().label(name) for name, each in found.items()]
 
 
 def _wordings() -> TextualSelect:

@@ -66,7 +66,7 @@ def made(number: int, chance: random.Random) -> dict[str, Any]:
 async def has_words(session: AsyncSession, wanted: Filter) -> list[Any]:
     """What is wanted, each message looked at: its words begin like those that are asked for."""
     asked = re.findall(r"[^\W_]+", (wanted.text or "").lower())
-    rows = await session.execute(failed_message.select().where(wanted.but_words).order_by(failed_message.c.position))
+    rows = await session.execute(failed_message.select().where(wanted.but_words.condition).order_by(failed_message.c.position))
     said = [(row, re.findall(r"[^\W_]+", f"{row.fingerprint} {row.reason}".lower())) for row in rows]
     return [row for row, words in said if asked and all(any(word.startswith(one) for word in words) for one in asked)]
 
