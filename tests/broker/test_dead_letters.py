@@ -165,7 +165,7 @@ async def test_finding_reads_no_more_when_there_are_many(desk: Desk) -> None:
 
 
 async def test_a_search_reads_no_more_when_there_are_many(desk: Desk) -> None:
-    """A page of words that half, few or none have, here or far away, reads hardly more rows of twenty thousand than of two."""
+    """What half, few or none say, here or far away, reads hardly more of twenty thousand than of two: pages, groups, counts."""
     async with desk.database.engine.begin() as connection:
         await connection.execute(WORDED)
     async with desk.database.engine.connect() as connection:
@@ -177,6 +177,23 @@ async def test_a_search_reads_no_more_when_there_are_many(desk: Desk) -> None:
                 before = await rows_read(session)
                 page = await find(session, wanted, limit=50)
                 assert (len(page), await rows_read(session) - before < NEAR + 500) == (size, True), wanted
+    for said, size in {"far": 9_990, "near refused": 9_990, "seldom": 20, "near far": 0, "refused": 20_000}.items():
+        for wanted in (Filter(text=said), Filter(text=said, states=("dead",), subscription="sell")):
+            async with desk.database.transaction() as session:
+                before = await entries_read(session)
+                assert [each.count for each in await groups(session, wanted)] == [size] * (size > 0), wanted
+                assert await count(session, wanted) == size, wanted
+                assert await entries_read(session) - before <= 50, wanted
+
+
+async def entries_read(session: AsyncSession) -> int:
+    """Entries of the indexes of `failed_message` that this connection has read, and rows, where it read without an index."""
+    read = text(
+        "SELECT pg_stat_get_xact_tuples_returned('backbone.failed_message'::regclass)"
+        " + sum(pg_stat_get_xact_tuples_returned(indexrelid))"
+        " FROM pg_index WHERE indrelid = 'backbone.failed_message'::regclass"
+    )
+    return int(await session.scalar(read) or 0)
 
 
 async def rows_read(session: AsyncSession) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 import re
 from collections import Counter
@@ -10,15 +11,19 @@ from itertools import product
 from typing import Any
 
 import pytest
-from sqlalchemy import insert
+from alembic import command
+from sqlalchemy import MetaData, insert, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from broker import _words
 from broker._clock import clock
 from broker._context import uuid7
+from broker._database import migrate
 from broker._dead_letters import Filter, count, find, groups
-from broker._tables import failed_message
-from tests.broker.failing import Desk
+from broker._keeping import Housekeeping
+from broker._migrations import _config
+from broker._tables import BACKBONE_MIGRATIONS, failed_message, wording_count
+from tests.broker.failing import SETTINGS, Desk
 
 CAUSES = ("price_of", "account_of", "month_of", "icd10_of")
 SENTENCES = (
@@ -32,6 +37,15 @@ TEXTS = (
     "clos ACCOUNT", "ledger", "ledger closed", "price ledger", "2026", "2026 account", "a", "27", "account 14", "icd10", "x2",
     "12e5a", "étienne", "of month_of", "7q7", "nothing", "=1", "", "!&|'",
 )  # fmt: skip
+CHANGES = (
+    "UPDATE backbone.failed_message SET reason = 'the ledger is closed (until=2026-12-01)' WHERE position % 9 = 0",
+    "UPDATE backbone.failed_message SET reason = replace(reason, '2026', '2027'), attempts = 2 WHERE position % 7 = 0",
+    "UPDATE backbone.failed_message SET state = 'waiting' WHERE position % 5 = 0",
+    "UPDATE backbone.failed_message SET state = 'dead', fingerprint = 'KeyError in desk.account_of' WHERE position % 11 = 0",
+    "DELETE FROM backbone.failed_message WHERE position % 4 = 0",
+)
+"""What becomes of failed messages: other reasons, other values in them, other states, other places in the code, an end."""
+
 WAYS = {"near": (500, 500), "by wordings": (0, 500), "each by its words": (0, 0), "all of them": (40, 500)}
 """For each way to find a page: how many messages are looked at first, and how many wordings are few."""
 
@@ -88,20 +102,72 @@ async def test_what_is_found_is_what_says_the_words(desk: Desk, monkeypatch: pyt
                 assert page == [position for position in expected if position > after][:5], (wanted, after)
 
 
-async def test_what_says_the_words_is_counted_and_grouped(desk: Desk) -> None:
-    """As if each message were looked at."""
+@pytest.mark.parametrize("most", [500, 0])
+async def test_what_says_the_words_is_counted_and_grouped(desk: Desk, monkeypatch: pytest.MonkeyPatch, most: int) -> None:
+    """As if each message were looked at, whatever became of them, and whether or not the differences are added up."""
     chance = random.Random(7)
+    monkeypatch.setattr(_words, "MOST", most)
     async with desk.database.transaction() as session:
         await session.execute(insert(failed_message), [made(number, chance) for number in range(400)])
-        for wanted in wishes():
-            there = await has_words(session, wanted)
-            assert await count(session, wanted) == len(there), wanted
-            kinds = Counter((row.subscription, row.state, row.fingerprint) for row in there)
-            grouped = await groups(session, wanted)
-            assert {kind_of(each): each.count for each in grouped} == kinds, wanted
-            for each in grouped:
-                own = [row for row in there if (row.subscription, row.state, row.fingerprint) == kind_of(each)]
-                assert (each.oldest, each.newest) == (own[0].first_failed_at, own[-1].last_failed_at), wanted
+    keeping = Housekeeping(desk.database, "desk", SETTINGS, lambda: None)
+    await keeping.run_once()
+    for change in CHANGES:
+        async with desk.database.transaction() as session:
+            await session.execute(text(change))
+    for _ in range(2):
+        await assert_counted(desk, wishes())
+        await keeping.run_once()
+    assert await desk.count(wording_count) == len({(row.subscription, row.state, row.wording) for row in await desk.rows()})
+
+
+async def test_what_changes_at_the_same_time_is_counted(desk: Desk) -> None:
+    """Messages of the same wordings come and go side by side, and differences are added up meanwhile: nobody waits."""
+    chance = random.Random(7)
+    keeping = Housekeeping(desk.database, "desk", SETTINGS, lambda: None)
+    for _ in range(2):
+        async with desk.database.transaction() as session:
+            await session.execute(insert(failed_message), [made(0, chance) for _ in range(6)])
+    async with asyncio.timeout(20), desk.database.transaction() as one, desk.database.transaction() as other:
+        await one.execute(insert(failed_message), [made(0, chance) for _ in range(5)])
+        await other.execute(insert(failed_message), [made(0, chance) for _ in range(3)])
+        await one.execute(text("DELETE FROM backbone.failed_message WHERE position < 3"))
+        await keeping.run_once()
+    await assert_counted(desk, [Filter(text="ledger")])
+    await keeping.run_once()
+    await assert_counted(desk, [Filter(text="ledger")])
+
+
+async def test_what_is_there_before_it_is_counted_is_counted(desk: Desk) -> None:
+    """The migration counts what there is, also what is being written, and its way back counts groups on."""
+    chance = random.Random(7)
+    async with desk.database.engine.begin() as connection:
+        await connection.execute(insert(failed_message), [made(number, chance) for number in range(100)])
+        await connection.run_sync(lambda own: command.downgrade(_config(BACKBONE_MIGRATIONS, own), "backbone_0014"))
+        await connection.execute(insert(failed_message), [made(number, chance) for number in range(100)])
+        for change in CHANGES:
+            await connection.execute(text(change))
+    async with asyncio.TaskGroup() as tasks, desk.database.transaction() as session:
+        await session.execute(insert(failed_message), [made(number, chance) for number in range(10)])
+        tasks.create_task(migrate(desk.database.engine, MetaData(), None))
+        await desk.blocked()
+    await assert_counted(desk, wishes()[::5])
+    async with desk.database.transaction() as session:
+        counted = {kind_of(each): each.count for each in await groups(session, Filter())}
+    assert counted == Counter(kind_of(row) for row in await desk.rows())
+
+
+async def assert_counted(desk: Desk, wanted: list[Filter]) -> None:
+    """Count and groups of each are as if each message were looked at."""
+    async with desk.database.transaction() as session:
+        for each in wanted:
+            there = await has_words(session, each)
+            assert await count(session, each) == len(there), each
+            kinds = Counter(kind_of(row) for row in there)
+            grouped = await groups(session, each)
+            assert {kind_of(group): group.count for group in grouped} == kinds, each
+            for group in grouped:
+                own = [row for row in there if kind_of(row) == kind_of(group)]
+                assert (group.oldest, group.newest) == (own[0].first_failed_at, own[-1].last_failed_at), each
 
 
 def wishes() -> list[Filter]:
