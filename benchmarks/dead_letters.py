@@ -54,8 +54,8 @@ COPY = """
     SELECT subscription, new_id, state, type, version, new_key, sequence, flow, exchange, routing_key,
            replace(replace(properties::text, id::text, new_id::text), key, new_key)::jsonb,
            convert_to(replace(replace(said, said::jsonb ->> 'entry_id', gen_random_uuid()::text), key, new_key), 'UTF8'),
-           error, ($3::text[])[place] || ' (entry_id=' || new_id || ')', attempts, first_failed_at, last_failed_at, stack,
-           error || ' in benchmarks.ours.refusing.' || ($2::text[])[place]
+           error, ($3::text[])[place] || ' (entry_id=' || new_id || ', year=' || 2025 + place || ')', attempts,
+           first_failed_at, last_failed_at, stack, error || ' in benchmarks.ours.refusing.' || ($2::text[])[place]
     FROM (SELECT *, convert_from(body, 'UTF8') AS said FROM backbone.failed_message ORDER BY position LIMIT 1) one
     CROSS JOIN LATERAL (
         SELECT gen_random_uuid()::text AS new_key,
@@ -163,6 +163,7 @@ async def _looks(database: Database, count: int) -> dict[str, float]:
         f"two words: one in {RARE} has them": (a_search("ledger missing"), min(PAGE, count // RARE)),
         "two words: half have one, half the other": (a_search("price closed"), 0),
         "two words: none has them": (a_search("patient discharged"), 0),
+        "a value: the second half have it": (a_search("2027"), PAGE),
         "the groups of two words that half have": (groups_of_words, 1),
     }
     return {name: await _milliseconds(name, database, *one) for name, one in looks.items()}

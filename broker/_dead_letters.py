@@ -290,5 +290,5 @@ async def _by_words(session: AsyncSession, wanted: Filter, said: str, after: int
         if len(near) == limit:
             return and_(rest, among(position, near))
     if await are_few_wordings(session):
-        return among_found(select(words.found(rest, after=after, limit=limit).c.position))
+        return among_found(words.page(rest, after, limit))
     return wanted.condition

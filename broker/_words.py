@@ -1,8 +1,8 @@
 """Searching failed messages for words, in a time that depends neither on how many there are nor on how many are found.
 
 Most sentences are those of the code with values in them, so that many messages are of few wordings. Words are looked for in
-one message of each wording, and pages are read along the index of wordings. Only what is found by a word of a value (in the
-index of words `=` stands before it) is looked up message by message.
+one message of each wording; pages are read along the index of wordings, and how many there are of each is counted as they
+change. Only what is found by a word of a value (in the index of words `=` stands before it) is looked up message by message.
 """
 
 from __future__ import annotations
@@ -19,11 +19,13 @@ from sqlalchemy import (
     Select,
     Subquery,
     TextualSelect,
+    and_,
     any_,
     cast,
     false,
     func,
     literal,
+    or_,
     select,
     text,
     true,
@@ -82,18 +84,19 @@ class Words:
         first = select(row.position, row.words).where(rest).order_by(row.position).limit(NEAR).subquery("first")
         return select(first.c.position).where(self._are_in(first.c.words)).order_by(first.c.position).limit(limit)
 
-    def found(self, rest: ColumnElement[bool], *, after: int = 0, limit: int | None = None) -> Subquery:
-        """Position and group of what says them, after a position, if the rest is true. For messages of few wordings.
+    def found(self, rest: ColumnElement[bool]) -> Subquery:
+        """Position and group of what says them, if the rest is true. For messages of few wordings."""
+        return union_all(self._by_wording(rest), self._by_value(rest)).subquery("found")
 
-        With a limit not all are found, but those of the first page of so many are among them.
-        """
-        wording = _wordings().cte("worded")
-        same = (row.subscription == wording.c.subscription, row.state == wording.c.state, row.wording <= wording.c.wording)
-        later = tuple_(row.wording, row.position) > tuple_(wording.c.wording, after)
-        page = select(row.position).where(*same, later, rest).order_by(row.wording, row.position).limit(limit).lateral("page")
-        by_wording = select(page.c.position, *_group(wording)).join_from(wording, page, true())
-        by_value = self._by_value(rest).where(row.position > after)
-        return union_all(by_wording.where(self._are_worded_in(wording.c.words)), by_value).subquery("found")
+    def page(self, rest: ColumnElement[bool], after: int, limit: int | None) -> Select[Any]:
+        """Positions after a position, if the rest is true, the first page among them. For messages of few wordings."""
+        by_wording = self._by_wording(rest, after, limit).subquery()
+        is_one_word = len(self._asked) == 1
+        said = _has_value(row.words, self._asked[0]) if is_one_word else and_(self._is_any_value(), self._are_in(row.words))
+        # OFFSET 0: found by the words, and then sorted. A planner does not know how far it would walk along the positions.
+        each = select(row.position).where(said, row.position > after, rest).offset(0).subquery()
+        by_value = select(each.c.position).order_by(each.c.position).limit(limit).subquery()
+        return select(union_all(select(by_wording.c.position), select(by_value.c.position)).subquery("found").c.position)
 
     def counted(self, rest: Callable[[FromClause], ColumnElement[bool]]) -> Subquery:
         """What says them, counted: group, number, first and last position, of a group in any number of rows.
@@ -105,21 +108,44 @@ class Words:
         by_value = self._by_value(rest(failed_message)).subquery()
         return union_all(by_wording, one_by_one(by_value)).subquery("counted")
 
+    def _by_wording(self, rest: ColumnElement[bool], after: int = 0, limit: int | None = None) -> Select[Any]:
+        """Position and group of what says them whatever the values are, after a position; so many of each wording at most."""
+        wording = _wordings().cte("worded")
+        same = (row.subscription == wording.c.subscription, row.state == wording.c.state, row.wording <= wording.c.wording)
+        later = tuple_(row.wording, row.position) > tuple_(wording.c.wording, after)
+        page = select(row.position).where(*same, later, rest).order_by(row.wording, row.position).limit(limit).lateral("page")
+        found = select(page.c.position, *_group(wording)).join_from(wording, page, true())
+        return found.where(self._are_worded_in(wording.c.words))
+
     def _by_value(self, rest: ColumnElement[bool]) -> Select[Any]:
         """Position and group of what says them only by its values, if the rest is true."""
-        any_value = select(func.count()).select_from(failed_message).where(self._value_in(row.words)).correlate(None)
-        found = select(row.position, *_group(failed_message)).where(any_value.scalar_subquery() > 0, rest)
-        return found.where(self._are_in(row.words), ~self._are_worded_in(row.words))
+        found = select(row.position, *_group(failed_message)).where(self._is_any_value(), rest)
+        return found.where(self._are_only_by_value_in(row.words))
+
+    def _is_any_value(self) -> ColumnElement[bool]:
+        """Whether any of them is said by a value: if not, the index of words needs not be asked for what all say."""
+        # MATERIALIZED: looked up as if all were wanted, and no further than the first. There may be none to walk to.
+        valued = [select(row.position).where(_has_value(row.words, word)) for word in self._asked]
+        return or_(False, *(select(each.cte().prefix_with("MATERIALIZED")).exists() for each in valued))
 
     def _are_in(self, words: ColumnElement[Any]) -> ColumnElement[bool]:
-        return _match(words, " & ".join(f"('{word}':* | '={word}':*)" for word in self._asked))
+        return _match(words, self._anywhere)
 
     def _are_worded_in(self, words: ColumnElement[Any]) -> ColumnElement[bool]:
         """Whether they are there whatever the values are: then all messages of the wording say them."""
-        return _match(words, " & ".join(f"'{word}':*" for word in self._asked))
+        return _match(words, self._worded)
 
-    def _value_in(self, words: ColumnElement[Any]) -> ColumnElement[bool]:
-        return _match(words, " | ".join(f"'={word}':*" for word in self._asked))
+    def _are_only_by_value_in(self, words: ColumnElement[Any]) -> ColumnElement[bool]:
+        """One question to the index of words, which answers it without looking at messages."""
+        return _match(words, f"{self._anywhere} & !({self._worded})" if self._asked else "")
+
+    @property
+    def _anywhere(self) -> str:
+        return " & ".join(f"('{word}':* | '={word}':*)" for word in self._asked)
+
+    @property
+    def _worded(self) -> str:
+        return " & ".join(f"'{word}':*" for word in self._asked)
 
 
 def one_by_one(found: FromClause) -> Select[Any]:
@@ -157,6 +183,10 @@ def _counted(wording: FromClause) -> list[ColumnElement[int]]:
 
 def _wordings() -> TextualSelect:
     return text(WORDINGS).columns(row.subscription, row.state, row.wording, row.fingerprint, row.words)
+
+
+def _has_value(words: ColumnElement[Any], word: str) -> ColumnElement[bool]:
+    return _match(words, f"'={word}':*")
 
 
 def _match(words: ColumnElement[Any], query: str) -> ColumnElement[bool]:

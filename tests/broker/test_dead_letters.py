@@ -165,7 +165,10 @@ async def test_finding_reads_no_more_when_there_are_many(desk: Desk) -> None:
 
 
 async def test_a_search_reads_no_more_when_there_are_many(desk: Desk) -> None:
-    """What half, few or none say, here or far away, reads hardly more of twenty thousand than of two: pages, groups, counts."""
+    """What half, few or none say, here or far away, reads hardly more of twenty thousand than of two: pages, groups, counts.
+
+    A page of what values say, far away, reads each message that says it once.
+    """
     async with desk.database.engine.begin() as connection:
         await connection.execute(WORDED)
     async with desk.database.engine.connect() as connection:
@@ -177,6 +180,11 @@ async def test_a_search_reads_no_more_when_there_are_many(desk: Desk) -> None:
                 before = await rows_read(session)
                 page = await find(session, wanted, limit=50)
                 assert (len(page), await rows_read(session) - before < NEAR + 500) == (size, True), wanted
+    for said in ("2027", "far 2027", "2027 11 28"):
+        async with desk.database.transaction() as session:
+            before = await rows_read(session)
+            assert len(await find(session, Filter(text=said), limit=50)) == 50
+            assert await rows_read(session) - before < NEAR + 10_001 + 200, said
     for said, size in {"far": 9_990, "near refused": 9_990, "seldom": 20, "near far": 0, "refused": 20_000}.items():
         for wanted in (Filter(text=said), Filter(text=said, states=("dead",), subscription="sell")):
             async with desk.database.transaction() as session:
@@ -218,7 +226,8 @@ WORDED = text(
         properties, body, error, reason, attempts, first_failed_at, last_failed_at, fingerprint)
     SELECT 'sell', gen_random_uuid(), 'dead', 'shop.sold', 1, 'key-' || number, 1, '', '', '{}', '', 'Refused',
         CASE WHEN number % 1000 = 0 THEN 'seldom' WHEN number < 10000 THEN 'near' ELSE 'far' END
-            || ' (id=' || gen_random_uuid() || ')', 1, now(), now(), 'Refused in desk'
+            || ' (id=' || gen_random_uuid() || CASE WHEN number < 10000 THEN ')' ELSE ', on=2027-11-28)' END,
+        1, now(), now(), 'Refused in desk'
     FROM generate_series(1, 20000) AS number
     """
 )
