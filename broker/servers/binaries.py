@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from pathlib import Path
 
 from broker.servers.apt import install
@@ -48,9 +48,14 @@ class Binaries:
         raise AssertionError("unreachable")
 
     def _start_both(self) -> None:
+        """When one cannot start, nobody waits for the other."""
         with ThreadPoolExecutor() as pool:
-            for started in [pool.submit(server.start) for server in (self.postgres, self.rabbitmq)]:
-                started.result()
+            starting = [pool.submit(server.start) for server in (self.postgres, self.rabbitmq)]
+            failed = [each for each in wait(starting, return_when=FIRST_EXCEPTION).done if each.exception()]
+            if failed:
+                self.close(orderly=False)
+        for each in failed:
+            each.result()
 
     def close(self, *, orderly: bool) -> None:
         """Ends both."""

@@ -12,6 +12,7 @@ import psutil
 from broker.servers import processes
 from broker.servers.errors import StackError
 from broker.servers.home import Home
+from broker.servers.plugins import MANAGEMENT, needed
 from broker.servers.private import PrivateServer, find_program
 from broker.servers.probes import rabbitmq_answers
 from broker.servers.servers import QUEUE_IS_KEPT
@@ -50,7 +51,7 @@ class PrivateRabbitMQ(PrivateServer):
     def spawn(self) -> psutil.Popen:
         folder = self.home.path("rabbitmq")
         self._configure(folder)
-        environment = self._environment(folder)
+        environment = {**self._environment(folder), **self._plugins(folder)}
         self._start_epmd(folder, environment)
         return processes.spawn([self.program], home=self.home.folder, cwd=folder, log=self.log, environment=environment)
 
@@ -78,7 +79,7 @@ class PrivateRabbitMQ(PrivateServer):
         self._end_epmd()
 
     def _configure(self, folder: Path) -> None:
-        (folder / "plugins").write_text("[rabbitmq_management].\n")
+        (folder / "plugins").write_text(f"[{MANAGEMENT}].\n")
         (folder / "environment").touch()
         (folder / "advanced.config").write_text("[].\n")
         (folder / "rabbitmq.conf").touch(mode=0o600)
@@ -114,6 +115,19 @@ collect_statistics_interval = 1000
             "ERL_EPMD_PORT": str(self.ports.epmd),
             "ERL_EPMD_ADDRESS": "127.0.0.1",
         }
+
+    def _plugins(self, folder: Path) -> dict[str, str]:
+        """Where the node finds its plugins, when those that it needs are known."""
+        plugins = needed(self.program)
+        if plugins is None:
+            return {}
+        found = folder / "installed"
+        found.mkdir(exist_ok=True)
+        for plugin in plugins:
+            link = found / plugin.name
+            link.unlink(missing_ok=True)
+            link.symlink_to(plugin)
+        return {"RABBITMQ_PLUGINS_DIR": str(found)}
 
     def _start_epmd(self, folder: Path, environment: dict[str, str]) -> None:
         """Started here, in the foreground: left to Erlang it would become a daemon that outlives the node."""

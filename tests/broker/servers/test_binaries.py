@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from threading import Event
 from typing import NoReturn
 
 import psutil
@@ -85,6 +86,22 @@ def test_a_lost_port_costs_another_try(taken: Home, monkeypatch: pytest.MonkeyPa
         started = Binaries.start(taken, durable=False)
     assert started.servers == chosen[1]
     started.close(orderly=True)
+
+
+def test_nobody_waits_for_the_other_when_one_cannot_start(taken: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that is still starting is ended as soon as the other has failed."""
+    binaries = Binaries(taken, Path("postgres"), Path("rabbitmq"), Servers.fresh(), durable=False)
+    ended, waited_for = Event(), []
+
+    def fail() -> NoReturn:
+        raise StackError("it has no port")
+
+    monkeypatch.setattr(binaries.postgres, "start", fail)
+    monkeypatch.setattr(binaries.rabbitmq, "start", lambda: waited_for.append(ended.wait(5)))
+    monkeypatch.setattr(binaries.rabbitmq, "discard", ended.set)
+    with pytest.raises(StackError, match="it has no port"):
+        binaries._start_both()
+    assert waited_for == [True]
 
 
 def test_a_server_of_another_account_is_ended_too(postgres: PrivatePostgres, monkeypatch: pytest.MonkeyPatch) -> None:
