@@ -37,9 +37,13 @@ class Pulse:
 
 @dataclass(slots=True)
 class Board:
-    """Written by the demo, read by the display. `told` is called with each line that belongs into a log."""
+    """Written by the demo, read by the display. `told` is called with each line that belongs into a log.
+
+    watched: whether somebody sees the pulses.
+    """
 
     told: Callable[[str], None] = lambda line: None
+    watched: bool = False
     began: float = field(default_factory=time.monotonic)
     phases: dict[str, Phase] = field(default_factory=dict)
     notes: list[tuple[float, str]] = field(default_factory=list)

@@ -48,7 +48,9 @@ INTERRUPTS = (signal.SIGINT, signal.SIGTERM)
 @click.option(
     "--flows", "page", type=click.Path(dir_okay=False, path_type=Path), help="Also draw the day's flows to this page."
 )
-@click.option("--stop", is_flag=True, help="End the servers with the demo; there is nothing to look at then.")
+@click.option(
+    "--stop", is_flag=True, help="End the servers with the demo, which keep nothing on disk then: nobody can look around."
+)
 def command(patients: int, seed: int, file: Path | None, page: Path | None, stop: bool) -> None:
     """Watch a day in a hospital: made-up patients and staff, eight services, a broker and two services killed.
 
@@ -60,7 +62,7 @@ def command(patients: int, seed: int, file: Path | None, page: Path | None, stop
     console = Console(width=None if Console().is_terminal else WIDTH)
     # A private stack is ended by `make down` or the next demo, and not with this process.
     os.environ.setdefault("TESTCONTAINERS_RYUK_DISABLED", "true")
-    stack = start_stack(NAME, own=True, durable=True)
+    stack = start_stack(NAME, own=True, durable=not stop)
     keep = False
     try:
         outcome = _run(stack, console, patients, seed)

@@ -27,7 +27,7 @@ def showing(console: Console) -> Iterator[Board]:
     if not console.is_terminal:
         yield _plain(console)
         return
-    board = Board()
+    board = Board(watched=True)
     picture = _Picture(board)
     with Live(get_renderable=picture.draw, console=console, refresh_per_second=8):
         yield board

@@ -13,7 +13,18 @@ from broker.servers.home import CHECKOUT
 from broker.servers.processes import MARK, marked
 from nilecare.cli import main
 
-PRELOADED = ["nilecare.demo.preloaded", "nilecare.run", "nilecare.simulator"]
+LATE = (
+    "anyio._backends._asyncio",
+    "certifi",
+    "httpcore",
+    "pydantic.v1",
+    "uvicorn.lifespan.off",
+    "uvicorn.protocols.http.auto",
+    "uvicorn.protocols.websockets.auto",
+)
+"""What others import only when a service starts."""
+
+PRELOADED = ["nilecare.demo.preloaded", "nilecare.run", "nilecare.simulator", *LATE]
 """What every process of the demo needs, imported once for all of them."""
 
 _nursery = multiprocessing.get_context("forkserver")

@@ -77,25 +77,34 @@ class Play:
         with board.phase("accounts, databases, topology"):
             await provision(site.platform, site.services)
         async with (
-            self._services(),
-            databases_of(site.platform, site.services) as databases,
             httpx.AsyncClient(timeout=30) as http,
+            self._services(http),
+            databases_of(site.platform, site.services) as databases,
+            self._felt(databases),
         ):
-            feeling = asyncio.create_task(feel(databases, board))
-            try:
-                return await self._happen(databases, http)
-            finally:
-                feeling.cancel()
-                with suppress(asyncio.CancelledError):
-                    await feeling
+            return await self._happen(databases, http)
 
     @asynccontextmanager
-    async def _services(self) -> AsyncIterator[None]:
+    async def _felt(self, databases: Mapping[Service, Database]) -> AsyncIterator[None]:
+        """The pulse of every service is on the board meanwhile, where somebody watches it."""
+        if not self._board.watched:
+            yield
+            return
+        feeling = asyncio.create_task(feel(databases, self._board))
+        try:
+            yield
+        finally:
+            feeling.cancel()
+            with suppress(asyncio.CancelledError):
+                await feeling
+
+    @asynccontextmanager
+    async def _services(self, http: httpx.AsyncClient) -> AsyncIterator[None]:
         workers = self._site.workers.values()
         with self._board.phase("the services and the world outside"):
             for worker in workers:
                 worker.start()
-            await asyncio.gather(*(worker.ready() for worker in workers))
+            await asyncio.gather(*(worker.ready(http) for worker in workers))
         try:
             yield
             with self._board.phase("stopping the services"):
@@ -117,7 +126,7 @@ class Play:
         async with asyncio.TaskGroup() as everybody:
             everybody.create_task(day.run(self._patients))
             everybody.create_task(self._kill_the_broker())
-            everybody.create_task(self._kill_a_service())
+            everybody.create_task(self._kill_a_service(http))
         self._board.end_steps()
         with self._board.phase("until all flows are over"):
             await flows.settled(seconds=PATIENCE)
@@ -185,13 +194,13 @@ class Play:
 
         await self._outage(BROKER, "RabbitMQ", lambda: asyncio.to_thread(server.kill), BROKER_DOWN, start)
 
-    async def _kill_a_service(self) -> None:
+    async def _kill_a_service(self, http: httpx.AsyncClient) -> None:
         worker = self._site.workers[SERVICE]
         await self._milestones.reached(0.5)
 
         async def start() -> None:
             worker.start()
-            await worker.ready()
+            await worker.ready(http)
 
         await self._outage(SERVICE, SERVICE, lambda: asyncio.to_thread(worker.kill), SERVICE_DOWN, start)
 
@@ -211,7 +220,7 @@ class Play:
         await asyncio.to_thread(auth.kill)
         stays = all(await asyncio.gather(*(nurse.is_refused(name) for name in CLOSED)))
         auth.start()
-        await auth.ready()
+        await auth.ready(hospital.house.client)
         self._outages.append(Outage(AUTH, down, datetime.now(UTC)))
         told = "also while auth was down" if stays else "but not while auth was down"
         self._note(f"{len(CLOSED)} services refused a revoked session after {seconds:.2f} s, {told}")

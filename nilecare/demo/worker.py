@@ -13,8 +13,11 @@ import httpx
 from broker.servers import StackError
 from nilecare.demo import nursery
 
-PATIENCE, STOP = 180.0, 30.0
-"""Seconds a process may take until it answers, and until it has ended when it is asked to."""
+PATIENCE, STOP, ANSWER = 180.0, 30.0, 5.0
+"""Seconds a process may take until it answers, until it has ended when it is asked to, and for one answer."""
+
+PAUSE = 0.1
+"""Seconds between two questions whether it answers."""
 
 LAST_LINES = 8
 
@@ -37,18 +40,17 @@ class Worker:
         """Starts the process; its log goes on where it was."""
         self._process = nursery.start(self._arguments, home=self._home, log=self.log, environment=self._environment)
 
-    async def ready(self) -> None:
+    async def ready(self, client: httpx.AsyncClient) -> None:
         """Returns when it answers. Raises StackError, with the end of its log, when it ended or takes too long."""
         deadline = time.monotonic() + PATIENCE
-        async with httpx.AsyncClient(timeout=5) as client:
-            while not await self._answers(client):
-                if self._process is None or not self._process.is_alive():
-                    raise StackError(f"{self.name} ended; its log ends with:\n{self._tail()}")
-                if time.monotonic() > deadline:
-                    raise StackError(
-                        f"{self.name} does not answer after {PATIENCE:.0f} seconds; its log ends with:\n{self._tail()}"
-                    )
-                await asyncio.sleep(0.05)
+        while not await self._answers(client):
+            if self._process is None or not self._process.is_alive():
+                raise StackError(f"{self.name} ended; its log ends with:\n{self._tail()}")
+            if time.monotonic() > deadline:
+                raise StackError(
+                    f"{self.name} does not answer after {PATIENCE:.0f} seconds; its log ends with:\n{self._tail()}"
+                )
+            await asyncio.sleep(PAUSE)
 
     def kill(self) -> None:
         """kill -9."""
@@ -76,7 +78,7 @@ class Worker:
             return True
         try:
             # The simulator answers 401, for it wants a token; a service says 503 until all is well.
-            return (await client.get(self._health)).status_code < httpx.codes.INTERNAL_SERVER_ERROR
+            return (await client.get(self._health, timeout=ANSWER)).status_code < httpx.codes.INTERNAL_SERVER_ERROR
         except httpx.HTTPError:
             return False
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 import re
 import signal
@@ -18,9 +19,10 @@ from uuid import uuid4
 
 import psutil
 import pytest
+from rich.console import Console
 from sqlalchemy import text
 
-from broker import Envelope
+from broker import Envelope, publish
 from broker import _inbox as inbox
 from broker._batch import BatchProcessor
 from broker._context import uuid7
@@ -36,14 +38,16 @@ from contracts.event import StateEvent
 from contracts.facility import FacilityChanged
 from contracts.lab import LabOrderCompleted, OrderedTest
 from nilecare.demo.agreement import Agreement, agreements
-from nilecare.demo.board import Board
+from nilecare.demo.board import Board, Pulse
 from nilecare.demo.day.people import Town
 from nilecare.demo.discretion import Discretion
+from nilecare.demo.display import showing
 from nilecare.demo.duplicates import duplicated
 from nilecare.demo.latency import Latency, Outage, latencies
 from nilecare.demo.milestones import Milestones
 from nilecare.demo.money import Check, balance
 from nilecare.demo.outcome import Outcome
+from nilecare.demo.pulse import look
 from nilecare.demo.troubles import troubles
 from services.billing.app import service as billing
 from services.billing.replicas import PatientReference
@@ -444,6 +448,35 @@ def test_every_fault_is_named(fault: dict[str, object]) -> None:
     """What must not be is said in one line, and only then."""
     assert well().faults == []
     assert len(replace(well(), **fault).faults) == 1  # type: ignore[arg-type]
+
+
+# What a person sees meanwhile.
+
+
+async def test_pulse_of_each_service(databases: dict[str, Database]) -> None:
+    """What waits in the outbox, what was relayed to whom, and what has had its effect."""
+    await deliver_twice(databases["billing"])
+    async with databases["billing"].engine.begin() as connection:
+        await connection.execute(text("TRUNCATE backbone.outbox"))
+        await connection.execute(
+            text(
+                "INSERT INTO backbone.published (id, position, type, key, sequence, flow, occurred_at, subscriptions) "
+                "VALUES (:id, 1, 'a', 'b', 1, :id, :at, '{lab.one, lab.two, clinical.three}')"
+            ),
+            {"id": uuid7(), "at": NOW},
+        )
+    async with databases["clinical"].transaction() as session:
+        publish(session, patient(order_completed()))
+    pulses, events = await look({service: databases[service.name] for service in (billing, clinical, lab)})
+    assert pulses == {"billing": Pulse(effects=1), "clinical": Pulse(outbox=1, queued=1), "lab": Pulse(queued=2)}
+    assert events == 2
+
+
+@pytest.mark.parametrize("watched", [True, False])
+def test_pulses_are_for_who_watches(watched: bool) -> None:
+    """A terminal shows them; a log does not."""
+    with showing(Console(file=io.StringIO(), force_terminal=watched)) as board:
+        assert board.watched is watched
 
 
 # Smaller parts.
