@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import multiprocessing
 import random
-import sys
 from collections.abc import Awaitable, Callable
+from multiprocessing.connection import Connection
+from multiprocessing.context import ForkServerProcess
 from uuid import UUID
 
 import pytest
@@ -13,7 +15,11 @@ from sqlalchemy import text
 
 from broker import Permanent
 from broker._actions import Pace
+from broker.testing import forked
+from tests.broker import replay_process
 from tests.broker.failing import ASKER, make_desk
+
+forked.preload(replay_process.__name__)
 
 KEYS, EACH = 250, 4
 KILLS = 12
@@ -31,9 +37,21 @@ class Lost(Permanent):
     """The third."""
 
 
-async def spawn(url: str, action: UUID) -> asyncio.subprocess.Process:
-    arguments = ("-m", "tests.broker.replay_process", url, str(action))
-    return await asyncio.create_subprocess_exec(sys.executable, *arguments, stdout=asyncio.subprocess.PIPE)
+def spawn(url: str, action: UUID) -> tuple[ForkServerProcess, Connection]:
+    """A process that carries the action out, and where it tells of it."""
+    told, tells = multiprocessing.Pipe(duplex=False)
+    process = forked.start(replay_process.main, url, action, tells)
+    tells.close()
+    return process, told
+
+
+def hear(told: Connection, outcomes: int) -> None:
+    """Returns when a process has told of so many, or has ended."""
+    try:
+        while outcomes > 0:
+            outcomes -= told.recv()
+    except EOFError:
+        return
 
 
 @pytest.mark.timeout(300)
@@ -50,17 +68,14 @@ async def test_killed_again_and_again(database: Callable[..., Awaitable[str]], r
     kills = int(KILLS * request.config.getoption("--kills"))
     after = [*range(1, kills // 2 + 1), *(chance.randrange(20, 150) for _ in range(kills - kills // 2))]
     for outcomes in after:
-        process = await spawn(url, begun.id)
-        assert process.stdout is not None
-        for _ in range(outcomes):
-            if not await process.stdout.readline():
-                break
+        process, told = spawn(url, begun.id)
+        await asyncio.to_thread(hear, told, outcomes)
         process.kill()
-        await process.wait()
+        await asyncio.to_thread(process.join)
     ended = None
     while ended is None or ended.state == "running":
-        process = await spawn(url, begun.id)
-        await process.communicate()
+        process, _told = spawn(url, begun.id)
+        await asyncio.to_thread(process.join)
         ended = await desk.look(begun.id)
     for key in range(KEYS):
         assert await desk.effects(f"key-{key}") == list(range(EACH)), f"key-{key} of {kills} kills"
