@@ -25,6 +25,7 @@ from broker._crash_points import CrashPoint, passing
 from broker._database import Database
 from broker._loop import Loop
 from broker._outside import LEAVE, Ask, Outside, SendAgain, World
+from broker._tls import authorities
 from broker.errors import Later, Permanent
 
 log = structlog.get_logger("nilecare.backbone")
@@ -138,7 +139,7 @@ class CallWorkers(Loop):
     def _world(self) -> World:
         if self._http is None:
             # Each call has its own deadline.
-            self._http = httpx.AsyncClient(timeout=None)  # noqa: S113
+            self._http = httpx.AsyncClient(timeout=None, verify=authorities())  # noqa: S113
         return World(self._http, self.settings)
 
     async def _claim(self, outside: Outside[Any, Any], room: int) -> list[Claimed]:

@@ -7,6 +7,8 @@ from urllib.parse import quote, unquote, urlsplit
 
 import httpx
 
+from broker._tls import authorities
+
 Bound = Mapping[str, Collection[str]]
 """The queues bound to each routing key."""
 
@@ -20,6 +22,7 @@ class Bindings:
             base_url=f"{address.scheme}://{address.hostname}:{address.port or 15672}",
             auth=(unquote(address.username or "guest"), unquote(address.password or "guest")),
             timeout=10,
+            verify=authorities(),
         )
         vhost = unquote(urlsplit(amqp_url).path.removeprefix("/")) or "/"
         self._path = f"/api/exchanges/{quote(vhost, safe='')}/{quote(exchange, safe='')}/bindings/source"

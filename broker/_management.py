@@ -8,6 +8,7 @@ from urllib.parse import quote, unquote, urlsplit
 
 import httpx
 
+from broker._tls import authorities
 from broker.errors import BackboneError
 
 TIMEOUT = 15.0
@@ -39,6 +40,7 @@ class Management:
             base_url=f"{parts.scheme}://{self._server}{parts.path.rstrip('/')}/api/",
             auth=(unquote(parts.username or "guest"), unquote(parts.password or "guest")),
             timeout=TIMEOUT,
+            verify=authorities(),
             limits=httpx.Limits(max_connections=AT_ONCE),
         )
 

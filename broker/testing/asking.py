@@ -10,6 +10,7 @@ from uuid import uuid4
 import httpx
 
 from broker._http import FLOW
+from broker._tls import authorities
 from broker.testing.processes import ServiceProcess
 
 IDEMPOTENCY_KEY = "Idempotency-Key"
@@ -43,7 +44,7 @@ class Persistent(httpx.AsyncBaseTransport):
 
     def __init__(self, process: Callable[[], ServiceProcess | None], requests: Requests) -> None:
         self._process, self._requests = process, requests
-        self._transport = httpx.AsyncHTTPTransport()
+        self._transport = httpx.AsyncHTTPTransport(verify=authorities())
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         with self._requests.counting(request.headers.get(FLOW, "")):

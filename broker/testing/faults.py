@@ -23,6 +23,7 @@ from broker._context import uuid7
 from broker._envelope import Envelope
 from broker._invocation import Invocation
 from broker._sight import Said
+from broker._tls import authorities
 from broker.testing.deployment import Deployment
 from contracts.event import Event
 
@@ -160,7 +161,7 @@ async def _handled(deployment: Deployment, services: Collection[str], ids: Seque
 async def _dropped(deployment: Deployment) -> Counter[str]:
     """How many copies each service has dropped so far."""
     counted: Counter[str] = Counter()
-    async with httpx.AsyncClient(timeout=30) as client:
+    async with httpx.AsyncClient(timeout=30, verify=authorities()) as client:
         for name, address in deployment.addresses.items():
             said: Any = (await client.get(f"{address}/metrics")).text
             counted[name] = int(sum(float(count) for count in DROPPED.findall(said)))

@@ -17,6 +17,7 @@ from broker import Service
 from broker._database import engine_for, migrate
 from broker._platform import Platform
 from broker._tables import BACKBONE_MIGRATIONS
+from broker._tls import authorities
 from broker._topology import OBSERVER
 from broker.servers import Servers
 
@@ -110,6 +111,7 @@ class VirtualHosts:
             base_url=f"{address.scheme}://{address.hostname}:{address.port}/api",
             auth=(address.username or "guest", address.password or "guest"),
             timeout=30,
+            verify=authorities(),
         )
         self._made: list[str] = []
 
@@ -152,6 +154,6 @@ async def drop_platform(platform: Platform, services: Sequence[Service]) -> None
         await admin.execute(f'DROP DATABASE IF EXISTS "{account}" WITH (FORCE)')
         await admin.execute(f'DROP ROLE IF EXISTS "{account}"')
     await admin.close()
-    async with httpx.AsyncClient(timeout=30) as client:
+    async with httpx.AsyncClient(timeout=30, verify=authorities()) as client:
         for account in (*accounts, platform.account(OBSERVER)):
             await client.delete(f"{platform.management_url}/api/users/{account}")

@@ -20,6 +20,7 @@ from sqlalchemy import TextClause, text
 from broker import Service, clock
 from broker._database import Database
 from broker._logs import configure_logs
+from broker._tls import authorities
 from broker.servers import Servers
 from broker.testing import Deployment
 from broker.testing.deployment import provisioned
@@ -98,7 +99,7 @@ class Running:
 
     async def metrics(self) -> str:
         """What Prometheus reads from all services."""
-        async with httpx.AsyncClient() as client:
+        async with httpx.AsyncClient(verify=authorities()) as client:
             replies = [await client.get(f"{address}/metrics") for address in self.deployment.addresses.values()]
         return "\n".join(reply.text for reply in replies)
 

@@ -13,6 +13,7 @@ import httpx
 import pytest
 
 from broker._presence import Presence
+from broker._tls import authorities
 from broker.testing import Flow
 from services.operations.pages.sessions import COOKIE
 from services.operations.rules import OPERATOR, PRIVACY_OFFICER, VIEWER
@@ -28,7 +29,7 @@ class Browser:
     def __init__(self, running: Running) -> None:
         self.running = running
         self.address = running.deployment.addresses["operations"]
-        self.client = httpx.AsyncClient(base_url=self.address, follow_redirects=True, timeout=30)
+        self.client = httpx.AsyncClient(base_url=self.address, follow_redirects=True, timeout=30, verify=authorities())
 
     async def see(self, path: str) -> str:
         """The page, as text."""

@@ -11,9 +11,11 @@ import asyncio
 import hashlib
 import json
 import secrets
+import ssl
 import time
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Annotated, Any, cast
 from urllib.parse import urlsplit
 
@@ -140,7 +142,7 @@ async def ask_auth(request: Request, path: str, said: dict[str, Any], token: str
     address = cast("str", request.app.state.outside.get("auth", ""))
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     try:
-        async with httpx.AsyncClient(timeout=PATIENCE) as client:
+        async with httpx.AsyncClient(timeout=PATIENCE, verify=_authorities()) as client:
             reply = await client.post(f"{address}/api/v1{path}", json=said, headers=headers)
     except (httpx.HTTPError, httpx.InvalidURL) as failure:
         raise AuthIsAway from failure
@@ -158,6 +160,12 @@ def check_own_form(request: Request) -> None:
     origin = request.headers.get("origin")
     if origin is None or urlsplit(origin).netloc != request.headers.get("host"):
         raise HTTPException(403, "A form of these pages is needed.")
+
+
+@cache
+def _authorities() -> ssl.SSLContext:
+    """Read once: it takes longer than most requests."""
+    return httpx.create_ssl_context()
 
 
 def _sign_in() -> HTTPException:
