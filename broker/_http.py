@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from functools import cache
 from typing import Any
 from uuid import UUID
 
@@ -14,6 +15,7 @@ from opentelemetry.trace import SpanKind
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
+from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from broker._access import says_who_passes
@@ -75,18 +77,26 @@ def application(
     app.state.copies, app.state.patience = copies_of(service.replicated), settings.replica_patience
     install(app)
     app.add_middleware(Watch, service=service.name)
-    if service.api is not None:
-        for route in routes_of(service):
-            _check(service, route)
-        app.include_router(service.api, prefix=PREFIX, responses=documented(400, 401, 403, 404, 409, 413, 422, 500, 503))
-    if service.pages is not None:
-        for route in _plain(service, service.pages):
-            _check(service, route)
-        app.include_router(service.pages, include_in_schema=False)
+    app.router.routes.extend(_routes(service))
     app.include_router(Health(database.engine, service.migrations, messaging).router())
     _add_metrics(app, database, metrics or Metrics())
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]  # FastAPI's documented way to extend the document
     return app
+
+
+@cache
+def _routes(service: Service) -> Sequence[BaseRoute]:
+    """The routes of a service's API and pages: checked, and analysed at the first request, once for all applications."""
+    router = APIRouter()
+    if service.api is not None:
+        for route in routes_of(service):
+            _check(service, route)
+        router.include_router(service.api, prefix=PREFIX, responses=documented(400, 401, 403, 404, 409, 413, 422, 500, 503))
+    if service.pages is not None:
+        for route in _plain(service, service.pages):
+            _check(service, route)
+        router.include_router(service.pages, include_in_schema=False)
+    return router.routes
 
 
 def routes_of(service: Service) -> Iterator[APIRoute]:
