@@ -58,6 +58,7 @@ class Flows:
         self.databases = {service.name: database for service, database in databases.items()}
         self._renamed: dict[str, str] = {}
         self._ordered: set[str] = set()
+        self._over: Mapping[str, int] = {}
         for service in databases:
             for subscription in service.subscriptions:
                 queue = service.queue(subscription)
@@ -67,7 +68,10 @@ class Flows:
 
     def sight(self, flow: UUID | None = None) -> Sight:
         """What is known of a flow, of all flows when None is given: nothing, until it looks."""
-        return Sight({name: database.engine for name, database in self.databases.items()}, flow, self._renamed)
+        return self._sight(flow, {})
+
+    def _sight(self, flow: UUID | None, since: Mapping[str, int]) -> Sight:
+        return Sight({name: database.engine for name, database in self.databases.items()}, flow, self._renamed, since)
 
     async def is_over(self, flow: UUID | None = None) -> bool:
         """Whether nothing of the flow (of all flows when None is given) is under way any more."""
@@ -75,12 +79,13 @@ class Flows:
 
     async def settled(self, flow: UUID | None = None, *, seconds: float = 30.0) -> None:
         """Returns when the flow is over. Raises FlowOpen after `seconds`."""
-        sight, until, pause = self.sight(flow), time.monotonic() + seconds, 0.01
+        sight, until, pause = self._sight(flow, self._over), time.monotonic() + seconds, 0.01
         while True:
             began = time.monotonic()
             await sight.look()
             left = sight.open()
             if not left:
+                self._over = self._over if flow is not None else sight.read
                 return
             now = time.monotonic()
             if now > until:

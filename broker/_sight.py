@@ -3,7 +3,8 @@
 Why nothing slips through between databases that are read one after the other: an event's handling commits its outcome together
 with every event, call and planned event that it caused. So whoever sees the outcome sees its children in the same snapshot, and
 whoever does not see it knows that it is owed. Once nothing is owed, all that followed has been seen. Only the databases in
-which something was open have to be read again.
+which something was open have to be read again; and once nothing was open anywhere, only what transactions sent that had not
+ended by then.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ SNAPSHOT = """
     FROM backbone.outbox WHERE {flow}
     UNION ALL
     SELECT 'said', id, position, type, key, cause, occurred_at, relayed_at, subscriptions, NULL, NULL
-    FROM backbone.published WHERE {flow}
+    FROM backbone.published WHERE {published}
     UNION ALL
     SELECT 'handled', id, position, subscription, key, NULL, handled_at, NULL, NULL, NULL, NULL
     FROM backbone.inbox WHERE id = ANY (CAST(:ids AS uuid[]))
@@ -59,14 +60,24 @@ BUSY = """
     SELECT 'busy', NULL, count(*), 'to be reported', NULL, NULL, NULL, NULL, NULL, NULL, NULL
     FROM backbone.change WHERE (SELECT is_whole FROM backbone.reporting)
 """
+READ = """
+    UNION ALL
+    SELECT 'read', NULL, mod(CAST(CAST(pg_snapshot_xmin(pg_current_snapshot()) AS text) AS bigint), 4294967296), NULL,
+           NULL, NULL, NULL, NULL, NULL, NULL, NULL
+"""
+"""The oldest transaction that had not ended: its id as rows have it, modulo 2 ** 32."""
+SINCE = """
+    CAST(:since AS bigint) IS NULL OR mod(CAST(CAST(xmin AS text) AS bigint) - :since + 4294967296, 4294967296) < 2147483648
+"""
+"""Whether a row was written by that transaction or a later one: ids are compared around the circle, as PostgreSQL does."""
 FIRST = """
     SELECT id, position, subscription AS name, key, state, due_at AS then, {failure} AS more
     FROM backbone.failed_message WHERE subscription = :subscription AND key = :key ORDER BY position LIMIT 1
 """
 FIRST_OF_KEY = text(FIRST.format(failure=FAILURE))
 ONE_FLOW, ALL_FLOWS = (
-    text(SNAPSHOT.format(flow="flow = :flow", failure=FAILURE)),
-    text(SNAPSHOT.format(flow="true", failure=FAILURE) + BUSY),
+    text(SNAPSHOT.format(flow="flow = :flow", published="flow = :flow", failure=FAILURE)),
+    text(SNAPSHOT.format(flow="true", published=SINCE, failure=FAILURE) + BUSY + READ),
 )
 
 OPEN_CALLS = frozenset({"pending", "sending", "unknown", "received"})
@@ -199,11 +210,20 @@ class Snapshot:
 class Sight:
     """All that is known of one flow, or of all of them when None is given. `look` again to know more.
 
-    engines: of each service's database. renamed: the names that queues have today, by their former ones.
+    engines: of each service's database. renamed: the names that queues have today, by their former ones. since: by service,
+    how far another look at all flows had `read` when nothing was open; what was over then is left out.
     """
 
-    def __init__(self, engines: Mapping[str, AsyncEngine], flow: UUID | None, renamed: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        engines: Mapping[str, AsyncEngine],
+        flow: UUID | None,
+        renamed: Mapping[str, str],
+        since: Mapping[str, int] | None = None,
+    ) -> None:
         self.flow = flow
+        self.read: dict[str, int] = {}
+        self._since = since or {}
         self._engines = engines
         self._renamed = renamed
         self._snapshots: dict[str, Snapshot] = {}
@@ -287,7 +307,8 @@ class Sight:
 
     async def _read(self, name: str, owed: Sequence[UUID]) -> None:
         statement = ALL_FLOWS if self.flow is None else ONE_FLOW
-        rows = await _rows(self._engines[name], statement, {"flow": self.flow, "ids": list(owed)})
+        asked = {"since": self._since.get(name)} if self.flow is None else {"flow": self.flow}
+        rows = await _rows(self._engines[name], statement, {**asked, "ids": list(owed)})
         snapshot = Snapshot()
         for row in rows:
             match row.what:
@@ -304,6 +325,8 @@ class Sight:
                     snapshot.called.append(
                         Called(row.id, name, row.name, row.key, row.state, row.cause, row.more["error"], row.more["left"])
                     )
+                case "read":
+                    self.read[name] = row.position
                 case "busy":
                     snapshot.busy.update({row.name: row.position} if row.position else {})
         self._snapshots[name] = snapshot

@@ -16,6 +16,7 @@ from broker import Service, clock, on, publish, schedule
 from broker._context import Cause, caused_by, uuid7
 from broker._database import Database, engine_for
 from broker._flows import FlowOpen, Flows
+from broker._sight import SINCE
 from broker.testing.scratch import Databases
 from contracts.event import Event
 
@@ -204,6 +205,53 @@ async def test_settled(flows: Flows, act: Acts) -> None:
     await act.relay("office.count_meal")
     await act.handle("count_meal")
     await waiting
+
+
+async def test_what_was_over_is_not_looked_at_again(flows: Flows, act: Acts) -> None:
+    """Of what was sent before all was over nothing is read, not even that it is undone again; of what came later everything."""
+    await act.order(uuid7())
+    await act.relay("office.count_meal")
+    await act.handle("count_meal")
+    await flows.settled()
+    await act.run(office, "DELETE FROM backbone.inbox")
+    await flows.settled()
+    assert len(await flows.lost()) == 1
+    await act.order(uuid7())
+    await act.relay("office.count_meal")
+    with pytest.raises(FlowOpen, match="1 on their way to a subscription"):
+        await flows.settled(seconds=0.05)
+
+
+async def test_what_was_under_way_when_all_was_over_is_looked_at(flows: Flows, act: Acts) -> None:
+    """A transaction that had begun, and was seen by nobody, may have sent something since."""
+    await act.order(uuid7())
+    async with act.databases[kitchen].engine.begin() as connection:
+        await connection.execute(text("SELECT pg_current_xact_id()"))
+        await act.relay("office.count_meal")
+        await act.handle("count_meal")
+        await flows.settled()
+        await connection.execute(
+            text(
+                "INSERT INTO backbone.published (id, position, type, key, sequence, flow, occurred_at, subscriptions)"
+                " SELECT gen_random_uuid(), 1000, type, key, 2, flow, now(), subscriptions FROM backbone.published"
+            )
+        )
+    with pytest.raises(FlowOpen, match="1 on their way to a subscription"):
+        await flows.settled(seconds=0.05)
+
+
+@pytest.mark.parametrize(
+    ("since", "new", "old"),
+    [(1000, (1000, 1001, 2**31), (999, 3, 2**32 - 5)), (2**32 - 2, (2**32 - 2, 2**32 - 1, 3, 500), (2**32 - 3, 2**31 + 5))],
+)
+async def test_transactions_are_later_around_the_circle(
+    databases: dict[Service, Database], since: int, new: tuple[int, ...], old: tuple[int, ...]
+) -> None:
+    """After the last of their ids come the first ones again."""
+    query = text(f"SELECT xmin FROM unnest(CAST(:ids AS bigint[])) AS xmin WHERE {SINCE}")
+    async with databases[kitchen].engine.connect() as connection:
+        found = await connection.scalars(query, {"ids": [*new, *old], "since": since})
+        assert set(found) == set(new)
 
 
 async def test_lost(flows: Flows, act: Acts) -> None:
