@@ -111,11 +111,7 @@ async def _main(copy: Copy) -> None:
     runtime = Runtime(services[copy.service], copy.settings, subscribed=check_platform(services.values()))
     if copy.rotate_after is not None:
         vars(runtime.relay)["_rotate_after"] = copy.rotate_after
-    writers: list[Writer] = []
     if isinstance(copy.release, Release) and copy.service == "desk":
-        writers = [Writer(runtime.database, copy.release, f"writer {number}") for number in range(WRITERS)]
-    for writer in writers:
-        await writer.start()
+        # Stopped with the service's own loops: a writer that goes on would wait 30 s for a connection of the closed database.
+        vars(runtime)["_loops"] += [Writer(runtime.database, copy.release, f"writer {number}") for number in range(WRITERS)]
     await runtime.serve()
-    for writer in writers:
-        await writer.stop()
