@@ -26,7 +26,7 @@ from broker._provision import provision
 from broker._relay import CHANNEL
 from broker._replica_runs import Place, begin, run_of
 from broker.servers import Servers
-from broker.testing.scratch import drop_platform
+from broker.testing.scratch import drop_platform, prepare
 from nilecare.addresses import Platform
 from nilecare.platform import services
 from services.billing.replicas import PatientReference
@@ -137,6 +137,7 @@ async def _site(servers: Servers) -> AsyncIterator[Site]:
     )  # fmt: skip
     site = Site(platform, {})
     try:
+        await prepare(platform, services())
         await provision(platform, services())
         yield site
     finally:

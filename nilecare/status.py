@@ -60,13 +60,17 @@ class ServiceStatus:
 async def status(platform: Platform, services: Sequence[Service], environment: Mapping[str, str]) -> list[ServiceStatus]:
     """The status of each service. What cannot be reached is told of, not raised."""
     queues = await _queues(platform)
-    return list(await asyncio.gather(*(_status(platform, service, queues, environment) for service in services)))
+    async with httpx.AsyncClient(timeout=PATIENCE) as client:
+        healths = await asyncio.gather(*(_health(service, environment, client) for service in services))
+    told = [ServiceStatus(name=service.name, health=health) for service, health in zip(services, healths, strict=True)]
+    await asyncio.gather(*(_fill_in(each, platform, service, queues) for each, service in zip(told, services, strict=True)))
+    return told
 
 
-async def _status(
-    platform: Platform, service: Service, queues: Mapping[str, Mapping[str, Any]] | None, environment: Mapping[str, str]
-) -> ServiceStatus:
-    told = ServiceStatus(name=service.name, health=await _health(service, environment))
+async def _fill_in(
+    told: ServiceStatus, platform: Platform, service: Service, queues: Mapping[str, Mapping[str, Any]] | None
+) -> None:
+    """What the service's database knows, and RabbitMQ of its queues."""
     failed: dict[tuple[str, str], int] = {}
     try:
         async with asyncio.timeout(PATIENCE):
@@ -79,7 +83,6 @@ async def _status(
         states = {state: failed.get((subscription.name, state), 0) for state in STATES}
         told.queues[service.queue(subscription)] = _queue(queues, service.queue(subscription), states)
     told.queues[service.dead_queue] = _queue(queues, service.dead_queue, {})
-    return told
 
 
 def _queue(queues: Mapping[str, Mapping[str, Any]] | None, name: str, failed: dict[str, int]) -> Queue:
@@ -106,15 +109,15 @@ async def _ask_database(platform: Platform, service: Service, told: ServiceStatu
         await database.close()
 
 
-async def _health(service: Service, environment: Mapping[str, str]) -> str:
+async def _health(service: Service, environment: Mapping[str, str], client: httpx.AsyncClient) -> str:
     """What the service says of itself. NILECARE_LAB_PORT tells where it is published, if not on its own port."""
     host = environment.get("NILECARE_HOST", "127.0.0.1").replace("0.0.0.0", "127.0.0.1")  # noqa: S104  # what it means to a client
     port = environment.get(f"NILECARE_{service.name.upper()}_PORT", service.port)
+    health = f"http://{host}:{port}/health"
     try:
-        async with httpx.AsyncClient(base_url=f"http://{host}:{port}/health", timeout=PATIENCE) as client:
-            if (await client.get("/ready")).status_code != httpx.codes.OK:
-                return "not ready"
-            return "well" if (await client.get("/messaging")).status_code == httpx.codes.OK else "messages do not flow"
+        if (await client.get(f"{health}/ready")).status_code != httpx.codes.OK:
+            return "not ready"
+        return "well" if (await client.get(f"{health}/messaging")).status_code == httpx.codes.OK else "messages do not flow"
     except httpx.HTTPError:
         return "not running"
 

@@ -21,7 +21,7 @@ import pytest
 
 from broker import Service
 from broker.servers import Servers
-from broker.testing.scratch import drop_platform
+from broker.testing.scratch import drop_platform, prepare
 from nilecare.addresses import Platform
 from nilecare.platform import services
 from tests.docs.pages import ROOT, blocks, commands
@@ -135,7 +135,10 @@ async def test_the_new_service_takes_part(checkout: Checkout, servers: Servers) 
 
 @asynccontextmanager
 async def running(checkout: Checkout, servers: Servers) -> AsyncIterator[tuple[Platform, dict[str, str], str]]:
-    """What the page's last command starts: the platform, where each service is, and a token for them."""
+    """What the page's last command starts: the platform, where each service is, and a token for them.
+
+    The services that were there before have their databases already; the new one's is made by the command.
+    """
     prefix = f"test_{secrets.token_hex(4)}"
     environment = {
         "NILECARE_POSTGRES_URL": servers.postgres_url,
@@ -149,6 +152,7 @@ async def running(checkout: Checkout, servers: Servers) -> AsyncIterator[tuple[P
         "NILECARE_VISITORS_PORT": "0",
     }
     platform = Platform.from_environment(environment)
+    await prepare(platform, services())
     roles = "--role receptionist --role facility_manager --role registrar --role clinician"
     token = (await checkout.do(f"nilecare token {roles} --everywhere", environment)).strip()
     process = await checkout.start(f"{RUN} --log-level ERROR", environment)
