@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import traceback
 from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 import structlog
@@ -12,6 +15,9 @@ import structlog
 from broker._context import Cause, caused_by, uuid7
 
 log = structlog.get_logger("nilecare.backbone")
+
+TURN = 1.0
+"""Seconds that a loop waits for its turn to begin, at most: the loop before it may have much to do."""
 
 
 def _place(failure: BaseException) -> str:
@@ -49,11 +55,14 @@ class Loop(ABC):
         """Asks for a round now. Cheap, and harmless when one is under way."""
         self._woken.set()
 
-    async def start(self) -> None:
-        """Begins; returns at once."""
+    async def start(self, turns: asyncio.Semaphore | None = None) -> None:
+        """Begins; returns at once.
+
+        turns: taken for the first round. Loops that begin together would each open a connection, and keep it in the pool.
+        """
         if self._task is None:
             self._stopping.clear()
-            self._task = asyncio.create_task(self._run(), name=self.name)
+            self._task = asyncio.create_task(self._run(turns), name=self.name)
 
     async def stop(self) -> None:
         """Lets the round in hand finish and ends the loop."""
@@ -69,19 +78,22 @@ class Loop(ABC):
         """Whether `stop` was called: a long round looks at it and comes to an end."""
         return self._stopping.is_set()
 
-    async def _run(self) -> None:
+    async def _run(self, turns: asyncio.Semaphore | None) -> None:
         pause = self.interval
+        turn: AbstractAsyncContextManager[None] = _turn_of(turns) if turns is not None else contextlib.nullcontext()
         while not self.stopping:
             self._woken.clear()
             try:
                 # What a round says by itself belongs together, and to nothing else.
-                with caused_by(Cause(flow=uuid7())):
-                    more = await self.run_once()
+                async with turn:
+                    with caused_by(Cause(flow=uuid7())):
+                        more = await self.run_once()
                 pause = self.interval
             except Exception as failure:
                 more = False
                 pause = min(pause * 2, self.longest_pause)
                 log.warning("loop.failed", loop=self.name, error=type(failure).__name__, at=_place(failure), pause=pause)
+            turn = contextlib.nullcontext()
             if not more and not self.stopping:
                 await self._pause(pause)
 
@@ -91,3 +103,16 @@ class Loop(ABC):
                 await self._woken.wait()
         except TimeoutError:
             pass
+
+
+@contextlib.asynccontextmanager
+async def _turn_of(turns: asyncio.Semaphore) -> AsyncIterator[None]:
+    has_turn = False
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(TURN):
+            has_turn = await turns.acquire()
+    try:
+        yield
+    finally:
+        if has_turn:
+            turns.release()

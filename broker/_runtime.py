@@ -55,6 +55,9 @@ WORK, LOOPS, RELAY, DATABASE = 10.0, 3.0, 5.0, 2.0
 """Seconds to stop for the work in hand, the loops, the relay and the database's connections: 20 in all. What is not done then
 is broken off, undone and done after the next start."""
 
+BEGIN_AT_ONCE = 2
+"""Loops whose first round is under way at once."""
+
 
 class Runtime:
     """A service with its settings, ready to start.
@@ -109,8 +112,9 @@ class Runtime:
         with bound_contextvars(service=self.service.name):
             await self._listener.start()
             await self.relay.start()
+            turns = asyncio.Semaphore(BEGIN_AT_ONCE)
             for loop in self._loops:
-                await loop.start()
+                await loop.start(turns)
             await self._broker.start()
         log.info("service.started", service=self.service.name, port=self.port)
 

@@ -295,8 +295,14 @@ def subscribers_for(
     patience: seconds that a batch is kept while the database is away.
     """
 
+    asking: asyncio.Task[bool] | None = None
+
     async def is_ready() -> bool:
-        return await is_reachable(database.engine)
+        """All that ask at once are answered together."""
+        nonlocal asking
+        if asking is None or asking.done():
+            asking = asyncio.create_task(is_reachable(database.engine))
+        return await asyncio.shield(asking)
 
     def processor_for(subscription: Subscription) -> Processor:
         return processor(subscription) or BatchProcessor(database, service, subscription, failures, observe=observe)

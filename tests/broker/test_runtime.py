@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any
+from typing import Any, cast
 from urllib.parse import urlsplit
 from uuid import UUID, uuid4
 
@@ -20,11 +20,13 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.pool import QueuePool
 
 from broker import DeclarationError, Service, Settings, on
 from broker import _runtime as runtime_module
 from broker._alignment import apply
 from broker._database import engine_for
+from broker._loop import Loop
 from broker._management import Management
 from broker._runtime import Runtime, serve
 from broker._service import check_platform
@@ -180,6 +182,26 @@ async def test_from_request_to_effect(pair: Pair) -> None:
         metrics = (await other.get("/metrics")).text
         assert 'nilecare_effect_latency_seconds_count{subscription="cook"} 5.0' in metrics
         assert "nilecare_outbox_relayed_total 5.0" in (await client.get("/metrics")).text
+
+
+async def test_a_start_opens_few_connections(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When each loop has looked for the first time, far fewer connections are open than there are loops."""
+    at_rest: set[Loop] = set()
+    pause = Loop._pause
+
+    async def note(loop: Loop, seconds: float) -> None:
+        at_rest.add(loop)
+        await pause(loop, seconds)
+
+    monkeypatch.setattr(Loop, "_pause", note)
+    runtime = await pair.start(kitchen)
+
+    async def all_have_looked() -> bool:
+        return at_rest >= set(runtime._loops) and runtime.messaging().is_well
+
+    await until(all_have_looked)
+    pool = cast("QueuePool", runtime.database.engine.pool)
+    assert pool.checkedin() + pool.checkedout() <= 4 < len(runtime._loops) / 2
 
 
 async def test_without_the_broker(pair: Pair) -> None:
