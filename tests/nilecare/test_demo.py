@@ -179,11 +179,20 @@ def test_discretion_finds_what_is_told() -> None:
 
 
 @pytest.mark.timeout(240)
-@pytest.mark.parametrize("moment", ["accounts, databases, topology: done", "the services and the world outside: done"])
-def test_interrupted_demo_leaves_nothing(moment: str) -> None:
-    """Ctrl-C ends servers and services with status 130 and no traceback: while they start, and at work without a broker."""
+@pytest.mark.parametrize(
+    ("moment", "options"),
+    [
+        pytest.param("accounts, databases, topology: done", [], id="while they start"),
+        pytest.param("the services and the world outside: done", ["--stop"], id="at work"),
+    ],
+)
+def test_interrupted_demo_leaves_nothing(moment: str, options: list[str]) -> None:
+    """Ctrl-C ends servers and services with status 130 and no traceback: while they start, and at work without a broker.
+
+    So it does whether or not the servers would have stayed.
+    """
     before = running()
-    process = demo("--patients", "1")
+    process = demo("--patients", "1", *options)
     assert process.stdout is not None
     assert any(moment in line for line in process.stdout)
     if moment.startswith("the services"):

@@ -17,6 +17,7 @@ from typing import Any
 import httpx
 import pytest
 
+from broker._management import Management
 from broker.servers import Servers
 from nilecare.addresses import Platform
 from nilecare.platform import services
@@ -34,6 +35,11 @@ class Running:
     environment: dict[str, str]
     process: Process
     addresses: dict[str, str]
+
+    @property
+    def platform(self) -> Platform:
+        """Where its servers are."""
+        return Platform.from_environment(self.environment)
 
     async def status(self, *words: str) -> str:
         """What `nilecare status` prints."""
@@ -113,6 +119,14 @@ async def test_a_development_token_is_accepted(running: Running) -> None:
 
 async def test_status(running: Running) -> None:
     """Status knows each service's health, outbox, queues with their consumers, failed messages and replicas."""
+
+    async with Management(running.platform.management_url, running.platform.vhost) as rabbitmq:
+
+        async def all_consume() -> bool:
+            queues = await rabbitmq.all_of("queues")
+            return all(queue.get("consumers") for queue in queues if not queue["name"].endswith(".dead"))
+
+        await until(all_consume, within=60)
 
     async def all_well() -> dict[str, Any] | None:
         told: dict[str, Any] = {each["name"]: each for each in json.loads(await running.status("--json"))["services"]}
