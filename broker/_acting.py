@@ -83,9 +83,8 @@ class ActionLoop(Loop):
 
     async def run_once(self) -> bool:
         """Carries out what runs and nobody else has in hand; False, since nothing is left then."""
-        async with self._database.reading() as session:
-            running = list(await session.scalars(select(action.c.id).where(action.c.state == "running").order_by(action.c.id)))
-        for id_ in running:
+        running = select(action.c.id).where(action.c.state == "running").order_by(action.c.id)
+        for id_ in await self._database.glance(running):
             if not self.stopping and await self.carry_out(id_):
                 log.info("action.carried_out", service=self._retrier.service.name, action=str(id_))
         return False

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, cast
@@ -53,6 +54,17 @@ DUE = text(
     FOR UPDATE SKIP LOCKED
     """
 )
+NAMES_DUE = text(
+    """
+    SELECT name FROM unnest(CAST(:names AS text[])) AS name
+    WHERE EXISTS (
+        SELECT FROM backbone.call
+        WHERE call.name = name.name AND state IN ('pending', 'sending', 'unknown', 'received') AND due_at <= clock_timestamp()
+    )
+    """
+)
+"""Of these calls those of which one is due, or will be when an earlier one of its key has ended."""
+
 MOVE = text(
     """
     UPDATE backbone.call
@@ -110,13 +122,14 @@ class CallWorkers(Loop):
 
     async def run_once(self) -> bool:
         """Takes up what is due, as far as there is room; a call that ends asks for another round."""
+        under_way = Counter(self._running.values())
+        room = {each.name: each.keys_at_once - under_way[each.name] for each in self.calls}
+        due = await self.database.glance(NAMES_DUE, {"names": [name for name, places in room.items() if places > 0]})
         for outside in self.calls:
-            room = outside.keys_at_once - list(self._running.values()).count(outside.name)
-            if room > 0:
-                for claimed in await self._claim(outside, room):
-                    task = asyncio.create_task(self._carry_out(claimed), name=f"call {outside.name}")
-                    self._running[task] = outside.name
-                    task.add_done_callback(self._ended)
+            for claimed in await self._claim(outside, room[outside.name]) if outside.name in due else ():
+                task = asyncio.create_task(self._carry_out(claimed), name=f"call {outside.name}")
+                self._running[task] = outside.name
+                task.add_done_callback(self._ended)
         return False
 
     async def idle(self) -> None:

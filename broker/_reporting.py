@@ -44,6 +44,9 @@ UNHEARD = select(
 )
 """Whether there is something to tell, or was when somebody last heard it."""
 
+HEARD = select(or_(exists().select_from(change), exists().where(~reporting.c.is_whole)))
+"""Whether there is something to tell."""
+
 UNTOLD = exists().where(change.c.place <= reporting.c.noted).correlate(reporting)
 """Whether something is left of what was noted for whoever hears it for the first time."""
 
@@ -62,13 +65,14 @@ class Reporter(Loop):
 
     async def run_once(self) -> bool:
         """Tells what has changed; True when there is more. Where nobody hears it, what changed is forgotten."""
+        if not any(await self._database.glance(HEARD if self._is_heard else UNHEARD)):
+            return False
         async with self._database.lent() as session:
             if not await session.scalar(select(func.pg_try_advisory_xact_lock(lock_number("reporter")))):
                 return False
             if not self._is_heard:
-                if await session.scalar(UNHEARD):
-                    await _forget(session)
-                    await session.settle(CrashPoint.HOUSEKEEPING_DONE)
+                await _forget(session)
+                await session.settle(CrashPoint.HOUSEKEEPING_DONE)
                 return False
             is_whole, noted = (await session.execute(select(reporting.c.is_whole, reporting.c.noted))).one()
             if not is_whole and noted is None:

@@ -48,6 +48,14 @@ DUE = text(
     """  # noqa: S608 (put together from constants)
 )
 
+IS_DUE = text(
+    """
+    SELECT EXISTS (SELECT FROM backbone.failed_message WHERE state = 'retrying' AND due_at <= :now)
+           OR EXISTS (SELECT FROM backbone.failed_message WHERE state = 'waiting' AND waits_for = :newer)
+    """
+)
+"""Whether a message may be due, whatever this code can read."""
+
 WAKE_READABLE = text(
     f"""
     UPDATE backbone.failed_message failed SET state = 'retrying', due_at = :now, waits_for = NULL
@@ -119,6 +127,8 @@ class RetryLoop(Loop):
 
         Not only at the start: in a rolling deployment an older copy may lay messages by after a newer one has started.
         """
+        if not any(await self._database.glance(IS_DUE, {"now": clock.now(), "newer": NEWER_CODE})):
+            return []
         async with self._database.lent() as session:
             woken = await session.execute(WAKE_READABLE, {**self._readable, "now": clock.now(), "newer": NEWER_CODE})
             if cast("CursorResult[Any]", woken).rowcount:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import delete, func, select, text
+from sqlalchemy import bindparam, delete, exists, func, select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -24,6 +24,7 @@ from contracts.event import Event
 BATCH = 500
 SINGLE = text("SELECT pg_try_advisory_xact_lock(:number)")
 table = _tables.schedule
+IS_DUE = select(exists().where(table.c.due_at <= bindparam("now")))
 
 
 async def schedule(session: AsyncSession, event: Event, *, at: datetime, name: str) -> None:
@@ -75,6 +76,8 @@ class Scheduler(Loop):
 
     async def run_once(self) -> bool:
         """Promotes one batch of due events; True when there may be more."""
+        if not any(await self.database.glance(IS_DUE, {"now": clock.now()})):
+            return False
         async with self.database.lent() as session:
             # One at a time per database; the other would only wait for the same rows.
             if not await session.scalar(SINGLE, {"number": lock_number("scheduler")}):
