@@ -99,11 +99,17 @@ class Outbox:
         self._passed = 0
         self._emptied: set[int] = set()
         self._candidate: Candidate | None = None
+        self._has_passed = True
         self._slow: frozenset[int] = frozenset()
         self.low_water = self.reads_above = 0
 
     patience = 2.0
     """Seconds that a transaction may take before rows are read above what it may still commit."""
+
+    @property
+    def is_tidy(self) -> bool:
+        """Whether nothing was taken out of it since all was in order: `tidy` would find nothing to do."""
+        return not (self._has_passed or self._candidate or self._slow or self._emptied)
 
     async def load(self) -> None:
         """Takes up where the last relay left."""
@@ -121,14 +127,18 @@ class Outbox:
         """Forgets rows that the broker has."""
         await self._writer.execute(DELETE, positions)
         passing(CrashPoint.EVENTS_DELETED)
-        self._passed += len(positions)
+        self._have_passed(positions)
 
     async def journal(self, positions: Sequence[int], bound: Mapping[str, Collection[str]]) -> None:
         """Moves rows that the broker has into `published`, with the queues that were bound to their types."""
         subscriptions = {type_: sorted(queues) for type_, queues in bound.items()}
         await self._writer.execute(JOURNAL, positions, subscriptions, list(ADDRESSED_TYPES))
         passing(CrashPoint.EVENTS_DELETED)
+        self._have_passed(positions)
+
+    def _have_passed(self, positions: Sequence[int]) -> None:
         self._passed += len(positions)
+        self._has_passed = True
 
     async def tidy(self) -> None:
         """Raises the low-water position and lets the child tables take turns."""
@@ -147,6 +157,7 @@ class Outbox:
     async def _raise_low_water(self) -> None:
         candidate, self._candidate = self._candidate, None
         if candidate is None:
+            self._has_passed = False
             drawn = await self._reader.fetchval(DRAWN)
             self._candidate = Candidate(drawn, running_in(await self._reader.fetchval(SNAPSHOT)), time.monotonic())
             return

@@ -252,9 +252,9 @@ class Relay(Loop):
                     self._metrics.returned(row.envelope.type)
 
     async def _tidy(self) -> None:
-        if time.monotonic() - self._tidied < self.tidy_every:
-            return
         assert self._outbox is not None
+        if self._outbox.is_tidy or time.monotonic() - self._tidied < self.tidy_every:
+            return
         assert self._reader is not None
         if await self._reader.fetchval("SELECT pg_backend_pid()") != self._backend:
             raise PoolerInTheWay(PoolerInTheWay.__doc__)

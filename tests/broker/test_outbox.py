@@ -232,6 +232,30 @@ async def test_a_slow_transaction_that_ended_is_waited_for_no_more(post: Post) -
     assert outbox.reads_above == 6
 
 
+async def test_it_is_in_order_until_something_passes(post: Post) -> None:
+    """Then the low-water position has to rise, which takes as long as somebody writes who may still commit below it."""
+    outbox = await post.outbox()
+
+    async def is_tidy() -> bool:
+        await outbox.tidy()
+        return outbox.is_tidy
+
+    assert not outbox.is_tidy
+    await until(is_tidy)
+    async with post.database.lent() as late:
+        publish(late, Moved(parcel_id=uuid4(), step=1))
+        await late.run_sync(write_buffer)
+        await post.publish(Moved(parcel_id=uuid4(), step=1))
+        assert outbox.is_tidy
+        await drain(outbox)
+        for _ in range(4):
+            assert not await is_tidy()
+        await late.settle()
+    await drain(outbox)
+    await until(is_tidy)
+    assert outbox.low_water == 2
+
+
 async def test_who_writes_in_another_database_holds_nothing_up(post: Post, database: Any) -> None:
     """A transaction of a neighbour on the same server goes on and on, and the low-water position rises all the same."""
     neighbour = await asyncpg.connect(await database())
