@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import time
 from pathlib import Path
@@ -122,11 +123,10 @@ collect_statistics_interval = 1000
         if plugins is None:
             return {}
         found = folder / "installed"
-        found.mkdir(exist_ok=True)
+        shutil.rmtree(found, ignore_errors=True)
+        found.mkdir()
         for plugin in plugins:
-            link = found / plugin.name
-            link.unlink(missing_ok=True)
-            link.symlink_to(plugin)
+            (found / plugin.name).symlink_to(plugin)
         return {"RABBITMQ_PLUGINS_DIR": str(found)}
 
     def _start_epmd(self, folder: Path, environment: dict[str, str]) -> None:
