@@ -92,7 +92,7 @@ async def test_an_effect_too_many_is_no_figure(servers: Servers, monkeypatch: py
 async def test_dead_letters_are_replayed_by_the_service(servers: Servers, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each look finds what is there, and a replay of all comes to as many effects."""
     monkeypatch.setattr(dead_letters, "FEW", 200)
-    found = await dead_letters.measure_dead_letters(1000, servers)
+    found = await dead_letters.measure_dead_letters(600, servers)
     assert min(*found.looks.values(), (found.replay.rate, found.published_again.rate)) > (0, 0)
     assert {"the first page", "the groups"} < found.looks.keys()
 

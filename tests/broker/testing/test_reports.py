@@ -68,6 +68,8 @@ def test_bad_tests_say_what_is_wrong(pytester: pytest.Pytester, monkeypatch: pyt
         str(diagrams),
         "-p",
         "no:cacheprovider",
+        "-p",
+        "no:schemathesis",
     ]
     result = pytester.runpytest_subprocess(*options, "--tb=short", timeout=110)
     result.assert_outcomes(passed=2, failed=len(TOLD), errors=1)
