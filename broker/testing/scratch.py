@@ -68,7 +68,10 @@ class Databases:
         await admin.close()
 
     async def _template(self, admin: asyncpg.Connection, tables: MetaData | None, migrations: Path | None) -> str:
-        """The template for exactly these migrations. Under a lock, and named only when it is whole."""
+        """The template for exactly these migrations. Under a lock, and named only when it is whole.
+
+        A service's begins as the backbone's, whose migrations are the same for all.
+        """
         name = f"template_{_digest(BACKBONE_MIGRATIONS, migrations)}"
         async with admin.transaction():
             await admin.execute("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", name)
@@ -76,7 +79,8 @@ class Databases:
                 return name
             unfinished = f"{name}_{secrets.token_hex(4)}"
             maker = await asyncpg.connect(self._url)
-            await maker.execute(f"CREATE DATABASE {unfinished} TEMPLATE template0")
+            below = "template0" if migrations is None else await self._template(maker, None, None)
+            await maker.execute(f"CREATE DATABASE {unfinished} TEMPLATE {below} STRATEGY file_copy")
             await self._let_maker_in(maker, unfinished)
             engine = engine_for(self._address(unfinished))
             await migrate(engine, tables if tables is not None else MetaData(), migrations)
