@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import secrets
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from functools import cache
 from hashlib import sha256
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -25,47 +27,59 @@ MAKER = "nilecare_maker"
 """The role to which all belongs that is in a template, so that whoever is given a copy can be given what is in it."""
 
 
+_ready: set[tuple[str, str]] = set()
+"""The templates that are there, by server."""
+
+
 class Databases:
-    """Makes databases from migrated templates: the migrations run once per server, a copy takes a tenth of a second."""
+    """Makes databases from migrated templates: the migrations run once per server, a copy takes a tenth of a second.
+
+    It keeps a connection from the first one that it makes until `drop`.
+    """
 
     def __init__(self, postgres_url: str) -> None:
         self._url = postgres_url
         self._made: list[str] = []
+        self._connection: asyncpg.Connection | None = None
+        self._working = asyncio.Lock()
 
     async def __call__(self, *, tables: MetaData | None = None, migrations: Path | None = None) -> str:
         """A fresh database with the backbone's tables, and a service's own where given; its address, as superuser."""
-        admin = await asyncpg.connect(self._url)
-        try:
+        async with self._admin() as admin:
             template = await self._template(admin, tables, migrations)
             name = f"test_{secrets.token_hex(6)}"
             # In memory, copying files takes half of what writing each page to the log does.
             await admin.execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy")
-        finally:
-            await admin.close()
         self._made.append(name)
         return self._address(name)
 
     async def give(self, account: str, *, tables: MetaData, migrations: Path | None) -> None:
         """Makes a service's account and its database, of the same name, in which all belongs to it. Neither is dropped here."""
-        admin = await asyncpg.connect(self._url)
-        try:
+        async with self._admin() as admin:
             template = await self._template(admin, tables, migrations)
             await admin.execute(f'CREATE ROLE "{account}"')
             await admin.execute(f'CREATE DATABASE "{account}" TEMPLATE {template} OWNER "{account}" STRATEGY file_copy')
-        finally:
-            await admin.close()
         inside = await asyncpg.connect(self._address(account))
         await inside.execute(f'REASSIGN OWNED BY {MAKER} TO "{account}"')
         await inside.close()
 
     async def drop(self) -> None:
         """Drops all it made, whoever is connected."""
-        if not self._made:
+        if self._connection is None:
             return
-        admin = await asyncpg.connect(self._url)
-        while self._made:
-            await admin.execute(f"DROP DATABASE IF EXISTS {self._made.pop()} WITH (FORCE)")
-        await admin.close()
+        async with self._admin() as admin:
+            while self._made:
+                await admin.execute(f"DROP DATABASE IF EXISTS {self._made.pop()} WITH (FORCE)")
+        await self._connection.close()
+        self._connection = None
+
+    @contextlib.asynccontextmanager
+    async def _admin(self) -> AsyncIterator[asyncpg.Connection]:
+        """The connection, for one at a time; another one when the server has been killed meanwhile."""
+        async with self._working:
+            if self._connection is None or self._connection.is_closed():
+                self._connection = await asyncpg.connect(self._url)
+            yield self._connection
 
     async def _template(self, admin: asyncpg.Connection, tables: MetaData | None, migrations: Path | None) -> str:
         """The template for exactly these migrations. Under a lock, and named only when it is whole.
@@ -73,9 +87,12 @@ class Databases:
         A service's begins as the backbone's, whose migrations are the same for all.
         """
         name = f"template_{_digest(BACKBONE_MIGRATIONS, migrations)}"
+        if (self._url, name) in _ready:
+            return name
         async with admin.transaction():
             await admin.execute("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", name)
             if await admin.fetchval("SELECT 1 FROM pg_database WHERE datname = $1", name):
+                _ready.add((self._url, name))
                 return name
             unfinished = f"{name}_{secrets.token_hex(4)}"
             maker = await asyncpg.connect(self._url)
@@ -135,6 +152,7 @@ class VirtualHosts:
         await self._client.aclose()
 
 
+@cache
 def _digest(*folders: Path | None) -> str:
     files = [file for folder in folders if folder is not None for file in sorted((folder / "versions").glob("*.py"))]
     digest = sha256()
@@ -148,6 +166,7 @@ async def prepare(platform: Platform, services: Sequence[Service]) -> None:
     databases = Databases(platform.postgres_url)
     for service in services:
         await databases.give(platform.account(service.name), tables=service.tables, migrations=service.migrations)
+    await databases.drop()
 
 
 async def drop_platform(platform: Platform, services: Sequence[Service]) -> None:
