@@ -9,6 +9,7 @@ import ast
 import inspect
 import sys
 from collections.abc import Iterator
+from functools import cache
 from types import ModuleType
 from typing import TYPE_CHECKING
 
@@ -64,13 +65,18 @@ def _modules(service: Service) -> Iterator[ModuleType]:
             yield module
 
 
-def _published_in(module: ModuleType) -> Iterator[tuple[type[Event], int]]:
+@cache
+def _published_in(module: ModuleType) -> tuple[tuple[type[Event], int], ...]:
     """The events that calls of `publish` and `schedule` in a module name, with their lines."""
     try:
-        tree = ast.parse(inspect.getsource(module))
+        source = inspect.getsource(module)
     except (OSError, TypeError):
-        return
-    for node in ast.walk(tree):
+        return ()
+    return tuple(_published(module, source)) if any(name in source for name in PUBLISHING) else ()
+
+
+def _published(module: ModuleType, source: str) -> Iterator[tuple[type[Event], int]]:
+    for node in ast.walk(ast.parse(source)):
         if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name) or node.func.id not in PUBLISHING:
             continue
         for name in _names(node.args[1]) if len(node.args) > 1 else ():

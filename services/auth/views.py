@@ -6,6 +6,7 @@ import json
 from datetime import datetime
 from typing import Annotated, Any, Literal, Self
 from uuid import UUID
+from zoneinfo import available_timezones
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
@@ -20,10 +21,12 @@ def _lower(address: Any) -> Any:
     return address.strip().lower() if isinstance(address, str) else address
 
 
-def _known_zone(name: str) -> str:
-    from zoneinfo import available_timezones
+TIME_ZONES = frozenset(available_timezones())
+"""The names of the IANA time zone database (RFC 6557)."""
 
-    if name not in available_timezones():
+
+def _known_zone(name: str) -> str:
+    if name not in TIME_ZONES:
         raise ValueError("this is no time zone")
     return name
 

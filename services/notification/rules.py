@@ -46,6 +46,9 @@ Verdict = Literal["sent", "delivered", "deferred", "bounced", "refused"]
 
 DeliveryStatus = Literal["sending", "sent", "delivered", "deferred", "bounced", "refused"]
 
+TIME_ZONES = frozenset(available_timezones())
+"""The names of the IANA time zone database (RFC 6557)."""
+
 DELIVERY = LifeCycle[DeliveryStatus](
     {
         "sending": {"sent", "delivered", "deferred", "bounced", "refused"},
@@ -161,7 +164,7 @@ def locale_chain(locale: str | None) -> list[str]:
 
 def check_time_zone(name: str) -> None:
     """Raises TimeZoneIsUnknown."""
-    if name not in available_timezones():
+    if name not in TIME_ZONES:
         raise TimeZoneIsUnknown
 
 
@@ -202,7 +205,7 @@ def is_history(happened_at: datetime, told_at: datetime) -> bool:
 
 def zone_named(name: str | None) -> ZoneInfo:
     """The zone; UTC where none is known."""
-    return ZoneInfo(name if name in available_timezones() else "UTC")
+    return ZoneInfo(name if name in TIME_ZONES else "UTC")
 
 
 def _instant(wall: datetime, zone: ZoneInfo) -> datetime:
