@@ -84,7 +84,8 @@ class Running:
         return await _all(self.deployment.databases[service], text(query), **values)
 
     async def contents(self, *services: str) -> dict[str, str]:
-        """What every table of these services, or of all, holds: how many rows, and a digest of them."""
+        """What every table of these services, or of all, holds once all is over: how many rows, and a digest of them."""
+        await self.settled()
         return {
             f"{service} {row.name}": row.held
             for service in services or self.deployment.databases
