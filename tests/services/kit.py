@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
 from functools import cached_property
-from typing import Any, TypeVar
-from urllib.parse import urlsplit
+from typing import TypeVar
 from uuid import UUID, uuid4
 
 import httpx
 from fastapi import FastAPI
-from sqlalchemy import event as sa_event
 from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
@@ -39,33 +36,6 @@ SETTINGS = Settings(database_url="", amqp_url="", key_set=key_set_of(KEY))
 Published = TypeVar("Published", bound=Event)
 
 
-class Line:
-    """An engine for one database after the other, which knows how statements are compiled from the tests before."""
-
-    def __init__(self, address: str) -> None:
-        self.engine = engine_for(address)
-        self.database = ""
-        sa_event.listen(self.engine.sync_engine, "do_connect", self._lead)
-
-    def _lead(self, dialect: Any, record: Any, arguments: Any, parameters: dict[str, Any]) -> None:
-        parameters["database"] = self.database
-
-
-_idle: dict[Service, list[Line]] = defaultdict(list)
-
-
-@asynccontextmanager
-async def line_to(service: Service, address: str) -> AsyncIterator[AsyncEngine]:
-    """An engine of the service's, for the database at an address of the same server."""
-    line = _idle[service].pop() if _idle[service] else Line(address)
-    line.database = urlsplit(address).path[1:]
-    try:
-        yield line.engine
-    finally:
-        await line.engine.dispose()
-        _idle[service].append(line)
-
-
 class Workplace:
     """A service at work. Every `transaction` commits at its end, with what was published in it."""
 
@@ -84,8 +54,11 @@ class Workplace:
     async def of(cls, service: Service, databases: Databases) -> AsyncIterator[Workplace]:
         """The service over a fresh database with all its migrations."""
         address = await databases(tables=service.tables, migrations=service.migrations)
-        async with line_to(service, address) as engine:
-            yield cls(service, engine)
+        workplace = cls(service, engine_for(address))
+        try:
+            yield workplace
+        finally:
+            await workplace.database.close()
 
     def transaction(self) -> AbstractAsyncContextManager[AsyncSession]:
         return self.database.transaction()

@@ -1,4 +1,4 @@
-"""Operations at work, over a database of its own."""
+"""Operations at work, over its database."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from broker.testing.scratch import Databases
 from services.operations.app import service
 from tests.services.kit import Workplace
+from tests.services.shared import Workplaces
 
 
 @pytest.fixture
-async def operations(database: Databases) -> AsyncIterator[Workplace]:
-    async with Workplace.of(service, database) as workplace:
+async def operations(workplaces: Workplaces) -> AsyncIterator[Workplace]:
+    async with workplaces.of(service) as workplace:
         yield workplace
