@@ -7,6 +7,7 @@ the test's own process, however that ends.
 from __future__ import annotations
 
 import asyncio
+import gc
 import multiprocessing
 import os
 from collections.abc import Awaitable, Callable
@@ -38,6 +39,8 @@ def _run(main: Callable[..., Awaitable[None]], args: tuple[Any, ...], kwargs: di
     async def until_the_test_ends() -> None:
         parent = multiprocessing.parent_process()
         assert parent is not None
+        gc.freeze()  # What it was forked with is never searched for garbage, which would copy all of it; the rest less often.
+        gc.set_threshold(7000, 10, 10)
         asyncio.get_running_loop().add_reader(parent.sentinel, os._exit, 1)
         await main(*args, **kwargs)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import os
 import random
 from dataclasses import dataclass
@@ -95,7 +94,6 @@ def _listen(line: Connection) -> None:
 
 
 async def _main(copy: Copy) -> None:
-    gc.freeze()  # What it was forked with is never searched for garbage, which would copy all of it.
     with copy.log.open("a") as log:
         for stream in (1, 2):
             os.dup2(log.fileno(), stream)

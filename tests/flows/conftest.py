@@ -59,7 +59,6 @@ async def hospital(running: Running) -> AsyncIterator[Hospital]:
     """A facility that is open: what it measures has prices; each module has its own."""
     hospital = Hospital(running)
     await hospital.opens()
-    await running.settled()
     yield hospital
     await hospital.close()
 

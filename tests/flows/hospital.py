@@ -136,15 +136,16 @@ class Hospital:
         """The facility is there for every service; the catalogue and the prices are set."""
         await self.ask("facility", "PUT", f"/facilities/{self.id}", HOUSE)
         for code, test in CATALOGUE.items():
-            await self.ask("lab", "PUT", f"/lab-tests/{code}", test, headers=self.everywhere("lab_manager"))
+            await self.begin("lab", "PUT", f"/lab-tests/{code}", test, headers=self.everywhere("lab_manager"))
         for code, price in PRICES.items():
             await self.price(code, price)
+        await self.running.settled()
 
     async def price(self, code: str, amount: str) -> Reply:
         """Sets what a test costs here."""
         price = {"amount": amount, "currency": "USD"}
         asked = {"facility_id": self.id, "code": code, "price": price, "effective_from": "2020-01-01"}
-        return await self.ask("billing", "PUT", "/prices", asked)
+        return await self.begin("billing", "PUT", "/prices", asked)
 
     async def registers(self) -> Person:
         """A new patient, whom every service knows."""
