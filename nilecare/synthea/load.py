@@ -48,7 +48,7 @@ from services.payment.tables import Payment
 T = TypeVar("T")
 Files = Mapping[str, Sequence[Row]]
 
-AT_ONCE = 12
+AT_ONCE = 32
 """Transactions under way at once."""
 
 PATIENCE = 600.0
