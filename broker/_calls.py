@@ -39,42 +39,45 @@ NEVER = float("inf")
 OVER = frozenset({"answered", "given_up"})
 NOT_SENT = (Later, httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 
+OPEN = "IN ('pending', 'sending', 'unknown', 'received')"
+"""The states of a call for which somebody is still to do something."""
+
 DUE = text(
-    """
+    f"""
     SELECT id, state, CAST(request AS text) AS request, CAST(outcome AS text) AS outcome, attempts, flow, cause, trace
     FROM backbone.call
-    WHERE name = :name AND state IN ('pending', 'sending', 'unknown', 'received') AND due_at <= clock_timestamp()
+    WHERE name = :name AND state {OPEN} AND due_at <= clock_timestamp()
           AND NOT EXISTS (
               SELECT FROM backbone.call earlier
               WHERE earlier.name = call.name AND earlier.key = call.key AND earlier.position < call.position
-                    AND earlier.state IN ('pending', 'sending', 'unknown', 'received')
+                    AND earlier.state {OPEN}
           )
     ORDER BY position
     LIMIT :limit
     FOR UPDATE SKIP LOCKED
-    """
+    """  # noqa: S608 (put together from constants)
 )
 NAMES_DUE = text(
-    """
+    f"""
     SELECT name FROM unnest(CAST(:names AS text[])) AS name
     WHERE EXISTS (
         SELECT FROM backbone.call
-        WHERE call.name = name.name AND state IN ('pending', 'sending', 'unknown', 'received') AND due_at <= clock_timestamp()
+        WHERE call.name = name.name AND state {OPEN} AND due_at <= clock_timestamp()
     )
-    """
+    """  # noqa: S608 (put together from constants)
 )
 """Of these calls those of which one is due, or will be when an earlier one of its key has ended."""
 
 MOVE = text(
-    """
+    f"""
     UPDATE backbone.call
     SET state = :state, attempts = attempts + :counted, error = coalesce(:error, error),
         outcome = coalesce(CAST(:outcome AS jsonb), outcome),
-        request = CASE WHEN :forget THEN '{}' ELSE request END,
+        request = CASE WHEN :forget THEN '{{}}' ELSE request END,
         due_at = CASE WHEN CAST(:seconds AS float) = 'infinity' THEN 'infinity'
                       ELSE clock_timestamp() + make_interval(secs => :seconds) END
-    WHERE id = :id AND attempts = :attempts AND state IN ('pending', 'sending', 'unknown', 'received')
-    """
+    WHERE id = :id AND attempts = :attempts AND state {OPEN}
+    """  # noqa: S608 (put together from constants)
 )
 
 

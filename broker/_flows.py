@@ -66,11 +66,8 @@ class Flows:
                 if subscription.on_failure == "hold":
                     self._ordered.add(queue)
 
-    def sight(self, flow: UUID | None = None) -> Sight:
-        """What is known of a flow, of all flows when None is given: nothing, until it looks."""
-        return self._sight(flow, {})
-
-    def _sight(self, flow: UUID | None, since: Mapping[str, int]) -> Sight:
+    def sight(self, flow: UUID | None = None, *, since: Mapping[str, int] | None = None) -> Sight:
+        """What is known of a flow, of all flows when None is given: nothing, until it looks. since: see Sight."""
         return Sight({name: database.engine for name, database in self.databases.items()}, flow, self._renamed, since)
 
     async def is_over(self, flow: UUID | None = None) -> bool:
@@ -79,13 +76,14 @@ class Flows:
 
     async def settled(self, flow: UUID | None = None, *, seconds: float = 30.0) -> None:
         """Returns when the flow is over. Raises FlowOpen after `seconds`."""
-        sight, until, pause = self._sight(flow, self._over), time.monotonic() + seconds, 0.01
+        sight, until, pause = self.sight(flow, since=self._over), time.monotonic() + seconds, 0.01
         while True:
             began = time.monotonic()
             await sight.look()
             left = sight.open()
             if not left:
-                self._over = self._over if flow is not None else sight.read
+                if flow is None:
+                    self._over = sight.read
                 return
             now = time.monotonic()
             if now > until:

@@ -198,26 +198,22 @@ Index(
 
 _persons_index(failed_message)
 
-# How many failed messages of a kind there are: a trigger writes the difference that each statement made.
-failure_count = Table(
-    "failure_count",
-    metadata,
-    Column("subscription", Text, nullable=False),
-    Column("state", Text, nullable=False),
-    Column("fingerprint", Text, nullable=False),
-    Column("by", BigInteger, nullable=False, comment="add them up: a row is a difference"),
-)
+
+def _differences(kind: Column[Any]) -> list[Column[Any]]:
+    """How many failed messages of a kind there are: a trigger writes the difference that each statement made."""
+    return [
+        Column("subscription", Text, nullable=False),
+        Column("state", Text, nullable=False),
+        kind,
+        Column("by", BigInteger, nullable=False, comment="add them up: a row is a difference"),
+    ]
+
+
+failure_count = Table("failure_count", metadata, *_differences(Column("fingerprint", Text, nullable=False)))
 Index("failure_count_group_idx", failure_count.c.subscription, failure_count.c.state, failure_count.c.fingerprint)
 
-# The same, of each wording: a table of its own, so that groups stay few rows when each message is worded by itself.
-wording_count = Table(
-    "wording_count",
-    metadata,
-    Column("subscription", Text, nullable=False),
-    Column("state", Text, nullable=False),
-    Column("wording", Uuid, nullable=False),
-    Column("by", BigInteger, nullable=False, comment="add them up: a row is a difference"),
-)
+# The same, of wordings: a table of its own, so that groups stay few rows when each message is worded by itself.
+wording_count = Table("wording_count", metadata, *_differences(Column("wording", Uuid, nullable=False)))
 Index("wording_count_wording_idx", wording_count.c.subscription, wording_count.c.state, wording_count.c.wording)
 
 # What people did about failed messages, and asked for. `action_message` is its set, frozen when it began.

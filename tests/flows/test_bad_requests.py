@@ -120,7 +120,6 @@ async def test_a_command_in_the_wrong_state(running: Running, hospital: Hospital
     [invoice] = await hospital.owed(person)
     paying = await hospital.pays(invoice, "tok_visa")
     value = {"value": hospital.secret("5.5"), "unit": "mmol/L"}
-    await running.settled()
     before = await running.contents()
     for service, path, body, rule in (
         ("clinical", f"/encounters/{encounter}/start", {}, "EncounterCannotBecome"),

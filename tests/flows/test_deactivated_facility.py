@@ -38,7 +38,6 @@ async def test_nothing_begins_at_a_facility_that_is_not_active(running: Running,
     ]
     async with flow.started_by(switch(hospital, "deactivate")) as f:
         await f.handled(await f.published(FacilityChanged, by="facility", status="inactive").once(), by=KEEPERS)
-    await running.settled()
     before = await running.contents()
     for service, path, asked in begins:
         refused = await hospital.begin(service, "POST", path, asked, status=409)
