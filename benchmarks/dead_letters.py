@@ -19,7 +19,9 @@ from benchmarks.place import fresh_place
 from broker._actions import Asker, begin, look
 from broker._database import Database, engine_for
 from broker._dead_letters import Filter, find, groups
+from broker._keeping import Housekeeping
 from broker.servers import Servers
+from tests.broker.failing import SETTINGS
 from tests.waiting import until
 
 FEW = 1000
@@ -89,9 +91,9 @@ async def measure_dead_letters(count: int, servers: Servers) -> DeadLetters:
     async with fresh_place(servers) as where:
         prepared = await _with_one(where)
         async with _reading(prepared) as (connection, database):
-            await _fill(connection, FEW)
+            await _fill(connection, database, FEW)
             few = await _looks(database, FEW)
-            await _fill(connection, count)
+            await _fill(connection, database, count)
             many = await _looks(database, count)
             replay = await _replay(database, prepared, count, where, servers)
     return DeadLetters(count, {name: (few[name], many[name]) for name in few}, replay, published_again)
@@ -120,14 +122,15 @@ async def _reading(prepared: Prepared) -> AsyncIterator[tuple[asyncpg.Connection
         await connection.close()
 
 
-async def _fill(connection: asyncpg.Connection, count: int) -> None:
-    """Has so many dead letters instead of those that are there."""
+async def _fill(connection: asyncpg.Connection, database: Database, count: int) -> None:
+    """Has so many dead letters instead of those that are there, as they are when Housekeeping has been by."""
     last = await connection.fetchval("SELECT max(position) FROM backbone.failed_message")
     await connection.execute(COPY, count, list(CAUSES), list(CAUSES.values()), RARE, timeout=600)
     await connection.execute("DELETE FROM backbone.failed_message WHERE position <= $1", last)
     await connection.execute(HOLD, timeout=600)
-    await connection.execute("VACUUM ANALYZE backbone.failed_message, backbone.held_key", timeout=600)
-    await connection.execute("VACUUM ANALYZE backbone.failure_count, backbone.wording_count", timeout=600)
+    await Housekeeping(database, "reader", SETTINGS, lambda: None).run_once()
+    for tables in ("failed_message, backbone.held_key", "failure_count, backbone.wording_count, backbone.word_summary"):
+        await connection.execute(f"VACUUM ANALYZE backbone.{tables}", timeout=600)
 
 
 async def _looks(database: Database, count: int) -> dict[str, float]:
@@ -164,6 +167,7 @@ async def _looks(database: Database, count: int) -> dict[str, float]:
         "two words: half have one, half the other": (a_search("price closed"), 0),
         "two words: none has them": (a_search("patient discharged"), 0),
         "a value: the second half have it": (a_search("2027"), PAGE),
+        f"a value: one in {RARE} has it": (a_search("2028"), min(PAGE, count // RARE)),
         "the groups of two words that half have": (groups_of_words, 1),
     }
     return {name: await _milliseconds(name, database, *one) for name, one in looks.items()}

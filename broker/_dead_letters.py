@@ -17,6 +17,7 @@ from sqlalchemy import (
     ColumnElement,
     FromClause,
     Row,
+    Select,
     Subquery,
     and_,
     any_,
@@ -188,10 +189,27 @@ async def find(
     )
     more = [failed_message.c[name] for name in (("stack",) if with_stack else ())]
     more += [failed_message.c[name] for name in (sorted(HIDDEN) if with_body else ())]
-    condition = wanted.condition if wanted.text is None else await _by_words(session, wanted, wanted.text, after, limit)
-    query = select(*SHOWN, *more, behind.label("behind")).where(condition, failed_message.c.position > after)
-    query = query.order_by(failed_message.c.position).limit(limit)
+    query = await page(session, wanted, select(*SHOWN, *more, behind.label("behind")), after, limit)
     return [FailedMessage(**row) for row in (await session.execute(query)).mappings()]
+
+
+async def page(session: AsyncSession, wanted: Filter, query: Select[Any], after: int, limit: int | None) -> Select[Any]:
+    """The query of failed messages for what is wanted after a position, oldest first and at most `limit`.
+
+    Words are looked for among the messages that are near, by their wordings, or span by span.
+    """
+    position, rest = failed_message.c.position, wanted.but_words.condition
+    of_page = query.order_by(position).limit(limit)
+    if wanted.text is None:
+        return of_page.where(rest, position > after)
+    words = Words(wanted.text)
+    if limit is not None:
+        found, are_all = (await session.execute(words.near(and_(rest, position > after)))).one()
+        near = (found or [])[:limit]
+        if len(near) == limit or are_all:
+            return of_page.where(rest, among(position, near))
+    few = await are_few_wordings(session)
+    return of_page.where(among_found(words.page(rest, after, limit) if few else words.each(rest, after, limit)))
 
 
 async def count(session: AsyncSession, wanted: Filter) -> int:
@@ -280,15 +298,3 @@ def _grouped(found: Subquery) -> Subquery:
     group, number = [found.c[name] for name in GROUP], cast(func.sum(found.c.count), BigInteger).label("count")
     ends = func.min(found.c.first).label("first"), func.max(found.c.last).label("last")
     return select(*group, number, *ends).group_by(*group).subquery()
-
-
-async def _by_words(session: AsyncSession, wanted: Filter, said: str, after: int, limit: int | None) -> ColumnElement[bool]:
-    """As a condition on the messages of a page: among those that are near, by their wordings, or each by its words."""
-    words, rest, position = Words(said), wanted.but_words.condition, failed_message.c.position
-    if limit is not None:
-        near = (await session.scalars(words.near(and_(rest, position > after), limit))).all()
-        if len(near) == limit:
-            return and_(rest, among(position, near))
-    if await are_few_wordings(session):
-        return among_found(words.page(rest, after, limit))
-    return wanted.condition

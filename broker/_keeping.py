@@ -1,4 +1,4 @@
-"""How long what people did about failed messages is remembered, and counts kept short. Nothing ends in silence."""
+"""How long what people did about failed messages is remembered; counts and words are kept short. Nothing ends in silence."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from broker._dead_letters import Filter, find
 from broker._loop import Loop
 from broker._settings import Settings
 from broker._tables import action, discarded_message, failure_count, wording_count
+from broker._words import AT_ONCE, CHANGED, sum_up
 
 log = structlog.get_logger("nilecare.backbone")
 
@@ -27,7 +28,10 @@ COUNTS = (failure_count, wording_count)
 
 
 class Housekeeping(Loop):
-    """Adds up counts, and lets go of what was kept long enough: see `discarded_retention` and its neighbours in Settings."""
+    """Adds up counts, sums up words, and lets go of what was kept long enough.
+
+    See `discarded_retention` and its neighbours in Settings.
+    """
 
     def __init__(
         self, database: Database, service: str, settings: Settings, began: Callable[[], None], *, interval: float = 10.0
@@ -42,6 +46,11 @@ class Housekeeping(Loop):
             for counts in scattered:
                 await session.execute(_fold(counts))
             if scattered:
+                await session.settle(CrashPoint.HOUSEKEEPING_DONE)
+        changed = await self._database.glance(CHANGED)
+        for first in range(0, len(changed), AT_ONCE):
+            async with self._database.lent() as session:
+                await sum_up(session, changed[first : first + AT_ONCE])
                 await session.settle(CrashPoint.HOUSEKEEPING_DONE)
         await self._forget()
         if self._settings.dead_letter_retention is not None:

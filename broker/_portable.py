@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from sqlalchemy import Row, insert, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from broker._dead_letters import Filter
+from broker._dead_letters import Filter, page
 from broker._evidence import invalid_fields
 from broker._failures import Failures, is_kept_nameless, lock_keys
 from broker._subscriptions import Subscription
@@ -96,8 +96,7 @@ async def exported(session: AsyncSession, service: str, wanted: Filter) -> Async
     """The messages that are wanted with their positions, oldest first, read a page at a time."""
     after = 0
     while True:
-        query = select(failed_message).where(wanted.condition, failed_message.c.position > after)
-        rows = (await session.execute(query.order_by(failed_message.c.position).limit(PAGE))).all()
+        rows = (await session.execute(await page(session, wanted, select(failed_message), after, PAGE))).all()
         for row in rows:
             yield row.position, Line.of(service, row)
         if len(rows) < PAGE:

@@ -187,7 +187,6 @@ Index("failed_message_key_idx", failed_message.c.key, failed_message.c.position)
 Index(None, failed_message.c.flow)
 Index(None, failed_message.c.id)
 Index(None, failed_message.c.last_failed_at)
-Index("failed_message_words_idx", failed_message.c.words, postgresql_using="gin")
 Index(
     "failed_message_wording_idx",
     failed_message.c.subscription,
@@ -215,6 +214,21 @@ Index("failure_count_group_idx", failure_count.c.subscription, failure_count.c.s
 # The same, of wordings: a table of its own, so that groups stay few rows when each message is worded by itself.
 wording_count = Table("wording_count", metadata, *_differences(Column("wording", Uuid, nullable=False)))
 Index("wording_count_wording_idx", wording_count.c.subscription, wording_count.c.state, wording_count.c.wording)
+
+# The words of failed messages, summed up by spans of their positions: a trigger notes in which something changed.
+word_summary = Table(
+    "word_summary",
+    metadata,
+    Column("span", BigInteger, nullable=False, comment="of failed messages: position / 64"),
+    Column("words", TSVECTOR, comment="of all its messages; null: something in it has changed"),
+)
+Index(
+    "word_summary_words_idx",
+    word_summary.c.words,
+    postgresql_using="gin",
+    postgresql_where=word_summary.c.words.is_not(None),
+)
+Index("word_summary_changed_idx", word_summary.c.span, postgresql_where=word_summary.c.words.is_(None))
 
 # What people did about failed messages, and asked for. `action_message` is its set, frozen when it began.
 action = Table(

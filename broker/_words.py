@@ -2,13 +2,14 @@
 
 Most sentences are those of the code with values in them, so that many messages are of few wordings. Words are looked for in
 one message of each wording; pages are read along the index of wordings, and how many there are of each is counted as they
-change. Only what is found by a word of a value (in the index of words `=` stands before it) is looked up message by message.
+change. What is found by a word of a value (among the words of a message `=` stands before it) is looked for span by span: the
+words of all messages of a span are summed up, and where they say what is searched for, its messages are looked at in order.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from sqlalchemy import (
@@ -25,26 +26,32 @@ from sqlalchemy import (
     false,
     func,
     literal,
-    or_,
+    not_,
     select,
     text,
     true,
     tuple_,
     union_all,
 )
-from sqlalchemy.dialects.postgresql import TSQUERY
+from sqlalchemy.dialects.postgresql import TSQUERY, aggregate_order_by
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from broker._tables import failed_message, wording_count
+from broker._tables import failed_message, word_summary, wording_count
 
 MOST = 500
-"""Wordings, at most, of messages that are found by their wordings. Code has fewer: beyond it each message is looked up."""
+"""Wordings, at most, of messages that are found by their wordings. Code has fewer: beyond it each span is looked up."""
 
 NEAR = 500
-"""Messages that are looked at before anything is looked up: a page of what many say is among them."""
+"""Messages that are looked at before anything is looked up: a page of what many say is among them, and all of a few."""
+
+SPAN = 64
+"""Positions of failed messages whose words are summed up together."""
+
+AT_ONCE = 100
+"""Spans that are summed up in one transaction, some 1.3 ms each: who relays messages waits for the oldest that writes."""
 
 LONGEST = 500
-"""Characters of a word that count: those that the index has."""
+"""Characters of a word that count: so many are kept."""
 
 GROUP = ("subscription", "state", "fingerprint")
 """What failed for one reason."""
@@ -64,6 +71,32 @@ WORDINGS = """
 """
 """One message of each wording, in each subscription and state."""
 
+CHANGED = select(word_summary.c.span).where(word_summary.c.words.is_(None)).distinct().order_by(word_summary.c.span)
+"""The spans in which something has changed since they were summed up."""
+
+SUM_UP = """
+    WITH gone AS (
+        DELETE FROM backbone.word_summary WHERE span = ANY(:spans) RETURNING span
+    )
+    INSERT INTO backbone.word_summary
+    SELECT changed.span, said.words FROM (SELECT DISTINCT span FROM gone) AS changed, LATERAL (
+        SELECT CASE WHEN sum(octet_length(word)) < :most THEN array_to_tsvector(array_agg(word)) END AS words
+        FROM (
+            SELECT DISTINCT unnest(tsvector_to_array(words)) AS word FROM backbone.failed_message
+            WHERE position >= changed.span * :span AND position < (changed.span + 1) * :span
+        ) AS each
+        HAVING count(*) > 0
+    ) AS said
+"""
+"""What changes meanwhile is noted in another row, which this statement does not see and leaves: see migration backbone_0016.
+It gives the words of all messages that its rows were of, or leaves a span as changed if they are too long for a tsvector."""
+
+LONGEST_SUMMARY = 2**20
+"""Bytes, from which on PostgreSQL refuses a tsvector."""
+
+EVERY = true()
+"""No further condition."""
+
 row = failed_message.c
 
 
@@ -74,15 +107,17 @@ class Words:
         self._asked = [word[:LONGEST] for word in re.findall(r"[^\W_]+", said)]
 
     def is_said(self, table: FromClause) -> ColumnElement[bool]:
-        """Whether a message of a table that has the columns of `failed_message` says them. Each is looked up by its words."""
+        """Whether a message of a table that has the columns of `failed_message` says them, of whatever wordings they are."""
         if table is not failed_message:
-            return self._are_in(func.backbone.words_of(table.c.fingerprint, table.c.reason))
-        return among_found(select(row.position).where(self._are_in(row.words)))
+            return _match(func.backbone.words_of(table.c.fingerprint, table.c.reason), self._anywhere)
+        return among_found(self.each())
 
-    def near(self, rest: ColumnElement[bool], limit: int) -> Select[Any]:
-        """Positions of a page of what says them, as far as they are among the first messages of which the rest is true."""
-        first = select(row.position, row.words).where(rest).order_by(row.position).limit(NEAR).subquery("first")
-        return select(first.c.position).where(self._are_in(first.c.words)).order_by(first.c.position).limit(limit)
+    def near(self, rest: ColumnElement[bool]) -> Select[Sequence[int] | None, bool]:
+        """Positions of what says them among the first messages of which the rest is true, and whether there are no others."""
+        said = _match(row.words, self._anywhere).label("said")
+        first = select(row.position, said).where(rest).order_by(row.position).limit(NEAR).subquery("first").c
+        in_order = func.array_agg(aggregate_order_by(first.position, first.position))
+        return select(in_order.filter(first.said), func.count() < NEAR)
 
     def found(self, rest: ColumnElement[bool]) -> Subquery:
         """Position and group of what says them, if the rest is true. For messages of few wordings."""
@@ -90,13 +125,12 @@ class Words:
 
     def page(self, rest: ColumnElement[bool], after: int, limit: int | None) -> Select[Any]:
         """Positions after a position, if the rest is true, the first page among them. For messages of few wordings."""
-        by_wording = self._by_wording(rest, after, limit).subquery()
-        is_one_word = len(self._asked) == 1
-        said = _has_value(row.words, self._asked[0]) if is_one_word else and_(self._is_any_value(), self._are_in(row.words))
-        # OFFSET 0: found by the words, and then sorted. A planner does not know how far it would walk along the positions.
-        each = select(row.position).where(said, row.position > after, rest).offset(0).subquery()
-        by_value = select(each.c.position).order_by(each.c.position).limit(limit).subquery()
-        return select(union_all(select(by_wording.c.position), select(by_value.c.position)).subquery("found").c.position)
+        ways = (self._by_wording(rest, after, limit).subquery(), self._in_spans(self._valued, rest, after, limit).subquery())
+        return select(union_all(*(select(way.c.position) for way in ways)).subquery("found").c.position)
+
+    def each(self, rest: ColumnElement[bool] = EVERY, after: int = 0, limit: int | None = None) -> Select[Any]:
+        """Positions of a page after a position, if the rest is true. For messages of any wordings."""
+        return select(self._in_spans(self._anywhere, rest, after, limit).subquery("found").c.position)
 
     def counted(self, rest: Callable[[FromClause], ColumnElement[bool]]) -> Subquery:
         """What says them, counted: group, number, first and last position, of a group in any number of rows.
@@ -104,7 +138,7 @@ class Words:
         rest: a condition on whole groups, for what has their columns. For messages of few wordings.
         """
         wording = _wordings().cte("worded")
-        by_wording = select(*_group(wording), *_counted(wording)).where(self._are_worded_in(wording.c.words), rest(wording))
+        by_wording = select(*_group(wording), *_counted(wording)).where(_match(wording.c.words, self._worded), rest(wording))
         by_value = self._by_value(rest(failed_message)).subquery()
         return union_all(by_wording, one_by_one(by_value)).subquery("counted")
 
@@ -115,29 +149,23 @@ class Words:
         later = tuple_(row.wording, row.position) > tuple_(wording.c.wording, after)
         page = select(row.position).where(*same, later, rest).order_by(row.wording, row.position).limit(limit).lateral("page")
         found = select(page.c.position, *_group(wording)).join_from(wording, page, true())
-        return found.where(self._are_worded_in(wording.c.words))
+        return found.where(_match(wording.c.words, self._worded))
 
     def _by_value(self, rest: ColumnElement[bool]) -> Select[Any]:
         """Position and group of what says them only by its values, if the rest is true."""
-        found = select(row.position, *_group(failed_message)).where(self._is_any_value(), rest)
-        return found.where(self._are_only_by_value_in(row.words))
+        return self._in_spans(self._valued, and_(rest, not_(_match(row.words, self._worded))))
 
-    def _is_any_value(self) -> ColumnElement[bool]:
-        """Whether any of them is said by a value: if not, the index of words needs not be asked for what all say."""
-        # MATERIALIZED: looked up as if all were wanted, and no further than the first. There may be none to walk to.
-        valued = [select(row.position).where(_has_value(row.words, word)) for word in self._asked]
-        return or_(False, *(select(each.cte().prefix_with("MATERIALIZED")).exists() for each in valued))
-
-    def _are_in(self, words: ColumnElement[Any]) -> ColumnElement[bool]:
-        return _match(words, self._anywhere)
-
-    def _are_worded_in(self, words: ColumnElement[Any]) -> ColumnElement[bool]:
-        """Whether they are there whatever the values are: then all messages of the wording say them."""
-        return _match(words, self._worded)
-
-    def _are_only_by_value_in(self, words: ColumnElement[Any]) -> ColumnElement[bool]:
-        """One question to the index of words, which answers it without looking at messages."""
-        return _match(words, f"{self._anywhere} & !({self._worded})" if self._asked else "")
+    def _in_spans(self, said: str, rest: ColumnElement[bool], after: int = 0, limit: int | None = None) -> Select[Any]:
+        """Position and group of what says so, after a position, if the rest is true; with a limit the first."""
+        first = literal(after // SPAN, BigInteger)
+        saying = func.backbone.spans_saying(_query(said), first).table_valued("span").render_derived()
+        spans = select(saying.c.span).order_by(saying.c.span).subquery("spans")
+        begin = spans.c.span * SPAN
+        within = row.position > after, row.position >= begin, row.position < begin + SPAN
+        page = select(row.position, *_group(failed_message)).where(*within, _match(row.words, said), rest)
+        of_span = page.order_by(row.position).limit(limit).lateral("of_span")
+        found = select(of_span).join_from(spans, of_span, true())
+        return found if limit is None else found.order_by(spans.c.span, of_span.c.position).limit(limit)
 
     @property
     def _anywhere(self) -> str:
@@ -145,7 +173,14 @@ class Words:
 
     @property
     def _worded(self) -> str:
+        """Whatever the values are: then all messages of the wording say them."""
         return " & ".join(f"'{word}':*" for word in self._asked)
+
+    @property
+    def _valued(self) -> str:
+        """One of them, at least, by a value."""
+        values = " | ".join(f"'={word}':*" for word in self._asked)
+        return f"{self._anywhere} & ({values})" if values else ""
 
 
 def one_by_one(found: FromClause) -> Select[Any]:
@@ -158,6 +193,11 @@ async def are_few_wordings(session: AsyncSession) -> bool:
     """Whether failed messages are of few wordings."""
     some = _wordings().cte("worded")
     return int(await session.scalar(select(func.count()).select_from(select(some).limit(MOST + 1).subquery())) or 0) <= MOST
+
+
+async def sum_up(session: AsyncSession, spans: Sequence[int]) -> None:
+    """Sums up the words of these spans as they are now."""
+    await session.execute(text(SUM_UP), {"spans": spans, "span": SPAN, "most": LONGEST_SUMMARY})
 
 
 def among_found(positions: Select[Any]) -> ColumnElement[bool]:
@@ -185,9 +225,9 @@ def _wordings() -> TextualSelect:
     return text(WORDINGS).columns(row.subscription, row.state, row.wording, row.fingerprint, row.words)
 
 
-def _has_value(words: ColumnElement[Any], word: str) -> ColumnElement[bool]:
-    return _match(words, f"'={word}':*")
+def _match(words: ColumnElement[Any], said: str) -> ColumnElement[bool]:
+    return words.op("@@", is_comparison=True)(_query(said)) if said else false()
 
 
-def _match(words: ColumnElement[Any], query: str) -> ColumnElement[bool]:
-    return words.op("@@", is_comparison=True)(cast(func.lower(query), TSQUERY)) if query else false()
+def _query(said: str) -> ColumnElement[Any]:
+    return cast(func.lower(said), TSQUERY)

@@ -429,7 +429,8 @@ async def test_whatever_happens_ends_equal(tellers: Tellers, steps: list[tuple[A
 
 
 FAILING = ", ".join(
-    f"backbone.{name}" for name in ("failed_message", "held_key", "failure_count", "wording_count", "change", "told", "outbox")
+    f"backbone.{name}"
+    for name in ("failed_message", "held_key", "failure_count", "wording_count", "word_summary", "change", "told", "outbox")
 )
 """What a desk has of messages that failed."""
 

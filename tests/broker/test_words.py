@@ -46,6 +46,12 @@ CHANGES = (
 )
 """What becomes of failed messages: other reasons, other values in them, other states, other places in the code, an end."""
 
+SINCE_THEN = (
+    "UPDATE backbone.failed_message SET reason = 'the ledger is closed (until=2026-12-01)' WHERE position BETWEEN 100 AND 140",
+    "DELETE FROM backbone.failed_message WHERE position BETWEEN 250 AND 330",
+)
+"""What becomes of them in some spans after all were summed up: in one nothing is left."""
+
 WAYS = {"near": (500, 500), "by wordings": (0, 500), "each by its words": (0, 0), "all of them": (40, 500)}
 """For each way to find a page: how many messages are looked at first, and how many wordings are few."""
 
@@ -93,6 +99,10 @@ async def test_what_is_found_is_what_says_the_words(desk: Desk, monkeypatch: pyt
         monkeypatch.setattr(_words, name, value)
     async with desk.database.transaction() as session:
         await session.execute(insert(failed_message), [made(number, chance) for number in range(400)])
+    await Housekeeping(desk.database, "desk", SETTINGS, lambda: None).run_once()
+    async with desk.database.transaction() as session:
+        for change in SINCE_THEN:
+            await session.execute(text(change))
         for wanted in wishes():
             expected = [row.position for row in await has_words(session, wanted)]
             assert await walked(session, wanted) == expected, wanted
@@ -137,8 +147,47 @@ async def test_what_changes_at_the_same_time_is_counted(desk: Desk) -> None:
     await assert_counted(desk, [Filter(text="ledger")])
 
 
-async def test_what_is_there_before_it_is_counted_is_counted(desk: Desk) -> None:
-    """The migration counts what there is, also what is being written, and its way back counts groups on."""
+async def test_what_changes_while_words_are_summed_up_is_found(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two sum up at the same time, in the middle of two writers: it is looked for where they wrote, until that is summed up."""
+    monkeypatch.setattr(_words, "NEAR", 0)
+    keepers = [Housekeeping(desk.database, name, SETTINGS, lambda: None) for name in ("one", "other")]
+    chance = random.Random(7)
+    async with desk.database.transaction() as session:
+        await session.execute(insert(failed_message), [made(number, chance) for number in range(150)])
+    async with desk.database.transaction() as coming, desk.database.transaction() as changing:
+        await coming.execute(insert(failed_message), [made(number, chance) for number in range(150)])
+        await changing.execute(text(CHANGES[1]))
+        await asyncio.gather(*(keeper.run_once() for keeper in keepers))
+        await assert_found(desk)
+        assert await summaries(desk) == await sums(desk)
+    await assert_found(desk)
+    assert {span for span, words in await summaries(desk) if words is None} == {span for span, _ in await sums(desk)}
+    await asyncio.gather(*(keeper.run_once() for keeper in keepers))
+    await assert_found(desk)
+    async with desk.database.transaction() as session:
+        await session.execute(text("UPDATE backbone.failed_message SET attempts = 2, state = 'waiting'"))
+    assert await summaries(desk) == await sums(desk)
+    async with desk.database.transaction() as session:
+        await session.execute(text("DELETE FROM backbone.failed_message WHERE position BETWEEN 40 AND 130"))
+    await keepers[0].run_once()
+    assert await summaries(desk) == await sums(desk)
+
+
+async def test_sentences_too_long_to_be_summed_up_are_found(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Imported ones, say, since ours are short: they are looked at one by one, and hold up nothing else."""
+    monkeypatch.setattr(_words, "NEAR", 0)
+    chance = random.Random(7)
+    long = [f"{number}x".ljust(400, "9") for number in range(64 * 50)]
+    rows = [made(number, chance) | {"reason": " ".join(long[number * 50 :][:50])} for number in range(64)]
+    async with desk.database.transaction() as session:
+        await session.execute(insert(failed_message), [*rows, *(made(number, chance) for number in range(64))])
+    await Housekeeping(desk.database, "desk", SETTINGS, lambda: None).run_once()
+    assert [words is None for _, words in await summaries(desk)] == [True, False, False]
+    await assert_found(desk, "2026", "3100", "ledger")
+
+
+async def test_what_is_there_before_is_counted_and_found(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Migrations count and note what there is, also what is being written, and their way back counts groups on."""
     chance = random.Random(7)
     async with desk.database.engine.begin() as connection:
         await connection.execute(insert(failed_message), [made(number, chance) for number in range(100)])
@@ -151,6 +200,8 @@ async def test_what_is_there_before_it_is_counted_is_counted(desk: Desk) -> None
         tasks.create_task(migrate(desk.database.engine, MetaData(), None))
         await desk.blocked()
     await assert_counted(desk, wishes()[::5])
+    monkeypatch.setattr(_words, "NEAR", 0)
+    await assert_found(desk)
     async with desk.database.transaction() as session:
         counted = {kind_of(each): each.count for each in await groups(session, Filter())}
     assert counted == Counter(kind_of(row) for row in await desk.rows())
@@ -168,6 +219,28 @@ async def assert_counted(desk: Desk, wanted: list[Filter]) -> None:
             for group in grouped:
                 own = [row for row in there if kind_of(row) == kind_of(group)]
                 assert (group.oldest, group.newest) == (own[0].first_failed_at, own[-1].last_failed_at), each
+
+
+async def assert_found(desk: Desk, *texts: str) -> None:
+    """Pages of each text are as if each message were looked at."""
+    async with desk.database.transaction() as session:
+        for wanted in [Filter(text=said) for said in texts or TEXTS]:
+            assert await walked(session, wanted) == [row.position for row in await has_words(session, wanted)], wanted
+
+
+async def summaries(desk: Desk) -> list[tuple[int, set[str] | None]]:
+    """What is kept of the words of each span: `None` where something has changed."""
+    kept = text("SELECT span, tsvector_to_array(words) FROM backbone.word_summary ORDER BY span")
+    async with desk.database.transaction() as session:
+        return [(span, words if words is None else set(words)) for span, words in await session.execute(kept)]
+
+
+async def sums(desk: Desk) -> list[tuple[int, set[str] | None]]:
+    """The words of each span: of 64 positions."""
+    words = "SELECT position / 64 AS span, unnest(tsvector_to_array(words)) AS word FROM backbone.failed_message"
+    summed = text(f"SELECT span, array_agg(DISTINCT word) FROM ({words}) AS each GROUP BY span ORDER BY span")
+    async with desk.database.transaction() as session:
+        return [(span, set(words)) for span, words in await session.execute(summed)]
 
 
 def wishes() -> list[Filter]:

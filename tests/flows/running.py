@@ -41,7 +41,7 @@ CONTENTS = text(
     )::text AS held
     FROM pg_tables
     WHERE schemaname IN ('public', 'backbone') AND tablename !~ '^(outbox|inbox)_'
-          AND tablename NOT IN ('failure_count', 'wording_count', 'change', 'reporting')  -- kept in order beside the work
+          AND tablename NOT IN ('failure_count', 'wording_count', 'word_summary', 'change', 'reporting')  -- in order beside it
     """
 )
 
