@@ -40,22 +40,27 @@ class Housekeeping(Loop):
         self._database, self._service, self._settings, self._began = database, service, settings, began
 
     async def run_once(self) -> bool:
-        """One round; False, since nothing is left then."""
+        """One round; False, since nothing is left then that cannot wait."""
         async with self._database.lent() as session:
             scattered = [counts for counts in COUNTS if await session.scalar(select(_scattered(counts).exists()))]
             for counts in scattered:
                 await session.execute(_fold(counts))
             if scattered:
                 await session.settle(CrashPoint.HOUSEKEEPING_DONE)
-        changed = await self._database.glance(CHANGED)
-        for first in range(0, len(changed), AT_ONCE):
-            async with self._database.lent() as session:
-                await sum_up(session, changed[first : first + AT_ONCE])
-                await session.settle(CrashPoint.HOUSEKEEPING_DONE)
+        await self._sum_up()
         await self._forget()
         if self._settings.dead_letter_retention is not None:
             await self._expire(self._settings.dead_letter_retention)
         return False
+
+    async def _sum_up(self) -> None:
+        changed = await self._database.glance(CHANGED)
+        for first in range(0, len(changed), AT_ONCE):
+            if self.stopping:
+                return
+            async with self._database.lent() as session:
+                await sum_up(session, changed[first : first + AT_ONCE])
+                await session.settle(CrashPoint.HOUSEKEEPING_DONE)
 
     async def _forget(self) -> None:
         now, settings = clock.now(), self._settings
