@@ -29,10 +29,13 @@ def _sought(
     fingerprint: views.Text | None = None,
     aggregate: views.Text | None = None,
     flow: UUID | None = None,
+    text: views.Text | None = None,
+    since: views.Moment | None = None,
+    until: views.Moment | None = None,
 ) -> looking.Sought:
     return looking.Sought(
         service=service, subscription=subscription, state=state, type=type_, fingerprint=fingerprint, aggregate=aggregate,
-        flow=flow,
+        flow=flow, text=text, since=since, until=until,
     )  # fmt: skip
 
 

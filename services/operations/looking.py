@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, ColumnElement, Select, and_, cast, func, select, true
+from sqlalchemy import BigInteger, ColumnElement, Select, and_, cast, false, func, select, true, tuple_
+from sqlalchemy.dialects.postgresql import TSQUERY
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import aliased
 
 from services.operations.replicas import FailedMessageReference as Message
 from services.operations.replicas import FailureCount, InvoiceReference, PatientReference
@@ -20,13 +23,23 @@ MOST = 50
 MOST_LATELY = 1000
 """Messages of a group that are counted as of the last hour: more need not be told apart to see that it goes on."""
 
+MOST_COUNTED = 1000
+"""Messages that are counted one by one: of more it is enough to know that."""
+
+NEAR = 500
+"""Messages that are looked at before words are looked up: a page of what many say is among them."""
+
 KIND = ("service", "heard_by", "state", "fingerprint")
 """What makes a group."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sought:
-    """Which failed messages are meant; what is not given is not asked for."""
+    """Which failed messages are meant; what is not given is not asked for.
+
+    text: words, or beginnings of words, of fingerprint and reason; all of them. since and until are of the last failure,
+    `until` not included.
+    """
 
     service: str | None = None
     subscription: str | None = None
@@ -35,20 +48,30 @@ class Sought:
     fingerprint: str | None = None
     aggregate: str | None = None
     flow: UUID | None = None
+    text: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
 
     @property
     def condition(self) -> ColumnElement[bool]:
         """As a condition on the replica."""
-        return and_(
-            ~Message.deleted,
-            _kind(self, Message),
-            *_equal({Message.aggregate: self.aggregate, Message.flow: self.flow}),
-        )
+        return self.but_words if self.text is None else and_(self.but_words, _says(self.text))
+
+    @property
+    def but_words(self) -> ColumnElement[bool]:
+        """The same, whatever the words are."""
+        wanted = [~Message.deleted, _kind(self, Message)]
+        wanted += _equal({Message.aggregate: self.aggregate, Message.flow: self.flow})
+        if self.since is not None:
+            wanted.append(Message.last_failed_at >= self.since)
+        if self.until is not None:
+            wanted.append(Message.last_failed_at < self.until)
+        return and_(*wanted)
 
     @property
     def is_of_kinds(self) -> bool:
         """Whether whole kinds are asked for."""
-        return self.aggregate is None and self.flow is None
+        return (self.aggregate, self.flow, self.text, self.since, self.until) == (None,) * 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,15 +119,33 @@ async def called(session: AsyncSession, number: str) -> list[Aggregate]:
 
 def messages(sought: Sought) -> Select[Any]:
     """The messages that are meant."""
-    return select(Message).where(sought.condition)
+    if sought.text is None:
+        return select(Message).where(sought.but_words)
+    # OFFSET 0: looked up before anything else. How far it would walk until it finds the words, a planner does not know.
+    said = select(Message.id).where(~Message.deleted, _says(sought.text)).offset(0)
+    return select(Message).where(sought.but_words, Message.id.in_(said))
+
+
+async def page(session: AsyncSession, sought: Sought, after: Message | None, limit: int) -> Sequence[Message]:
+    """The messages that are meant, those after this one, the oldest first."""
+    place = tuple_(Message.first_failed_at, Message.id)
+    following = true() if after is None else place > tuple_(after.first_failed_at, after.id)
+    if sought.text is not None:
+        near = aliased(Message, select(Message).where(sought.but_words, following).order_by(*place).limit(NEAR).subquery())
+        said = select(near).where(_says(sought.text, near)).order_by(near.first_failed_at, near.id).limit(limit)
+        found = (await session.scalars(said)).all()
+        if len(found) == limit:
+            return found
+    return (await session.scalars(messages(sought).where(following).order_by(*place).limit(limit))).all()
 
 
 async def count(session: AsyncSession, sought: Sought) -> int:
-    """How many messages are meant."""
+    """How many messages are meant; if they are not whole kinds, MOST_COUNTED + 1 says that there are more."""
     if sought.is_of_kinds:
         counted = select(func.coalesce(func.sum(FailureCount.count), 0)).where(_kind(sought, FailureCount))
     else:
-        counted = select(func.count()).select_from(Message).where(sought.condition)
+        some = select(Message.id).where(sought.condition).limit(MOST_COUNTED + 1)
+        counted = select(func.count()).select_from(some.subquery())
     return int(await session.scalar(counted) or 0)
 
 
@@ -164,6 +205,12 @@ def _kind(sought: Sought, row: type[Message | FailureCount]) -> ColumnElement[bo
         row.fingerprint: sought.fingerprint,
     }
     return and_(True, *_equal(asked))
+
+
+def _says(text: str, row: type[Message] = Message) -> ColumnElement[bool]:
+    words = re.findall(r"[^\W_]+", text)
+    query = cast(func.lower(" & ".join(f"'{word}':*" for word in words)), TSQUERY)
+    return func.failure_words(row.fingerprint, row.reason).bool_op("@@")(query) if words else false()
 
 
 def _equal(asked: Mapping[Any, object]) -> list[ColumnElement[bool]]:

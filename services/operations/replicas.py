@@ -36,6 +36,12 @@ class FailedMessageReference(Replica[FailedMessageChanged], Base):
         Index("failed_message_reference_told_idx", "service", "id"),  # by bytes, as the migration says: nobody can reflect it
         Index(None, "flow"),
         Index(None, "aggregate"),
+        Index(
+            "failed_message_reference_words_idx",
+            text("failure_words(fingerprint, reason)"),
+            postgresql_using="gin",
+            postgresql_where=text("NOT deleted"),
+        ),
     )
 
     service: Mapped[str]

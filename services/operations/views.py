@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
-from pydantic import AwareDatetime, Field
+from pydantic import AwareDatetime, BeforeValidator, Field
 
 from broker import Asked, Shown
 from contracts.backbone import FailedState, ReplicaState
@@ -15,6 +16,16 @@ from services.operations.rules import RequestState
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_\-]{0,62}$")]
 Text = Annotated[str, Field(max_length=500)]
+
+
+def _is_written_out(moment: object) -> object:
+    if isinstance(moment, str) and not re.match(r"\d{4}-\d{2}-\d{2}", moment):
+        raise ValueError("2026-11-28T03:00:00Z is a moment, a number is none")
+    return moment
+
+
+Moment = Annotated[AwareDatetime, BeforeValidator(_is_written_out)]
+"""A moment in a query, by RFC 3339."""
 
 
 def _dead() -> list[FailedState]:

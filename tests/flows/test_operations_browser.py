@@ -34,7 +34,7 @@ PAGES = (
     ("/", None),
     ("/dead-letters", None),
     ("/dead-letters?state=held", None),
-    ("/messages?service=billing", None),
+    ("/messages?service=billing&text=a&since=2020-01-01T00:00", None),
     ("{group}", None),
     ("/messages/{message}", None),
     ("/messages/{message}", "Try it"),

@@ -76,7 +76,7 @@ async def test_an_operator_ends_a_night(running: Running, hospital: Hospital, br
     await browser.signs_in(await engaged_everywhere(hospital, OPERATOR))
     handle = await broken(running)
     home = await browser.sees("/dead-letters", "breaks its contract")
-    group = re.search(r'href="(/messages\?[^"]+)"', home)
+    group = re.search(r'href="(/messages\?service=[^"]+)"', home)
     assert group is not None
     listed = await browser.see(group[1])
     assert f'href="/messages/{handle}"' in listed
@@ -100,6 +100,35 @@ async def test_an_operator_ends_a_night(running: Running, hospital: Hospital, br
     restored = await browser.send(begun.url.path.replace("/actions/", "/actions/billing/") + "/restore", why="it was not")
     await browser.sees(restored.url.path, "restore done")
     await browser.sees(f"/messages/{handle}", "somebody must act")
+    await browser.send("/groups/discard", service="billing", state="dead", why="sent by an unknown program")
+    await browser.sees("/dead-letters", "No message is dead.")
+
+
+async def test_messages_are_looked_for_and_let_go(running: Running, hospital: Hospital, browsers: Any) -> None:
+    """By words, time and key; what is let go then is what was found, and what a form cannot mean is said."""
+    browser = browsers()
+    await browser.signs_in(await engaged_everywhere(hospital, OPERATOR))
+    handles = [await broken(running), await broken(running)]
+    await browser.sees("/dead-letters", "breaks its contract")
+    listed = await browser.sees(
+        "/messages?text=breaks+CONTR&service=billing&state=dead&type=&aggregate=&since=&until=", handles[1]
+    )
+    assert f'href="/messages/{handles[0]}"' in listed
+    assert "2 dead messages of billing that say “breaks CONTR”" in listed
+    for nothing in ("text=breaks+nothing", "text=breaks&until=2020-01-01T00:00", "since=2999-12-31T23:59", "aggregate=nobody"):
+        assert "No message is like that." in await browser.see(f"/messages?{nothing}"), nothing
+    seen = await browser.see("/messages?since=2020-01-01T00:00&until=2999-12-31T23:59&state=dead")
+    assert "that failed last at 2020-01-01 00:00:00 UTC or later and before 2999-12-31 23:59:00 UTC" in seen
+    assert "Discard them" not in seen
+    key = re.search(r'data-label="About"><code>([^<]+)<', listed)
+    assert key is not None
+    wrong = await browser.send("/groups/discard", service="billing", flow="7", since="soon", why="it was sent by nobody")
+    assert (wrong.status_code, "flow, since" in wrong.text) == (422, True)
+    asked = {"service": "billing", "state": "dead", "text": "breaks contract", "aggregate": key[1]}
+    await browser.send("/groups/discard", **asked, until="2020-01-01 00:00:00+00:00", why="it was sent by nobody")
+    begun = await browser.send("/groups/discard", **asked, since="2020-01-01 00:00:00+00:00", why="it was sent by nobody")
+    await browser.sees(begun.url.path, "1 of 1")
+    await browser.sees("/messages?text=breaks&state=dead", "1 dead message that says")
     await browser.send("/groups/discard", service="billing", state="dead", why="sent by an unknown program")
     await browser.sees("/dead-letters", "No message is dead.")
 

@@ -10,6 +10,7 @@ from uuid import UUID
 from fastapi import Request, Response
 from joserfc import jwe
 from joserfc.jwk import OKPKey
+from pydantic import ValidationError
 
 from broker import Router
 from contracts.operations import Wanted
@@ -26,6 +27,11 @@ router = Router()
 
 Ending = Literal["replay", "discard"]
 Going = Literal["stop", "resume"]
+
+LOOKED_FOR = {name: name for name in ("subscription", "type", "fingerprint", "flow", "text", "since", "until")} | {
+    "aggregate": "key"
+}
+"""What messages were looked for by, besides their service and state; and what services call it."""
 
 MOST = 10_000
 """What a number in a form may be, at most."""
@@ -83,12 +89,13 @@ async def act_on_message(
 
 @router.post("/groups/{operation}")
 async def act_on_group(request: Request, operation: Ending, who: Visitor, form: Form) -> Response:
-    """Replays or discards all messages of one reason."""
-    wanted = Wanted(
-        subscription=form.get("subscription") or None,
-        states=[form.get("state") or "dead"],
-        fingerprint=form.get("fingerprint") or None,
-    )
+    """Replays or discards all messages that were looked for, of one reason for instance."""
+    given = {own: form[name] for name, own in LOOKED_FOR.items() if form.get(name)}
+    try:
+        wanted = Wanted.model_validate(given | {"states": [form.get("state") or "dead"]})
+    except ValidationError as wrong:
+        fields = ", ".join(str(error["loc"][0]) for error in wrong.errors())
+        return page("trouble.html", who, status=422, trouble=f"Nothing can be looked for by that: {fields}.", back="/messages")
     return await _begin(request, who, form.get("service", ""), operation, form, wanted)
 
 
@@ -122,17 +129,9 @@ async def _begin(request: Request, who: Visitor, service: str, operation: Ending
         check_why(operation, form.get("why", ""))
         answered = await ask(request, who, service, operation, form.get("why", ""), wanted, **pace)
     except (NoAnswer, Refusal, SayWhy) as failure:
-        back = (
-            f"/messages/{service}/{wanted.positions[0]}"
-            if wanted.positions
-            else "/messages?"
-            + urlencode(
-                {
-                    "service": service,
-                    **{name: form[name] for name in ("subscription", "state", "fingerprint") if form.get(name)},
-                }
-            )
-        )
+        names = ("service", "state", *LOOKED_FOR)
+        looked_for = urlencode({name: form[name] for name in names if form.get(name)})
+        back = f"/messages/{service}/{wanted.positions[0]}" if wanted.positions else f"/messages?{looked_for}"
         return page("trouble.html", who, status=409, trouble=str(failure), back=back)
     return go_to(f"/actions/{answered.answer['action_id']}")
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 from urllib.parse import urlencode
 from uuid import UUID
 
-from fastapi import Path, Query, Request, Response
-from sqlalchemy import select, tuple_
+from fastapi import Depends, Path, Query, Request, Response
+from pydantic import AfterValidator, BeforeValidator
+from sqlalchemy import select
 
 from broker import NotFound, Reading, Router, clock
 from contracts.backbone import FailedState
@@ -33,6 +34,12 @@ QUIET = 15
 
 Position = Annotated[int, Path(ge=1, lt=2**62)]
 
+Blank = BeforeValidator(lambda given: given or None)
+"""A field of a form that nothing was written in."""
+
+InUTC = AfterValidator(lambda at: at.replace(tzinfo=UTC) if at is not None and at.tzinfo is None else at)
+"""A form's date and time, which knows of no zone."""
+
 
 @router.get("/dead-letters")
 async def groups(who: Visitor, session: Reading, state: FailedState = "dead") -> Response:
@@ -46,38 +53,46 @@ async def groups(who: Visitor, session: Reading, state: FailedState = "dead") ->
     )  # fmt: skip
 
 
+def _sought(
+    service: Annotated[Name | None, Blank] = None,
+    subscription: Annotated[Name | None, Blank] = None,
+    state: Annotated[FailedState | None, Blank] = None,
+    type_: Annotated[Text | None, Blank, Query(alias="type")] = None,
+    fingerprint: Annotated[Text | None, Blank] = None,
+    aggregate: Annotated[Text | None, Blank] = None,
+    flow: Annotated[UUID | None, Blank] = None,
+    text: Annotated[Text | None, Blank] = None,
+    since: Annotated[datetime | None, Blank, InUTC] = None,
+    until: Annotated[datetime | None, Blank, InUTC] = None,
+) -> looking.Sought:
+    return looking.Sought(
+        service=service, subscription=subscription, state=state, type=type_, fingerprint=fingerprint, aggregate=aggregate,
+        flow=flow, text=text, since=since, until=until,
+    )  # fmt: skip
+
+
 @router.get("/messages")
 async def messages(
     who: Visitor,
     session: Reading,
-    service: Name | None = None,
-    subscription: Name | None = None,
-    state: FailedState | None = None,
-    fingerprint: Text | None = None,
-    aggregate: Text | None = None,
-    flow: UUID | None = None,
+    sought: Annotated[looking.Sought, Depends(_sought)],
     after: Annotated[str, Query(max_length=100)] = "",
 ) -> Response:
-    """The messages of one reason, of a key or of a flow, the oldest first; and what can be done about all of them."""
-    sought = looking.Sought(
-        service=service, subscription=subscription, state=state, fingerprint=fingerprint, aggregate=aggregate, flow=flow
-    )
+    """The messages that are looked for, the oldest first; and what can be done about all of them."""
     given = asdict(sought)
-    query = looking.messages(sought).order_by(FailedMessageReference.first_failed_at, FailedMessageReference.id)
-    if after:
-        last = await session.get(FailedMessageReference, after)
-        if last is None:
-            raise NotFound
-        place = tuple_(FailedMessageReference.first_failed_at, FailedMessageReference.id)
-        query = query.where(place > tuple_(last.first_failed_at, last.id))
-    found = list(await session.scalars(query.limit(ON_A_PAGE + 1)))
-    asked = urlencode({name: str(value) for name, value in given.items() if value is not None})
+    asked = {name: value for name, value in given.items() if value is not None}
+    last = await session.get(FailedMessageReference, after) if after else None
+    if after and last is None:
+        raise NotFound
+    found = await looking.page(session, sought, last, ON_A_PAGE + 1)
     shown = found[:ON_A_PAGE]
-    following = f"/messages?{asked}&{urlencode({'after': shown[-1].id})}" if len(found) > ON_A_PAGE else None
+    following = f"/messages?{urlencode(asked | {'after': shown[-1].id})}" if len(found) > ON_A_PAGE else None
     count = await looking.count(session, sought)
+    many = f"more than {looking.MOST_COUNTED:,}" if count > looking.MOST_COUNTED and not sought.is_of_kinds else f"{count:,}"
     return page(
-        "messages.html", who, messages=shown, following=following, count=count, group=given if service else None, given=given
-    )
+        "messages.html", who, messages=shown, following=following, count=count, many=many, given=given, asked=asked,
+        states=STATES,
+    )  # fmt: skip
 
 
 @router.get("/messages/{service}/{position}")

@@ -8,6 +8,7 @@ from typing import Any, get_args
 
 import pytest
 from sqlalchemy import delete, func, select
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from broker import clock
 from contracts.backbone import FailedState
@@ -53,10 +54,18 @@ async def test_counts_are_those_of_the_rows(operations: Workplace) -> None:
     assert await counted(operations) == ({key: n for key, n in kept.items() if key[0] == "billing"},) * 2
 
 
-async def test_what_is_counted_is_what_is_listed(operations: Workplace) -> None:
-    """By kind, from the counts; of one aggregate, from the rows."""
-    one = failed("billing", 1)
-    for message in (one, failed("billing", 2, state="held"), failed("lab", 1, type="specimen.taken", fingerprint="other")):
+@pytest.mark.parametrize("near", [500, 0])
+async def test_what_is_counted_is_what_is_listed(operations: Workplace, monkeypatch: pytest.MonkeyPatch, near: int) -> None:
+    """By kind, from the counts; of one aggregate, by words and by time, from the rows."""
+    monkeypatch.setattr(looking, "NEAR", near)
+    one = failed("billing", 1, reason="The claim C-2027 is closed, says Étienne.")
+    at = EARLIER + timedelta(hours=1)
+    for message in (
+        one,
+        failed("billing", 2, state="held", last_failed_at=at),
+        failed("lab", 1, type="specimen.taken", fingerprint="other", reason="x" * 600),
+        failed("lab", 2, reason="The claim C-2027 went through.", deleted=True),
+    ):
         await operations.arrive(message)
     asked = {
         Sought(): 3,
@@ -66,11 +75,44 @@ async def test_what_is_counted_is_what_is_listed(operations: Workplace) -> None:
         Sought(fingerprint="nothing"): 0,
         Sought(aggregate=one.aggregate): 1,
         Sought(flow=one.flow, state="held"): 0,
+        Sought(text="CLAIM c 20"): 1,
+        Sought(text="étienne"): 1,
+        Sought(text="invoice"): 2,
+        Sought(text="invoice", state="held"): 1,
+        Sought(text="losed"): 0,
+        Sought(text="'!&|_"): 0,
+        Sought(text=""): 0,
+        Sought(text="x" * 500): 1,
+        Sought(since=EARLIER, until=at): 2,
+        Sought(since=at): 1,
+        Sought(until=EARLIER): 0,
     }
     async with operations.database.transaction() as session:
         for sought, number in asked.items():
-            assert await looking.count(session, sought) == number
+            assert await looking.count(session, sought) == number, sought
+            found = {each.id for each in await session.scalars(looking.messages(sought))}
+            assert {each.id for each in await walked(session, sought)} == found, sought
+            assert len(found) == number, sought
             assert sum(group.count for group in await looking.groups(session, sought, clock.now())) == number
+
+
+async def walked(session: AsyncSession, sought: Sought) -> list[FailedMessageReference]:
+    """What is on all pages of one message each, in order."""
+    pages: list[FailedMessageReference] = []
+    while page := await looking.page(session, sought, pages[-1] if pages else None, 1):
+        pages += page
+    assert pages == sorted(pages, key=lambda each: (each.first_failed_at, each.id))
+    return pages
+
+
+async def test_many_are_not_counted_one_by_one(operations: Workplace, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whole kinds are counted already; of others it is said that there are more."""
+    monkeypatch.setattr(looking, "MOST_COUNTED", 2)
+    for position in range(1, 6):
+        await operations.arrive(failed("billing", position))
+    async with operations.database.transaction() as session:
+        counted = [await looking.count(session, sought) for sought in (Sought(), Sought(text="money"), Sought(since=EARLIER))]
+    assert counted == [5, 3, 3]
 
 
 async def test_a_group_tells_of_its_first_and_last(operations: Workplace, monkeypatch: pytest.MonkeyPatch) -> None:
