@@ -60,7 +60,7 @@ class Platform(Deployed):
 def settings_for(service: Service, environment: Mapping[str, str] | None = None, **overrides: Any) -> Settings:
     """The service's settings from the environment, whichever of the two kinds it is; `overrides` win.
 
-    Raises AddressError.
+    Raises AddressError, also where a journal would be kept without a look at who hears what.
     """
     environment = known() if environment is None else environment
     if environment.get("NILECARE_SECRET"):
@@ -72,6 +72,10 @@ def settings_for(service: Service, environment: Mapping[str, str] | None = None,
         management_url=environment.get("NILECARE_MANAGEMENT_URL"),
         **_ways(service, environment),
     )
+    if settings.journal and not settings.management_url:
+        raise AddressError(
+            "NILECARE_JOURNAL needs NILECARE_MANAGEMENT_URL, with the account nilecare_observer: it says who hears what"
+        )
     return replace(settings, **overrides)
 
 

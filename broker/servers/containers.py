@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 POSTGRES_IMAGE = "postgres:17"
 RABBITMQ_IMAGE = "rabbitmq:4-management"
 LABEL = "nilecare.stack"
+
+_MAKING = Lock()
+"""testcontainers makes its reaper with the first container of a process: two at once would make two of one name."""
 
 _PATIENCE = 120.0
 _PING_SECONDS = 5
@@ -42,7 +46,8 @@ class ContainerServer:
             self.container.get_wrapped_container().start()
         else:
             self._made = True
-            self.container.start()
+            with _MAKING:
+                self.container.start()
         wait_until(self._answers, what=self.name, alive=self._alive, seconds=_PATIENCE)
 
     def stop(self) -> None:

@@ -23,7 +23,7 @@ VARIABLES = {
 # work, not their declaration, so `kill` waits these seconds first.
 QUEUE_IS_KEPT = 1.0
 
-# A platform of eight services holds up to 176 connections, and test workers run one each beside their other databases.
+# A platform of nine services holds up to 198 connections, and test workers run one each beside their other databases.
 MAX_CONNECTIONS = 1000
 
 

@@ -52,7 +52,7 @@ INTERRUPTS = (signal.SIGINT, signal.SIGTERM)
     "--stop", is_flag=True, help="End the servers with the demo, which keep nothing on disk then: nobody can look around."
 )
 def command(patients: int, seed: int, file: Path | None, page: Path | None, stop: bool) -> None:
-    """Watch a day in a hospital: made-up patients and staff, eight services, a broker and two services killed.
+    """Watch a day in a hospital: made-up patients and staff, nine services, a broker and two services killed.
 
     Ends with status 1 when anything was lost, doubled, reordered or disclosed, a replica is out of step, or the money does not
     add up.

@@ -1,10 +1,13 @@
-"""What `make up` decides once per checkout: passwords, the platform's secret, ports. Kept in `.local/.env`, never committed.
+"""What `make up` decides once per checkout: passwords, the platform's secret, ports, and whether to keep a journal.
+
+It is kept in `.local/.env`, never committed.
 
 Docker Compose reads that file, and so can a shell, to point the `nilecare` command at the running platform.
 """
 
 from __future__ import annotations
 
+import os
 import secrets
 import shlex
 from collections.abc import Iterable
@@ -12,6 +15,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from broker import Service
+from broker._topology import OBSERVER
 from broker.servers.home import CHECKOUT
 from broker.servers.ports import free_ports, is_free
 from broker.servers.servers import Servers
@@ -22,6 +26,7 @@ FILE = DEVELOPMENT
 CARD_PROVIDER_PORT = "CARD_PROVIDER_PORT"
 SMTP_PORT = "SMTP_PORT"
 MESSAGE_GATEWAY_PORT = "MESSAGE_GATEWAY_PORT"
+JOURNAL = "NILECARE_JOURNAL"
 _OUTSIDE_PORTS = (CARD_PROVIDER_PORT, SMTP_PORT, MESSAGE_GATEWAY_PORT)
 _SERVER_PORTS = ("POSTGRES_PORT", "AMQP_PORT", "MANAGEMENT_PORT")
 
@@ -79,6 +84,8 @@ class Development:
         self.values["NILECARE_OUTSIDE_SMTP"] = f"smtp://127.0.0.1:{self.values[SMTP_PORT]}"
         self.values["NILECARE_OUTSIDE_MAIL_FROM"] = "hospital@nile.example"
         self.values["NILECARE_OUTSIDE_MESSAGE_GATEWAY"] = f"http://127.0.0.1:{self.values[MESSAGE_GATEWAY_PORT]}"
+        self.values[JOURNAL] = os.environ.get(JOURNAL) or self.values.get(JOURNAL, "on")
+        self.values["OBSERVER_PASSWORD"] = platform.password(platform.account(OBSERVER))
         for service in self.services:
             self.values[f"{service.name.upper()}_PASSWORD"] = platform.password(platform.account(service.name))
             for name, secret in platform.secrets_of(service).items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,9 @@ from nilecare.stack.development import Development
 
 FILE = Path(__file__).parents[2] / "docker-compose.yml"
 OUTSIDE = "NILECARE_OUTSIDE_"
-ADMINISTRATORS = {"NILECARE_POSTGRES_URL", "NILECARE_MANAGEMENT_URL", "NILECARE_SECRET"}
+ADMINISTRATORS = {"NILECARE_POSTGRES_URL", "NILECARE_SECRET"}
+OBSERVER = "http://nilecare_observer:${OBSERVER_PASSWORD}@rabbitmq:15672"
+"""RabbitMQ's management API, with the account that sees bindings, for the journal."""
 
 every_service = pytest.mark.parametrize("service", services(), ids=lambda service: service.name)
 
@@ -37,11 +40,12 @@ def test_every_service_is_deployed_on_its_port(service: Service, deployed: dict[
 
 @every_service
 def test_a_service_gets_its_own_accounts_and_nothing_else(service: Service, deployed: dict[str, Any]) -> None:
-    """A service's container knows its own account on both servers, and no administrator's."""
+    """A service's container knows its own account on both servers, the one that only looks, and no administrator's."""
     environment = deployed[service.name]["environment"]
     account = f"nilecare_{service.name}:${{{service.name.upper()}_PASSWORD}}"
     assert environment["NILECARE_DATABASE_URL"] == f"postgresql://{account}@postgres:5432/{service.database}"
     assert environment["NILECARE_AMQP_URL"] == f"amqp://{account}@rabbitmq:5672/"
+    assert (environment["NILECARE_MANAGEMENT_URL"], environment["NILECARE_JOURNAL"]) == (OBSERVER, "${NILECARE_JOURNAL:-}")
     assert not ADMINISTRATORS & environment.keys()
     assert "SERVERS_PASSWORD" not in str(environment)
 
@@ -75,3 +79,12 @@ def test_every_service_knows_the_world_outside(deployed: dict[str, Any], tmp_pat
     development.save()
     told = {name for service in services() for name in deployed[service.name]["environment"] if name.startswith(OUTSIDE)}
     assert told == {name for name in development.values if name.startswith(OUTSIDE)}
+
+
+def test_compose_knows_all_that_the_file_asks_for(tmp_path: Path) -> None:
+    """Each variable in it is written down by `make up`."""
+    development = Development(services(), tmp_path / ".env")
+    development.choose_ports()
+    development.use(development.local_servers)
+    development.save()
+    assert set(re.findall(r"\$\{(\w+)", FILE.read_text())) - development.values.keys() == set()

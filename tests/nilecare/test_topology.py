@@ -126,6 +126,14 @@ def test_without_the_secret_a_service_uses_what_it_is_given() -> None:
     assert (settings.database_url, settings.amqp_url, settings.management_url) == (*environment.values(), None)
 
 
+def test_a_journal_without_a_look_at_bindings_is_refused() -> None:
+    """It would say of every event that nobody was to hear it."""
+    own = {"NILECARE_DATABASE_URL": "postgresql://own@db/own", "NILECARE_AMQP_URL": "amqp://own@mq/", "NILECARE_JOURNAL": "on"}
+    with pytest.raises(AddressError, match="NILECARE_JOURNAL needs NILECARE_MANAGEMENT_URL"):
+        settings_for(lab(), own)
+    assert settings_for(lab(), own | {"NILECARE_MANAGEMENT_URL": "http://observer@mq:15672"}).journal
+
+
 @pytest.mark.parametrize("absent", sorted(ADMIN))
 def test_what_is_absent_is_named(absent: str) -> None:
     """Each address that is missing is named in the error."""

@@ -61,6 +61,16 @@ def test_each_account_has_its_own_password(file: Path) -> None:
     assert len({*passwords, values["SERVERS_PASSWORD"], values["NILECARE_SECRET"]}) == len(passwords) + 2
 
 
+def test_a_journal_is_kept_unless_somebody_says_otherwise(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The pages about flows need one; what was said once stays."""
+    monkeypatch.delenv("NILECARE_JOURNAL", raising=False)
+    assert decided(file).values["NILECARE_JOURNAL"] == "on"
+    monkeypatch.setenv("NILECARE_JOURNAL", "off")
+    assert decided(file).values["NILECARE_JOURNAL"] == "off"
+    monkeypatch.delenv("NILECARE_JOURNAL")
+    assert decided(file).values["NILECARE_JOURNAL"] == "off"
+
+
 def test_a_shell_that_read_the_file_gives_no_servers(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Addresses that come from the file itself are not taken for somebody else's servers; others are."""
     development = decided(file)
