@@ -28,7 +28,7 @@ def list_(selection: Selection, as_json: bool, limit: int, after: str | None) ->
     """List failed messages, oldest first: dead ones, unless you say --state."""
     position = 0
     if after is not None:
-        name, position = handle_of(after)
+        name, position = handle_of(after, "--after")
         selection = replace(selection, service=name)
 
     async def work() -> tuple[list[Located], Counter[str]]:

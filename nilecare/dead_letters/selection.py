@@ -134,19 +134,19 @@ def declared() -> list[Service]:
         raise Refused(str(wrong)) from wrong
 
 
-def handle_of(text: str) -> tuple[str, int]:
-    """The service and number in `billing/17`. Raises BadParameter."""
-    named = _named(text)
+def handle_of(text: str, option: str = "--id") -> tuple[str, int]:
+    """The service and number in `billing/17`, which the option was given. Raises BadParameter."""
+    named = _named(text, option)
     if isinstance(named, UUID):
-        raise click.BadParameter(f"say which service: {text!r} is not like billing/17", param_hint="--id")
+        raise click.BadParameter(f"say which service: {text!r} is not like billing/17", param_hint=option)
     return named
 
 
-def _named(text: str) -> UUID | tuple[str, int]:
+def _named(text: str, option: str = "--id") -> UUID | tuple[str, int]:
     service, slash, position = text.partition("/")
     if slash and position.isascii() and position.isdigit() and len(position) < 19:
         return service, int(position)
     try:
         return UUID(text)
     except ValueError:
-        raise click.BadParameter(f"{text!r} is neither like billing/17 nor an event's id", param_hint="--id") from None
+        raise click.BadParameter(f"{text!r} is neither like billing/17 nor an event's id", param_hint=option) from None

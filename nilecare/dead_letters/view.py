@@ -57,7 +57,7 @@ def as_json(value: object) -> None:
 def overview(found: Sequence[Located], counts: Mapping[str, int], *, after: int) -> None:
     """Two lines per message, then what they come to and where to look next."""
     if not found:
-        click.echo("no failed messages" if not after else "no more failed messages")
+        click.echo("no failed messages are like that" if not after else "no more failed messages are like that")
         return
     for each in found:
         message = each.message
@@ -80,7 +80,7 @@ def overview(found: Sequence[Located], counts: Mapping[str, int], *, after: int)
 def groups(found: Sequence[tuple[str, Group]]) -> None:
     """What failed for one reason, the largest first, with what to type next."""
     if not found:
-        click.echo("no failed messages")
+        click.echo("no failed messages are like that")
         return
     for service, group in found:
         click.echo(
@@ -122,10 +122,9 @@ def details(service: str, seen: Inspected) -> None:
     }
     for number, before in enumerate(seen.before, 1):
         lines[f"before {number}"] = before
-    for action, part in seen.past:
-        lines[f"{_moment(action.began_at)}"] = (
-            f"{action.verb} by {action.asked_by}: {part.outcome or 'under way'} ({action.why})"
-        )
+    for number, (action, part) in enumerate(seen.past, 1):
+        done = f"{action.verb} by {action.asked_by}, {_moment(action.began_at)}"
+        lines[f"done {number}"] = f"{done}: {part.outcome or 'under way'} ({action.why})"
     lines["next"] = message.next_step
     for name, words in lines.items():
         first, *more = words.splitlines() or [""]

@@ -69,8 +69,8 @@ async def test_dead_ones_unless_one_says_otherwise(desk: Desk) -> None:
 
 async def test_nothing_failed(desk: Desk) -> None:
     """An empty list says so, in words and as JSON."""
-    assert (await run("list")).output == "no failed messages\n"
-    assert (await run("groups")).output == "no failed messages\n"
+    assert (await run("list")).output == "no failed messages are like that\n"
+    assert (await run("groups")).output == "no failed messages are like that\n"
     assert await json_of("list") == []
 
 

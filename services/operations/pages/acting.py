@@ -107,7 +107,7 @@ async def restore_action(request: Request, service: Name, action_id: UUID, who: 
         check_why("restore", why)
         answered = await ask(request, who, service, "restore", why, Wanted(), action_id=action_id)
     except (NoAnswer, Refusal, SayWhy) as failure:
-        return page("trouble.html", who, status=409, trouble=str(failure), back=f"/actions/{action_id}")
+        return _trouble(who, failure, f"/actions/{action_id}")
     return go_to(f"/actions/{answered.answer['action_id']}")
 
 
@@ -117,7 +117,7 @@ async def stop_or_resume(request: Request, service: Name, action_id: UUID, opera
     try:
         await ask(request, who, service, operation, "asked for on its page", Wanted(), action_id=action_id)
     except (NoAnswer, Refusal) as failure:
-        return page("trouble.html", who, status=503, trouble=str(failure))
+        return _trouble(who, failure, f"/actions/{action_id}", 503)
     return go_to(f"/actions/{action_id}")
 
 
@@ -132,8 +132,14 @@ async def _begin(request: Request, who: Visitor, service: str, operation: Ending
         names = ("service", "state", *LOOKED_FOR)
         looked_for = urlencode({name: form[name] for name in names if form.get(name)})
         back = f"/messages/{service}/{wanted.positions[0]}" if wanted.positions else f"/messages?{looked_for}"
-        return page("trouble.html", who, status=409, trouble=str(failure), back=back)
+        return _trouble(who, failure, back)
     return go_to(f"/actions/{answered.answer['action_id']}")
+
+
+def _trouble(who: Visitor, failure: Exception, back: str, status: int = 409) -> Response:
+    """Why it was not done; what a service has not answered yet may still be."""
+    heading = "That is not done yet" if isinstance(failure, NoAnswer) else "That was not done"
+    return page("trouble.html", who, status=status, heading=heading, trouble=str(failure), back=back)
 
 
 def _number(form: Form, name: str, default: int, least: int) -> int:
