@@ -94,8 +94,8 @@ class House(Copies):
         await until(more)
 
     async def is_writing(self, service: str) -> bool:
-        """Whether a transaction that wrote something is open in the service's database: a batch is in the middle."""
-        query = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND backend_xid IS NOT NULL"
+        """Whether a transaction that wrote effects is open in the service's database: a batch is in the middle."""
+        query = "SELECT count(*) FROM pg_locks WHERE relation = 'effect'::regclass AND mode = 'RowExclusiveLock'"
         return bool((await self.rows(service, query))[0])
 
     async def depth(self, queue: str) -> int:
