@@ -29,6 +29,16 @@ def deployed() -> dict[str, Any]:
     return containers
 
 
+@pytest.fixture
+def development(tmp_path: Path) -> Development:
+    """What `make up` decides."""
+    development = Development(services(), tmp_path / ".env")
+    development.choose_ports()
+    development.use(development.local_servers)
+    development.save()
+    return development
+
+
 @every_service
 def test_every_service_is_deployed_on_its_port(service: Service, deployed: dict[str, Any]) -> None:
     """Each service has a container of its name, which runs it, publishes its port and asks it whether it is ready."""
@@ -71,20 +81,12 @@ def test_every_container_that_stays_says_whether_it_is_well(deployed: dict[str, 
     assert {name for name, container in deployed.items() if "healthcheck" not in container} == {"provision"}
 
 
-def test_every_service_knows_the_world_outside(deployed: dict[str, Any], tmp_path: Path) -> None:
+def test_every_service_knows_the_world_outside(deployed: dict[str, Any], development: Development) -> None:
     """What `make up` tells the services of the world outside without Docker, they are told in their containers too."""
-    development = Development(services(), tmp_path / ".env")
-    development.choose_ports()
-    development.use(development.local_servers)
-    development.save()
     told = {name for service in services() for name in deployed[service.name]["environment"] if name.startswith(OUTSIDE)}
     assert told == {name for name in development.values if name.startswith(OUTSIDE)}
 
 
-def test_compose_knows_all_that_the_file_asks_for(tmp_path: Path) -> None:
+def test_compose_knows_all_that_the_file_asks_for(development: Development) -> None:
     """Each variable in it is written down by `make up`."""
-    development = Development(services(), tmp_path / ".env")
-    development.choose_ports()
-    development.use(development.local_servers)
-    development.save()
     assert set(re.findall(r"\$\{(\w+)", FILE.read_text())) - development.values.keys() == set()

@@ -95,7 +95,7 @@ async def act_on_group(request: Request, operation: Ending, who: Visitor, form: 
         wanted = Wanted.model_validate(given | {"states": [form.get("state") or "dead"]})
     except ValidationError as wrong:
         fields = ", ".join(str(error["loc"][0]) for error in wrong.errors())
-        return page("trouble.html", who, status=422, trouble=f"Nothing can be looked for by that: {fields}.", back="/messages")
+        return _trouble(who, f"Nothing can be looked for by that: {fields}.", "/messages", 422)
     return await _begin(request, who, form.get("service", ""), operation, form, wanted)
 
 
@@ -136,7 +136,7 @@ async def _begin(request: Request, who: Visitor, service: str, operation: Ending
     return go_to(f"/actions/{answered.answer['action_id']}")
 
 
-def _trouble(who: Visitor, failure: Exception, back: str, status: int = 409) -> Response:
+def _trouble(who: Visitor, failure: Exception | str, back: str, status: int = 409) -> Response:
     """Why it was not done; what a service has not answered yet may still be."""
     heading = "That is not done yet" if isinstance(failure, NoAnswer) else "That was not done"
     return page("trouble.html", who, status=status, heading=heading, trouble=str(failure), back=back)
