@@ -26,10 +26,11 @@ from sqlalchemy import (
     literal,
     or_,
     select,
+    union,
 )
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
-from broker._tables import failed_message, failure_count
+from broker._tables import discarded_message, failed_message, failure_count
 from broker._verdicts import NEWER_CODE
 from broker._words import GROUP, Words, among_found, are_few_wordings, one_by_one
 
@@ -260,6 +261,18 @@ async def tally(session: AsyncSession | AsyncConnection) -> Sequence[Tally]:
         row.subscription, row.state, func.count(), func.min(row.first_failed_at), func.count().filter(blocks)
     ).group_by(row.subscription, row.state)
     return [Tally(*found) for found in (await session.execute(counted.order_by(row.subscription, row.state))).all()]
+
+
+async def is_kept(session: AsyncSession, column: str, name: str) -> bool:
+    """Whether a message that failed, or was discarded, has this name in the column."""
+    there = (select(literal(1)).where(table.c[column] == name).exists() for table in (failed_message, discarded_message))
+    return bool(await session.scalar(select(or_(*there))))
+
+
+async def kept_names(session: AsyncSession, column: str) -> set[str]:
+    """The names in a column of all messages that failed, or were discarded. Each is looked at."""
+    names = (select(table.c[column]) for table in (failed_message, discarded_message))
+    return set(await session.scalars(union(*names)))
 
 
 async def read(session: AsyncSession, position: int) -> Row[Any] | None:

@@ -24,6 +24,7 @@ from broker._tables import discarded_message
 from nilecare.dead_letters import view
 from nilecare.dead_letters.access import House, as_json_option, asking, opened, run
 from nilecare.dead_letters.selection import Refused, Selection, selecting
+from nilecare.dead_letters.sought import sought
 
 LOOK = 0.5
 """Seconds between two looks at how far an action is."""
@@ -131,20 +132,17 @@ async def _act(
 ) -> list[tuple[str, Action]]:
     """Says what it is going to do, asks, and does it, one service after the other."""
     plan: list[tuple[Service, Filter, list[Group], int]] = []
-    for service in selection.services():
-        wanted = selection.in_service(service.name)
-        if wanted is None:
-            continue
+    for service, meant in await sought(selection):
         async with opened(service) as house, house.database.transaction() as session:
             if verb == "restore":
-                wanted = replace(wanted, states=())  # that they were in before does not matter
+                wanted = replace(meant, states=())  # that they were in before does not matter
                 if action_id is not None:
                     wanted = await discarded_by(session, wanted, action_id)
                 count = select(func.count()).select_from(discarded_message).where(wanted.on(discarded_message))
                 plan.append((service, wanted, [], await session.scalar(count) or 0))
             else:
-                found = await groups(session, wanted)
-                plan.append((service, wanted, found, sum(each.count for each in found)))
+                found = await groups(session, meant)
+                plan.append((service, meant, found, sum(each.count for each in found)))
     plan = [each for each in plan if each[3]]
     if not plan:
         raise Refused("no discarded message is like that" if verb == "restore" else "no failed message is like that")

@@ -8,7 +8,6 @@ from uuid import UUID
 
 import click
 
-from broker import Service
 from broker._actions import Action, Part, history, look, parts, past_of
 from broker._dead_letters import Filter, Group, count, find, groups
 from broker._inspection import Inspected, inspect
@@ -16,6 +15,7 @@ from broker._trial import Trial, attempt
 from nilecare.dead_letters import view
 from nilecare.dead_letters.access import as_json_option, asker_of, opened, run
 from nilecare.dead_letters.selection import Refused, Selection, handle_of, selecting
+from nilecare.dead_letters.sought import sought
 from nilecare.dead_letters.view import Located
 
 
@@ -33,7 +33,7 @@ def list_(selection: Selection, as_json: bool, limit: int, after: str | None) ->
 
     async def work() -> tuple[list[Located], Counter[str]]:
         found, counts = [], Counter[str]()
-        for service, wanted in _houses(selection):
+        for service, wanted in await sought(selection):
             async with opened(service) as house, house.database.transaction() as session:
                 page = await find(session, wanted, limit=limit, after=position)
                 found += [Located(house.name, message) for message in page]
@@ -55,7 +55,7 @@ def groups_(selection: Selection, as_json: bool) -> None:
 
     async def work() -> list[tuple[str, Group]]:
         found = []
-        for service, wanted in _houses(selection):
+        for service, wanted in await sought(selection):
             async with opened(service) as house, house.database.transaction() as session:
                 found += [(house.name, group) for group in await groups(session, wanted)]
         return sorted(found, key=lambda each: -each[1].count)
@@ -82,7 +82,7 @@ def show(selection: Selection, as_json: bool, reveal: bool, name: str | None, wh
 
     async def work() -> list[tuple[str, Inspected]]:
         found = []
-        for service, wanted in _houses(selection):
+        for service, wanted in await sought(selection):
             async with opened(service) as house, house.database.transaction() as session:
                 seen = await inspect(session, house.retrier, wanted, limit=limit, asker=asker if reveal else None)
                 found += [(house.name, each) for each in seen]
@@ -110,7 +110,7 @@ def try_(selection: Selection, as_json: bool, limit: int) -> None:
 
     async def work() -> list[tuple[Located, Trial]]:
         tried = []
-        for service, wanted in _houses(selection):
+        for service, wanted in await sought(selection):
             async with opened(service) as house:
                 async with house.database.transaction() as session:
                     found = await find(session, wanted, limit=limit)
@@ -160,12 +160,6 @@ def history_(service: str | None, handle: str | None, action_id: UUID | None, li
         view.as_json([view.action_as_json(*each) for each in found])
     else:
         view.actions(found)
-
-
-def _houses(selection: Selection) -> list[tuple[Service, Filter]]:
-    """The services to ask, and what is asked of each."""
-    asked = [(service, selection.in_service(service.name)) for service in selection.services()]
-    return [(service, wanted) for service, wanted in asked if wanted is not None]
 
 
 COMMANDS = (list_, groups_, show, try_, history_)

@@ -21,6 +21,7 @@ from broker._portable import LINE, Line, LineIsWrong, exported, import_line
 from nilecare.dead_letters import view
 from nilecare.dead_letters.access import House, as_json_option, asking, opened, run
 from nilecare.dead_letters.selection import Refused, Selection, one_of, selecting
+from nilecare.dead_letters.sought import sought
 
 PAGE = 200
 """Messages that are imported in one transaction."""
@@ -66,10 +67,7 @@ def export_(selection: Selection, asker: Asker, out: Any, queue: str | None, amq
 
     async def work() -> int:
         written = 0
-        for service in selection.services():
-            wanted = selection.in_service(service.name)
-            if wanted is None:
-                continue
+        for service, wanted in await sought(selection):
             async with opened(service) as house, house.database.transaction() as session:
                 if queue is None:
                     written += await _to_file(house, session, wanted, asker, out)

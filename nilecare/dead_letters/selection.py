@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from difflib import get_close_matches
 from functools import wraps
 from typing import Any
 from uuid import UUID
@@ -20,6 +21,9 @@ Command = Callable[..., Any]
 
 STATES = ("retrying", "waiting", "held", "dead")
 UNITS = {"m": "minutes", "h": "hours", "d": "days"}
+
+NAMED = 20
+"""Names, at most, that are said in one line."""
 
 
 class Refused(click.ClickException):
@@ -65,7 +69,7 @@ class Selection:
         known = {service.name: service for service in declared()}
         named = {self.service} if self.service else {name for name, _ in self.handles}
         for name in sorted(named - known.keys()):
-            raise Refused(f"there is no service {name}: it is one of {', '.join(known)}")
+            raise Refused(f"there is no service {name}: it is one of {near_first(name, known)}")
         if not addresses.known().get("NILECARE_SECRET") and len(named) != 1:
             raise Refused("say --service: without NILECARE_SECRET the addresses in the environment are those of one service")
         return [
@@ -132,6 +136,14 @@ def declared() -> list[Service]:
         return services()
     except DeclarationError as wrong:
         raise Refused(str(wrong)) from wrong
+
+
+def near_first(name: str, names: Iterable[str]) -> str:
+    """The names that there are, in one line: those first that may have been meant."""
+    names = sorted(names)
+    near = get_close_matches(name, names, cutoff=0.5)
+    listed = [*near, *(each for each in names if each not in near)]
+    return ", ".join(listed[:NAMED]) + (f" and {len(listed) - NAMED} more" if len(listed) > NAMED else "")
 
 
 def handle_of(text: str, option: str = "--id") -> tuple[str, int]:

@@ -6,6 +6,7 @@ import asyncio
 import json
 import shlex
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ from broker import Permanent, RuleBroken
 from broker._context import uuid7
 from broker._tables import failed_message
 from nilecare import dead_letters
+from nilecare.addresses import settings_for
+from nilecare.dead_letters import selection
 from tests.broker.failing import Desk, make_desk, raising
 from tests.commanded import give_to_commands
 
@@ -72,6 +75,40 @@ async def test_nothing_failed(desk: Desk) -> None:
     assert (await run("list")).output == "no failed messages are like that\n"
     assert (await run("groups")).output == "no failed messages are like that\n"
     assert await json_of("list") == []
+
+
+async def test_a_name_that_nobody_knows_is_not_nothing_found(desk: Desk) -> None:
+    """Neither the code nor a kept message has it: one line with those that there are. A known one may have none that failed."""
+    await desk.fail("a", 1, Permanent("never"))
+    for option, wrong, right in (("--subscription", "cuont", "count"), ("--type", "shop.slod", "shop.sold")):
+        for verb in (["list"], ["groups"], ["show"], ["try"], ["replay", "--why", "x"], ["export", "--out", "-", "--why", "x"]):
+            refused = await run(*verb, option, wrong)
+            assert (refused.exit_code, refused.output.count("\n")) == (2, 1), refused.output
+            assert f"there is no {option[2:]} {wrong} in desk: it is one of {right}" in refused.output
+        assert (await run("list", option, right, "--key", "b")).output == "no failed messages are like that\n"
+    async with desk.database.transaction() as session:
+        await session.execute(update(failed_message).values(subscription="former", type="shop.shut", key="b"))
+    for option, kept in (("--subscription", "former"), ("--type", "shop.shut")):
+        assert (await run("list", option, kept, "--key", "a")).exit_code == 0
+        assert kept in (await run("list", option, "nothing")).output
+    await json_of("discard", "--key", "b", "--why", "x", "--yes")
+    found = await run("list", "--subscription", "former", "--type", "shop.shut")
+    assert (found.exit_code, found.output) == (0, "no failed messages are like that\n")
+
+
+async def test_a_name_is_wrong_when_no_service_knows_it(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of several services one that knows it is enough; the nearest names come first."""
+    other = replace(desk.service, name="counter", handlers=None)
+    monkeypatch.setattr(selection, "services", lambda: [other, desk.service])
+    here = settings_for(desk.service)
+    monkeypatch.setenv("NILECARE_SECRET", "s")
+    monkeypatch.setattr("nilecare.dead_letters.access.settings_for", lambda service: here)
+    both = ["list", "--subscription"]
+    assert (await asyncio.to_thread(CliRunner().invoke, dead_letters.group, [*both, "count"])).exit_code == 0
+    refused = await asyncio.to_thread(CliRunner().invoke, dead_letters.group, [*both, "cuont"])
+    assert (refused.exit_code, "no subscription cuont: it is one of count, unknown" in refused.output) == (2, True)
+    refused = await asyncio.to_thread(CliRunner().invoke, dead_letters.group, ["list", "--service", "dsek"])
+    assert (refused.exit_code, "no service dsek: it is one of desk, counter" in refused.output) == (2, True)
 
 
 async def test_pages(desk: Desk) -> None:
