@@ -37,6 +37,11 @@ def yes_option(command: Command) -> Command:
     return click.option("--yes", is_flag=True, help="Do not ask: the plan is printed all the same.")(command)
 
 
+def all_option(command: Command) -> Command:
+    """`--all`, for what is a mistake where it was not meant for all."""
+    return click.option("--all", "is_for_all", is_flag=True, help="All of them, when nothing says which.")(command)
+
+
 @click.command()
 @click.option("--canary", type=click.IntRange(min=1), default=1, show_default=True, help="Of each reason, tried first.")
 @click.option("--few", type=click.IntRange(min=0), default=10, show_default=True, help="Of each reason, tried next.")
@@ -57,23 +62,33 @@ def replay(selection: Selection, asker: Asker, as_json: bool, yes: bool, canary:
 
 
 @click.command()
+@all_option
 @yes_option
 @as_json_option
 @asking
 @selecting
-def discard(selection: Selection, asker: Asker, as_json: bool, yes: bool) -> None:
-    """Let messages go without effect. They count as handled, what lies behind them goes on, and they can be restored."""
+def discard(selection: Selection, asker: Asker, as_json: bool, yes: bool, is_for_all: bool) -> None:
+    """Let messages go without effect. They count as handled, what lies behind them goes on, and they can be restored.
+
+    A service or a state alone does not say which: then --all has to.
+    """
+    _check_narrowed("discard", selection.is_narrowed or is_for_all)
     _tell(run(_act("discard", selection, asker, Pace(), is_sure=yes, quiet=as_json)), as_json)
 
 
 @click.command()
 @click.option("--action", "action_id", type=click.UUID, help="What this action discarded, as `history` names it.")
+@all_option
 @yes_option
 @as_json_option
 @asking
 @selecting
-def restore(selection: Selection, asker: Asker, as_json: bool, yes: bool, action_id: UUID | None) -> None:
-    """Make discarded messages dead letters again, in their old places. Nothing takes effect by that."""
+def restore(selection: Selection, asker: Asker, as_json: bool, yes: bool, is_for_all: bool, action_id: UUID | None) -> None:
+    """Make discarded messages dead letters again, in their old places. Nothing takes effect by that, but keys are held again.
+
+    A service alone does not say which: then --all has to.
+    """
+    _check_narrowed("restore", selection.is_narrowed or is_for_all or action_id is not None)
     ended = run(_act("restore", selection, asker, Pace(), is_sure=yes, quiet=as_json, action_id=action_id))
     _tell(ended, as_json)
 
@@ -110,6 +125,12 @@ def resume_(action_id: UUID, service: str | None, as_json: bool) -> None:
     _tell(ended, as_json)
     if any(not view.is_well(action) for _, action in ended):
         raise click.exceptions.Exit(1)
+
+
+def _check_narrowed(verb: Verb, is_narrowed: bool) -> None:
+    if not is_narrowed:
+        which = "--action, --fingerprint, --id" if verb == "restore" else "--fingerprint, --type, --id"
+        raise Refused(f"say which messages to {verb} ({which}, …: see --help), or --all if you mean all of them")
 
 
 def _tell(ended: list[tuple[str, Action]], as_json: bool) -> None:

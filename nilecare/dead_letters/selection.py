@@ -64,6 +64,11 @@ class Selection:
         """Whether each message was named."""
         return bool(self.handles or self.filter.ids)
 
+    @property
+    def is_narrowed(self) -> bool:
+        """Whether it says more than whose messages and in which state."""
+        return self.is_explicit or replace(self.filter, states=()) != Filter()
+
     def services(self) -> list[Service]:
         """The services to ask. Raises Refused for one that does not exist, or where the environment knows only one."""
         known = {service.name: service for service in declared()}

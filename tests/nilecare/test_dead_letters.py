@@ -199,6 +199,23 @@ async def test_discard_and_restore(desk: Desk) -> None:
     assert (await run("restore", "--action", let_go["id"], "--why", "again", "--yes")).exit_code == 2
 
 
+async def test_all_are_let_go_only_by_saying_so(desk: Desk) -> None:
+    """A service or a state does not say which, even with --yes; nor does it for taking them back, which holds their keys."""
+    for number in range(2):
+        await desk.fail(f"key-{number}", number, Permanent("never"))
+    for verb, narrower in (("discard", "--fingerprint"), ("restore", "--action")):
+        for more in ((), ("--state", "any")):
+            refused = await run(verb, "--why", "x", "--yes", *more)
+            assert (refused.exit_code, refused.output.count("\n")) == (2, 1), refused.output
+            assert f"say which messages to {verb} ({narrower}" in refused.output
+            assert "or --all if you mean all of them" in refused.output
+    assert len(await desk.rows()) == 2
+    (let_go,) = await json_of("discard", "--all", "--why", "x", "--yes")
+    (taken_back,) = await json_of("restore", "--all", "--why", "x", "--yes")
+    assert (let_go["outcomes"], taken_back["outcomes"]) == ({"discarded": 2}, {"restored": 2})
+    assert (await run("discard", "--until", "0m", "--why", "x", "--yes")).exit_code == 0
+
+
 async def test_editing(desk: Desk) -> None:
     """Fields by --set, a whole body by --file; a wrong one is refused in one line."""
     position = await desk.fail("a", 1, Permanent("never"))
