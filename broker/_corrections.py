@@ -45,6 +45,10 @@ class NobodyCanReadIt(RuleBroken):
     """A message is corrected where its subscription is part of the code, and knows its type."""
 
 
+class NobodyThereReadsIt(NobodyCanReadIt):
+    """No subscription of that name in this service takes messages of this type."""
+
+
 class AlreadyThere(RuleBroken):
     """The other subscription has this message already: it took effect there, or failed there too."""
 
@@ -110,14 +114,15 @@ async def edit(session: AsyncSession, retrier: Retrier, position: int, change: C
 async def redirect(session: AsyncSession, retrier: Retrier, position: int, to: str, asker: Asker) -> Action:
     """Gives a message to another subscription of the service, after a rename that did not name its former name.
 
-    Raises NothingToCorrect, NobodyCanReadIt when that one does not know its type, AlreadyThere.
+    Raises NothingToCorrect, NobodyThereReadsIt, which names those that do, and AlreadyThere.
     """
     row = await _locked(session, failed_message, position)
     if row is None:
         raise NothingToCorrect
     subscription = retrier.subscriptions.get(to)
     if subscription is None or subscription.contract(row.type) is None:
-        raise NobodyCanReadIt
+        readers = [each.name for each in retrier.service.subscriptions if each.contract(row.type) is not None]
+        raise NobodyThereReadsIt(to=to, type=row.type, possible=", ".join(readers) or "none")
     await lock_keys(session, to, [row.key])
     if row.id is not None and await retrier.failures.known(session, subscription, [row.id]):
         raise AlreadyThere

@@ -43,16 +43,16 @@ def _properties(delivery: Delivery) -> dict[str, Any]:
     """The delivery's properties as a JSONB column takes them, without what differs between deliveries of one message."""
     properties = delivery.properties
     properties["headers"] = {name: value for name, value in properties["headers"].items() if name != DELIVERY_COUNT}
-    cleaned: dict[str, Any] = _storable(properties)
+    cleaned: dict[str, Any] = storable(properties)
     return cleaned
 
 
-def _storable(value: Any) -> Any:
+def storable(value: Any) -> Any:
     """JSON without the two things that PostgreSQL refuses: the character NUL, and numbers that are none."""
     if isinstance(value, dict):
-        return {clean(name): _storable(inner) for name, inner in value.items()}
+        return {clean(name): storable(inner) for name, inner in value.items()}
     if isinstance(value, list):
-        return [_storable(inner) for inner in value]
+        return [storable(inner) for inner in value]
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
     return clean(value) if isinstance(value, str) else value

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import base64
+import binascii
 import json
 from collections.abc import AsyncIterator, Mapping
-from datetime import datetime
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 from sqlalchemy import Row, insert, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from broker._dead_letters import Filter, page
 from broker._evidence import invalid_fields
+from broker._failed_row import storable
 from broker._failures import Failures, is_kept_nameless, lock_keys
 from broker._subscriptions import Subscription
 from broker._tables import failed_message
@@ -33,6 +34,14 @@ class LineIsWrong(RuleBroken):
     """A line of an import is not one that `export` wrote."""
 
 
+class LineIsNotJson(LineIsWrong):
+    """A line of an import is not JSON."""
+
+
+Short = Annotated[int, Field(ge=-(2**31), lt=2**31)]
+Long = Annotated[int, Field(ge=-(2**63), lt=2**63)]
+
+
 class Line(BaseModel):
     """One failed message as a line. `body` is its text, or `body_base64` where it is none."""
 
@@ -42,9 +51,9 @@ class Line(BaseModel):
     subscription: str
     id: UUID | None
     type: str
-    version: int
+    version: Short
     key: str
-    sequence: int
+    sequence: Long
     flow: UUID | None
     cause: UUID | None
     exchange: str
@@ -56,9 +65,9 @@ class Line(BaseModel):
     reason: str
     stack: str
     fingerprint: str
-    attempts: int
-    first_failed_at: datetime
-    last_failed_at: datetime
+    attempts: Short
+    first_failed_at: AwareDatetime
+    last_failed_at: AwareDatetime
 
     @classmethod
     def of(cls, service: str, row: Row[Any]) -> Self:
@@ -72,19 +81,25 @@ class Line(BaseModel):
 
     @classmethod
     def read(cls, text: str | bytes) -> Self:
-        """The line in a text. Raises LineIsWrong, which names fields."""
+        """The line in a text. Raises LineIsNotJson, or LineIsWrong, which names fields."""
         try:
             line = cls.model_validate_json(text)
         except ValidationError as invalid:
+            if any(error["type"] == "json_invalid" for error in invalid.errors()):
+                raise LineIsNotJson from None
             raise LineIsWrong(fields=invalid_fields(invalid)) from None
         if (line.body is None) == (line.body_base64 is None):
             raise LineIsWrong(fields="body")
+        try:
+            line.content  # noqa: B018 (whether it can be read)
+        except binascii.Error:
+            raise LineIsWrong(fields="body_base64") from None
         return line
 
     @property
     def content(self) -> bytes:
         """The message's body."""
-        return (self.body or "").encode() if self.body_base64 is None else base64.b64decode(self.body_base64)
+        return (self.body or "").encode() if self.body_base64 is None else base64.b64decode(self.body_base64, validate=True)
 
     @property
     def as_text(self) -> str:
@@ -114,7 +129,7 @@ async def import_line(
     await lock_keys(session, line.subscription, [line.key])
     if line.id is not None and await failures.known(session, subscription, [line.id]):
         return "known", None
-    values = line.model_dump(exclude={"service", "body", "body_base64"}) | {"state": "dead"}
+    values = storable(line.model_dump(exclude={"service", "body", "body_base64"})) | {"state": "dead"}
     values["body"], values["persons"] = await failures.fit_to_keep(session, line.type, line.version, line.content)
     if line.id is None and await is_kept_nameless(session, values):
         return "known", None

@@ -10,14 +10,14 @@ from typing import Any
 import aiormq
 import click
 from aiormq.abc import AbstractChannel
-from aiormq.exceptions import PublishError
+from aiormq.exceptions import ChannelNotFoundEntity, DeliveryError
 from pamqp.commands import Basic
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from broker._actions import Asker, begin, note
 from broker._dead import DeadDrain
 from broker._dead_letters import Filter
-from broker._portable import LINE, Line, LineIsWrong, exported, import_line
+from broker._portable import LINE, Line, LineIsNotJson, LineIsWrong, exported, import_line
 from nilecare.dead_letters import view
 from nilecare.dead_letters.access import House, as_json_option, asking, opened, run
 from nilecare.dead_letters.selection import Refused, Selection, one_of, selecting
@@ -71,9 +71,14 @@ def export_(selection: Selection, asker: Asker, out: Any, queue: str | None, amq
             async with opened(service) as house, house.database.transaction() as session:
                 if queue is None:
                     written += await _to_file(house, session, wanted, asker, out)
-                else:
-                    async with _channel(amqp or house.settings.amqp_url) as channel:
-                        written += await _to_queue(house, session, wanted, asker, channel, queue)
+                    continue
+                async with _channel(amqp or house.settings.amqp_url) as channel:
+                    taken, is_full = await _to_queue(house, session, wanted, asker, channel, queue)
+                    written += taken
+            if is_full:
+                raise Refused(
+                    f"queue {queue} took {view.plural(written, 'message')} and no more: see `history`; make room first"
+                )
         return written
 
     written = run(work())
@@ -83,14 +88,17 @@ def export_(selection: Selection, asker: Asker, out: Any, queue: str | None, amq
 
 
 @click.command("import")
-@click.argument("file", type=click.File("r", encoding="utf-8"), required=False)
+@click.argument("file", type=click.File("rb"), required=False)
 @click.option("--service", required=True, help="Whose they are.")
 @click.option("--from-queue", "queue", help="A queue of RabbitMQ that `export` filled, in place of a file.")
 @AMQP
 @as_json_option
 @asking
 def import_(file: Any, service: str, asker: Asker, queue: str | None, amqp: str | None, as_json: bool) -> None:
-    """Take in what `export` wrote: each as a dead letter, unless it took effect or is there. Nothing takes effect by that."""
+    """Take in what `export` wrote: each as a dead letter, unless it took effect or is there. Nothing takes effect by that.
+
+    A file is read to its end first: when a line of it is wrong, nothing is taken in.
+    """
     if (file is None) == (queue is None):
         raise click.UsageError("say either a FILE or --from-queue NAME")
 
@@ -122,8 +130,10 @@ async def _to_file(house: House, session: AsyncSession, wanted: Filter, asker: A
 
 async def _to_queue(
     house: House, session: AsyncSession, wanted: Filter, asker: Asker, channel: AbstractChannel, queue: str
-) -> int:
-    action, written = await begin(session, "export", wanted, asker, state="done"), []
+) -> tuple[int, bool]:
+    """How many messages the queue took, which is written down, and whether it would not take another."""
+    await _is_there(channel, queue, "declare it first, or export into a file: --out")
+    action, written, is_full = await begin(session, "export", wanted, asker, state="done"), [], False
     async for position, line in exported(session, house.name, wanted):
         properties = Basic.Properties(
             message_id=str(line.id) if line.id else None,
@@ -133,31 +143,54 @@ async def _to_queue(
         )
         try:
             await channel.basic_publish(line.content, routing_key=queue, properties=properties, mandatory=True)
-        except PublishError as returned:
-            raise Refused(f"there is no queue {queue}, or it takes nothing: declare it first") from returned
+        except DeliveryError:
+            is_full = True
+            break
         written.append(position)
     await note(session, action.id, dict.fromkeys(written, ("exported", queue)))
-    return len(written)
+    return len(written), is_full
 
 
 async def _from_file(house: House, asker: Asker, file: Any) -> Counter[str]:
-    counted, page = Counter[str](), []
-    for number, text in enumerate(file, 1):
-        if not text.strip():
-            continue
-        try:
-            page.append(Line.read(text))
-        except LineIsWrong as wrong:
-            raise Refused(
-                f"line {number}: {wrong}; {counted.total()} lines before it are done, and may be there again"
-            ) from None
-        if len(page) == PAGE:
-            counted += await _take(house, asker, page)
-            page = []
-    return counted + await _take(house, asker, page)
+    """Imports the lines of a file, all of which are looked at before one of them is taken in."""
+    texts = [text for number, text in enumerate(file, 1) if _is_line(house, number, text)]
+    if not texts:
+        raise Refused("there is nothing in the file")
+    counted = Counter[str]()
+    for first in range(0, len(texts), PAGE):
+        counted += await _take(house, asker, [Line.read(text) for text in texts[first : first + PAGE]])
+    return counted
+
+
+def _is_line(house: House, number: int, text: bytes) -> bool:
+    """Whether there is something in it. Raises Refused for what is no message of this service."""
+    if not text.strip():
+        return False
+    try:
+        _check_owner(house, Line.read(text))
+    except LineIsNotJson:
+        why = "is not JSON: an import takes the lines that `export` wrote"
+    except LineIsWrong as wrong:
+        why = f"is not a message that `export` wrote ({_shortened(wrong.facts['fields'])})"
+    except Refused as foreign:
+        why = f"is {foreign.message}"
+    else:
+        return True
+    raise Refused(f"line {number} {why}; nothing was imported")
+
+
+def _check_owner(house: House, line: Line) -> None:
+    if line.service != house.name:
+        raise Refused(f"a message of {line.service}, not of {house.name}")
+
+
+def _shortened(fields: str, most: int = 3) -> str:
+    listed = fields.split(", ")
+    return ", ".join(listed[:most]) + (f" and {len(listed) - most} more" if len(listed) > most else "")
 
 
 async def _from_queue(house: House, asker: Asker, channel: AbstractChannel, queue: str) -> Counter[str]:
+    await _is_there(channel, queue, "name the one that `export --to-queue` filled")
     counted = Counter[str]()
     while True:
         message = await channel.basic_get(queue)
@@ -167,7 +200,15 @@ async def _from_queue(house: House, asker: Asker, channel: AbstractChannel, queu
         try:
             line = Line.read(str(headers.get(LINE, "")))
         except LineIsWrong as wrong:
-            raise Refused(f"a message of {queue} was not exported: {wrong}; it is left there") from None
+            fields = _shortened(wrong.facts.get("fields", f"no header {LINE}"))
+            raise Refused(
+                f"a message of {queue} was not exported ({fields}): it is left there; "
+                f"{view.plural(counted.total(), 'message')} before it went through"
+            ) from None
+        try:
+            _check_owner(house, line)
+        except Refused as foreign:
+            raise Refused(f"queue {queue} has {foreign.message}: it is left there") from None
         counted += await _take(house, asker, [line])
         await channel.basic_ack(message.delivery_tag)
 
@@ -177,8 +218,6 @@ async def _take(house: House, asker: Asker, lines: list[Line]) -> Counter[str]:
     counted, positions = Counter[str](), []
     async with house.database.transaction() as session:
         for line in lines:
-            if line.service != house.name:
-                raise Refused(f"that is a message of {line.service}, not of {house.name}")
             result, position = await import_line(session, house.retrier.subscriptions, house.failures, line)
             counted[result] += 1
             positions += [position] if position is not None else []
@@ -188,9 +227,20 @@ async def _take(house: House, asker: Asker, lines: list[Line]) -> Counter[str]:
     return counted
 
 
+async def _is_there(channel: AbstractChannel, queue: str, advice: str) -> None:
+    """Raises Refused, with the advice, for a queue that RabbitMQ does not have."""
+    try:
+        await channel.queue_declare(queue, passive=True)
+    except ChannelNotFoundEntity:
+        raise Refused(f"there is no queue {queue}: {advice}") from None
+
+
 @asynccontextmanager
 async def _channel(url: str) -> AsyncIterator[AbstractChannel]:
-    connection = await aiormq.connect(url)
+    try:
+        connection = await aiormq.connect(url)
+    except ValueError:
+        raise Refused("--amqp is no address of RabbitMQ: it is like amqp://name:password@host:5672/vhost") from None
     try:
         yield await connection.channel(publisher_confirms=True)
     finally:

@@ -20,7 +20,7 @@ from broker._context import uuid7
 from broker._tables import failed_message
 from nilecare import dead_letters
 from nilecare.addresses import settings_for
-from nilecare.dead_letters import selection
+from nilecare.dead_letters import moving, selection
 from tests.broker.failing import Desk, make_desk, raising
 from tests.commanded import give_to_commands
 
@@ -253,7 +253,11 @@ async def test_redirecting(desk: Desk) -> None:
         await session.execute(update(failed_message).values(subscription="former"))
     assert "has no subscription former: redirect it" in (await run("try")).output
     named = ("redirect", "--id", f"desk/{position}", "--why", "renamed")
-    assert (await run(*named, "--to", "nowhere")).exit_code == 2
+    refused = await run(*named, "--to", "nowhere")
+    assert (refused.exit_code, refused.output.count("\n")) == (2, 1)
+    assert "No subscription of that name" in refused.output
+    assert "(to=nowhere, type=shop.sold, possible=count)" in refused.output
+    assert [row.subscription for row in await desk.rows()] == ["former"]
     assert (await run(*named, "--to", "count")).exit_code == 0
     assert (await run("replay", "--why", "renamed", "--yes")).exit_code == 0
     assert await desk.effects("a") == [1]
@@ -276,6 +280,43 @@ async def test_out_and_in_again(desk: Desk, tmp_path: Path) -> None:
     assert (refused.exit_code, "line 2" in refused.output, "Amina" in refused.output) == (2, True, False)
 
 
+async def test_garbage_is_not_imported(desk: Desk, tmp_path: Path) -> None:
+    """One line that says where and what it is; of a file with one wrong line nothing is taken in, however late that comes."""
+    position = await desk.fail("a", 1, Permanent("never"))
+    file, lines = tmp_path / "messages.jsonl", tmp_path / "exported.jsonl"
+    assert (await run("export", "--out", str(lines), "--why", "x")).exit_code == 0
+    good = lines.read_bytes()
+    exported = json.loads(good)
+    async with desk.database.transaction() as session:
+        await session.execute(delete(failed_message).where(failed_message.c.position == position))
+
+    def but(**fields: object) -> bytes:
+        return json.dumps(exported | fields).encode()
+
+    pages = b"".join(but(id=str(uuid7())) + b"\n" for _ in range(moving.PAGE + 1))
+    for content, words in (
+        (b"", "there is nothing in the file"),
+        (b"\n  \n", "there is nothing in the file"),
+        (b"\x7fELF\x00\xff\xfe", "line 1 is not JSON"),
+        (good + b"\nlab,result\n", "line 3 is not JSON: an import takes the lines that `export` wrote"),
+        (json.dumps(exported, indent=2).encode(), "line 1 is not JSON"),
+        (b"[]", "line 1 is not a message that `export` wrote (body model_type)"),
+        (b'{"a": 1}', "line 1 is not a message that `export` wrote (service missing, subscription missing, id missing and "),
+        (but(body=None, body_base64="?"), "(body_base64)"),
+        (but(attempts=2**31), "(attempts less_than)"),
+        (but(last_failed_at="2026-11-28T03:00:00"), "(last_failed_at timezone_aware)"),
+        (but(service="lab"), "line 1 is a message of lab, not of desk"),
+        (pages + b"}", f"line {moving.PAGE + 2} is not JSON"),
+    ):
+        file.write_bytes(content)
+        refused = await run("import", str(file), "--why", "x")
+        assert (refused.exit_code, refused.output.count("\n"), await desk.rows()) == (2, 1, []), refused.output
+        assert words in refused.output
+        assert "nothing" in refused.output
+    file.write_bytes(pages + but(reason="it \0 said", properties={"headers": {"half": float("nan")}}))
+    assert (await json_of("import", str(file), "--why", "x"))["imported"] == moving.PAGE + 2
+
+
 async def test_through_a_queue_and_back(desk: Desk, vhost: Callable[[], Awaitable[str]]) -> None:
     """Exported into a queue of RabbitMQ, a message is whole when it comes back; the queue is empty then."""
     amqp = await vhost()
@@ -295,9 +336,28 @@ async def test_through_a_queue_and_back(desk: Desk, vhost: Callable[[], Awaitabl
     after = (await desk.rows())[0]
     assert after._asdict() | {"position": 0} == before._asdict() | {"position": 0}
     assert (await channel.queue_declare("for-the-vendor", passive=True)).message_count == 0
+    nowhere = await run("import", "--from-queue", "nope", "--amqp", amqp, "--why", "back")
+    assert (nowhere.exit_code, nowhere.output.count("\n")) == (2, 1)
+    assert "there is no queue nope: name the one that `export --to-queue` filled" in nowhere.output
     await channel.basic_publish(b"Amina", routing_key="for-the-vendor")
     refused = await run(*from_queue)
     assert (refused.exit_code, "was not exported" in refused.output, "Amina" in refused.output) == (2, True, False)
+    await connection.close()
+
+
+async def test_a_queue_that_is_full_has_what_it_took(desk: Desk, vhost: Callable[[], Awaitable[str]]) -> None:
+    """The command says how many that were, and it is written down that they were given out."""
+    amqp = await vhost()
+    for number in range(3):
+        await desk.fail(f"key-{number}", number, Permanent("never"))
+    connection = await aiormq.connect(amqp)
+    channel = await connection.channel()
+    await channel.queue_declare("small", arguments={"x-max-length": 2, "x-overflow": "reject-publish"})
+    refused = await run("export", "--to-queue", "small", "--amqp", amqp, "--why", "x")
+    assert (refused.exit_code, refused.output.count("\n")) == (2, 1), refused.output
+    assert "queue small took 2 messages and no more" in refused.output
+    assert (await channel.queue_declare("small", passive=True)).message_count == 2
+    assert [each["outcomes"] for each in await json_of("history")] == [{"exported": 2, "left": 1}]
     await connection.close()
 
 
@@ -321,6 +381,7 @@ async def test_through_a_queue_and_back(desk: Desk, vhost: Callable[[], Awaitabl
         (("list", "--limit", "0"), "not in the range"),
         (("list", "--id", "cellar/1", "--service", "cellar"), "there is no service cellar"),
         (("drain",), "RabbitMQ refuses desk"),
+        (("import", "--from-queue", "q", "--amqp", "rabbit", "--why", "x"), "--amqp is no address of RabbitMQ"),
     ],
 )
 async def test_a_mistake_is_one_line_and_status_2(desk: Desk, arguments: tuple[str, ...], words: str) -> None:
