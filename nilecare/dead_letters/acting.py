@@ -118,7 +118,9 @@ def resume_(action_id: UUID, service: str | None, as_json: bool) -> None:
     async def work() -> list[tuple[str, Action]]:
         async with opened(await _service_of(action_id, service)) as house:
             async with house.database.transaction() as session:
-                await resume(session, action_id)
+                action = await look(session, action_id) if not await resume(session, action_id) else None
+                if action is not None and action.state != "running":
+                    raise Refused(view.why_not_resumed(house.name, action))
             return [(house.name, await _watch(house, action_id, quiet=as_json))]
 
     ended = run(work())
@@ -223,7 +225,7 @@ async def _service_of(action_id: UUID, name: str | None) -> Service:
         async with opened(service) as house, house.database.transaction() as session:
             if await look(session, action_id) is not None:
                 return service
-    raise Refused(f"there is no action {action_id}")
+    raise Refused(f"there is no action {action_id}: nilecare dead-letters history lists those that there are")
 
 
 COMMANDS = (replay, discard, restore, stop_, resume_)

@@ -226,6 +226,18 @@ def ended_line(service: str, action: Action) -> str:
     return f"{service}  {action.verb} {action.state}: {words}{again}\n  nilecare dead-letters history --action {action.id}"
 
 
+def why_not_resumed(service: str, action: Action) -> str:
+    """Why an action that has ended cannot go on, and what to do instead, in one line."""
+    history = f"nilecare dead-letters history --service {service} --action {action.id}"
+    if action.state == "halted":
+        left = plural(action.outcomes.get("not tried", 0), "message")
+        return (
+            f"this {action.verb} halted, with {left} not tried since others failed again for the same reason. "
+            f"See which: {history}. Repair the cause, then begin anew: nilecare dead-letters replay --service {service} …"
+        )
+    return f"this {action.verb} is {action.state}: nothing of it is left to do. See what became of each message: {history}"
+
+
 def actions(found: Sequence[tuple[str, Action, Sequence[Part]]]) -> None:
     """Who did what, when, why, and what came of it."""
     if not found:

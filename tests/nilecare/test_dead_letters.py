@@ -16,6 +16,7 @@ from click.testing import CliRunner, Result
 from sqlalchemy import delete, update
 
 from broker import Permanent, RuleBroken
+from broker._actions import stop
 from broker._context import uuid7
 from broker._tables import failed_message
 from nilecare import dead_letters
@@ -184,6 +185,30 @@ async def test_replay_shows_its_plan_asks_and_takes_the_rest_along(desk: Desk) -
     (history,) = await json_of("history", "--action", action)
     assert [each["outcome"] for each in history["messages"]] == ["failed otherwise"]
     assert "Permanent: never" in history["messages"][0]["detail"]
+
+
+async def test_what_has_ended_does_not_go_on(desk: Desk) -> None:
+    """Halted or done: one line says which, and what to do instead. What was stopped goes on."""
+    for number in range(2):
+        desk.behaviour[number] = raising(*[KeyError("price")] * 3)
+        await desk.retry(await desk.fail(f"key-{number}", number, Permanent("never"), attempts=10))
+    (halted,) = await json_of("replay", "--why", "cured", "--yes")
+    refused = await run("resume", halted["id"])
+    assert (halted["state"], refused.exit_code, refused.output.count("\n")) == ("halted", 2, 1)
+    assert "this replay halted, with 1 message not tried since others failed again" in refused.output
+    assert f"history --service desk --action {halted['id']}" in refused.output
+    assert "nilecare dead-letters replay --service desk" in refused.output
+    desk.behaviour.clear()
+    (done,) = await json_of("replay", "--why", "cured", "--yes")
+    refused = await run("resume", done["id"])
+    assert (refused.exit_code, "this replay is done: nothing of it is left to do" in refused.output) == (2, True)
+    assert "nilecare dead-letters history lists those that there are" in (await run("resume", str(uuid7()))).output
+    await desk.fail("b", 9, Permanent("never"))
+    begun = await desk.begin("replay")
+    async with desk.database.transaction() as session:
+        assert await stop(session, begun.id)
+    resumed = await run("resume", str(begun.id))
+    assert (resumed.exit_code, await desk.effects("b")) == (0, [9]), resumed.output
 
 
 async def test_discard_and_restore(desk: Desk) -> None:
