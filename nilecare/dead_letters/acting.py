@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -172,7 +173,7 @@ async def _act(
     total = sum(each[3] for each in plan)
     if not quiet or not is_sure:
         view.plan(verb, [(service.name, found, count) for service, _, found, count in plan], pace, err=quiet)
-    if not is_sure and not click.confirm(f"{verb} {view.plural(total, 'message')}?", err=quiet):
+    if not is_sure and not _confirmed(f"{verb} {view.plural(total, 'message')}?", err=quiet):
         raise Refused("nothing was done")
     ended = []
     for service, wanted, _, _ in plan:
@@ -181,6 +182,18 @@ async def _act(
                 action = await begin(session, verb, wanted, asker, pace=pace)
             ended.append((service.name, await _watch(house, action.id, quiet=quiet)))
     return ended
+
+
+def _confirmed(question: str, *, err: bool) -> bool:
+    """What a person says to it. Raises Refused when there is neither a terminal nor an answer on standard input."""
+    try:
+        if sys.stdin is not None:
+            return click.confirm(question, err=err)
+    except click.Abort as aborted:
+        if sys.stdin.isatty() or not isinstance(aborted.__context__, EOFError):
+            raise
+    click.echo(err=err)
+    raise Refused("nobody can be asked here, so nothing was done: give --yes if you mean it")
 
 
 async def _watch(house: House, id_: UUID, *, quiet: bool) -> Action:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 import shlex
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import aiormq
+import click
 import pytest
 from click.testing import CliRunner, Result
 from sqlalchemy import delete, update
@@ -21,7 +23,7 @@ from broker._context import uuid7
 from broker._tables import failed_message
 from nilecare import dead_letters
 from nilecare.addresses import settings_for
-from nilecare.dead_letters import moving, selection
+from nilecare.dead_letters import acting, moving, selection
 from tests.broker.failing import Desk, make_desk, raising
 from tests.commanded import give_to_commands
 
@@ -185,6 +187,32 @@ async def test_replay_shows_its_plan_asks_and_takes_the_rest_along(desk: Desk) -
     (history,) = await json_of("history", "--action", action)
     assert [each["outcome"] for each in history["messages"]] == ["failed otherwise"]
     assert "Permanent: never" in history["messages"][0]["detail"]
+
+
+async def test_where_nobody_can_be_asked(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is done, status 2, and a line that says how to go on; a yes that is piped in is one."""
+    await desk.fail("a", 1, Permanent("never"))
+    for arguments in (("replay",), ("discard", "--all"), ("discard", "--all", "--json")):
+        refused = await run(*arguments, "--why", "x")
+        assert (refused.exit_code, len(await desk.rows())) == (2, 1)
+        assert (
+            refused.output.splitlines()[-1] == "Error: nobody can be asked here, so nothing was done: give --yes if you mean it"
+        )
+    with monkeypatch.context() as closed, pytest.raises(selection.Refused, match="give --yes"):
+        closed.setattr(sys, "stdin", None)
+        acting._confirmed("replay 1 message?", err=True)
+    assert (await run("replay", "--why", "x", answer="y\n")).exit_code == 0
+
+
+async def test_who_breaks_off_at_the_question_has_not_answered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C is no answer, wherever standard input comes from."""
+
+    def interrupted(prompt: str) -> str:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("click.termui.visible_prompt_func", interrupted)
+    with pytest.raises(click.Abort):
+        acting._confirmed("replay 1 message?", err=True)
 
 
 async def test_what_has_ended_does_not_go_on(desk: Desk) -> None:
