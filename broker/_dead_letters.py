@@ -148,7 +148,8 @@ class FailedMessage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Group:
-    """What failed for one reason in one subscription: how many, since when and until when, and the newest one's sentence."""
+    """What failed for one reason in one subscription: how many, since when, when any of them failed last, and the newest one's
+    sentence."""
 
     subscription: str
     state: str
@@ -233,7 +234,7 @@ async def groups(session: AsyncSession, wanted: Filter) -> list[Group]:
         select(
             *(counted.c[name] for name in (*GROUP, "count")),
             first.c.first_failed_at.label("oldest"),
-            last.c.last_failed_at.label("newest"),
+            counted.c.latest.label("newest"),
             last.c.type,
             last.c.reason,
         )
@@ -286,7 +287,7 @@ def among(column: ColumnElement[int], numbers: Sequence[int]) -> ColumnElement[b
 
 
 async def _found(session: AsyncSession, wanted: Filter) -> Subquery:
-    """What is wanted, counted: group, number, first and last position, of a group in any number of rows."""
+    """What is wanted, counted: group, number, first and last position, last failure, of a group in any number of rows."""
     if wanted.is_of_groups:
         return _whole_groups(wanted)
     if wanted.text is None or not await are_few_wordings(session):
@@ -300,14 +301,15 @@ def _whole_groups(wanted: Filter) -> Subquery:
     total = cast(func.sum(counts.by), BigInteger).label("count")
     columns = [counts[name] for name in GROUP]
     found = select(*columns, total).where(wanted.on(failure_count)).group_by(*columns).having(total > 0).subquery()
-    positions = select(row.position).where(*(row[name] == found.c[name] for name in GROUP)).limit(1)
-    first = positions.order_by(row.position).scalar_subquery().label("first")
-    last = positions.order_by(row.position.desc()).scalar_subquery().label("last")
-    return select(*found.c, first, last).subquery()
+    same = [row[name] == found.c[name] for name in GROUP]
+    first, last = (select(row.position).where(*same).order_by(end).limit(1) for end in (row.position, row.position.desc()))
+    latest = select(row.last_failed_at).where(*same).order_by(row.last_failed_at.desc()).limit(1)
+    ends = {"first": first, "last": last, "latest": latest}
+    return select(*found.c, *(end.scalar_subquery().label(name) for name, end in ends.items())).subquery()
 
 
 def _grouped(found: Subquery) -> Subquery:
     """Each group in one row."""
     group, number = [found.c[name] for name in GROUP], cast(func.sum(found.c.count), BigInteger).label("count")
-    ends = func.min(found.c.first).label("first"), func.max(found.c.last).label("last")
-    return select(*group, number, *ends).group_by(*group).subquery()
+    places = func.min(found.c.first).label("first"), func.max(found.c.last).label("last")
+    return select(*group, number, *places, func.max(found.c.latest).label("latest")).group_by(*group).subquery()

@@ -181,6 +181,13 @@ Index(
     failed_message.c.fingerprint,
     failed_message.c.position,
 )
+Index(
+    "failed_message_group_latest_idx",
+    failed_message.c.subscription,
+    failed_message.c.state,
+    failed_message.c.fingerprint,
+    failed_message.c.last_failed_at,
+)
 Index("failed_message_fingerprint_idx", failed_message.c.fingerprint, failed_message.c.state, failed_message.c.position)
 Index("failed_message_type_idx", failed_message.c.type, failed_message.c.state, failed_message.c.position)
 Index("failed_message_key_idx", failed_message.c.key, failed_message.c.position)
@@ -193,6 +200,13 @@ Index(
     failed_message.c.state,
     failed_message.c.wording,
     failed_message.c.position,
+)
+Index(
+    "failed_message_wording_latest_idx",
+    failed_message.c.subscription,
+    failed_message.c.state,
+    failed_message.c.wording,
+    failed_message.c.last_failed_at,
 )
 
 _persons_index(failed_message)

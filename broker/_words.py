@@ -58,18 +58,18 @@ GROUP = ("subscription", "state", "fingerprint")
 
 WORDINGS = """
     WITH RECURSIVE found AS (
-        (SELECT subscription, state, wording, fingerprint, words FROM backbone.failed_message
-         ORDER BY subscription, state, wording LIMIT 1)
+        (SELECT subscription, state, wording, position, fingerprint, words FROM backbone.failed_message
+         ORDER BY subscription, state, wording, position LIMIT 1)
         UNION ALL
         SELECT next.* FROM found, LATERAL (
-            SELECT subscription, state, wording, fingerprint, words FROM backbone.failed_message
+            SELECT subscription, state, wording, position, fingerprint, words FROM backbone.failed_message
             WHERE (subscription, state, wording) > (found.subscription, found.state, found.wording)
-            ORDER BY subscription, state, wording LIMIT 1
+            ORDER BY subscription, state, wording, position LIMIT 1
         ) AS next
     )
     SELECT * FROM found
 """
-"""One message of each wording, in each subscription and state."""
+"""The first message of each wording, in each subscription and state."""
 
 CHANGED = select(word_summary.c.span).where(word_summary.c.words.is_(None)).distinct().order_by(word_summary.c.span)
 """The spans in which something has changed since they were summed up."""
@@ -120,7 +120,7 @@ class Words:
         return select(in_order.filter(first.said), func.count() < NEAR)
 
     def found(self, rest: ColumnElement[bool]) -> Subquery:
-        """Position and group of what says them, if the rest is true. For messages of few wordings."""
+        """Position, group and last failure of what says them, if the rest is true. For messages of few wordings."""
         return union_all(self._by_wording(rest), self._by_value(rest)).subquery("found")
 
     def page(self, rest: ColumnElement[bool], after: int, limit: int | None) -> Select[Any]:
@@ -133,7 +133,7 @@ class Words:
         return select(self._in_spans(self._anywhere, rest, after, limit).subquery("found").c.position)
 
     def counted(self, rest: Callable[[FromClause], ColumnElement[bool]]) -> Subquery:
-        """What says them, counted: group, number, first and last position, of a group in any number of rows.
+        """What says them, counted: group, number, first and last position, last failure, of a group in any number of rows.
 
         rest: a condition on whole groups, for what has their columns. For messages of few wordings.
         """
@@ -143,26 +143,27 @@ class Words:
         return union_all(by_wording, one_by_one(by_value)).subquery("counted")
 
     def _by_wording(self, rest: ColumnElement[bool], after: int = 0, limit: int | None = None) -> Select[Any]:
-        """Position and group of what says them whatever the values are, after a position; so many of each wording at most."""
+        """What says them whatever the values are, after a position, as `found` does; so many of each wording at most."""
         wording = _wordings().cte("worded")
         same = (row.subscription == wording.c.subscription, row.state == wording.c.state, row.wording <= wording.c.wording)
         later = tuple_(row.wording, row.position) > tuple_(wording.c.wording, after)
-        page = select(row.position).where(*same, later, rest).order_by(row.wording, row.position).limit(limit).lateral("page")
-        found = select(page.c.position, *_group(wording)).join_from(wording, page, true())
+        said = select(row.position, row.last_failed_at).where(*same, later, rest)
+        page = said.order_by(row.wording, row.position).limit(limit).lateral("page")
+        found = select(page.c.position, *_group(wording), page.c.last_failed_at).join_from(wording, page, true())
         return found.where(_match(wording.c.words, self._worded))
 
     def _by_value(self, rest: ColumnElement[bool]) -> Select[Any]:
-        """Position and group of what says them only by its values, if the rest is true."""
+        """What says them only by its values, if the rest is true, as `found` does."""
         return self._in_spans(self._valued, and_(rest, not_(_match(row.words, self._worded))))
 
     def _in_spans(self, said: str, rest: ColumnElement[bool], after: int = 0, limit: int | None = None) -> Select[Any]:
-        """Position and group of what says so, after a position, if the rest is true; with a limit the first."""
+        """What says so, after a position, if the rest is true, as `found` does; with a limit the first."""
         first = literal(after // SPAN, BigInteger)
         saying = func.backbone.spans_saying(_query(said), first).table_valued("span").render_derived()
         spans = select(saying.c.span).order_by(saying.c.span).subquery("spans")
         begin = spans.c.span * SPAN
         within = row.position > after, row.position >= begin, row.position < begin + SPAN
-        page = select(row.position, *_group(failed_message)).where(*within, _match(row.words, said), rest)
+        page = select(row.position, *_group(failed_message), row.last_failed_at).where(*within, _match(row.words, said), rest)
         of_span = page.order_by(row.position).limit(limit).lateral("of_span")
         found = select(of_span).join_from(spans, of_span, true())
         return found if limit is None else found.order_by(spans.c.span, of_span.c.position).limit(limit)
@@ -184,9 +185,9 @@ class Words:
 
 
 def one_by_one(found: FromClause) -> Select[Any]:
-    """Messages that were found, each counted for itself: group, number, first and last position."""
-    place = found.c.position
-    return select(*_group(found), literal(1, Integer).label("count"), place.label("first"), place.label("last"))
+    """Messages that were found, each counted for itself: group, number, first and last position, last failure."""
+    number, place, at = literal(1, Integer), found.c.position, found.c.last_failed_at
+    return select(*_group(found), number.label("count"), place.label("first"), place.label("last"), at.label("latest"))
 
 
 async def are_few_wordings(session: AsyncSession) -> bool:
@@ -209,20 +210,25 @@ def _group(found: FromClause) -> list[ColumnElement[Any]]:
     return [found.c[name] for name in GROUP]
 
 
-def _counted(wording: FromClause) -> list[ColumnElement[int]]:
-    """How many messages are of a wording, and the first and last position of them, which are there."""
+def _counted(wording: FromClause) -> list[ColumnElement[Any]]:
+    """How many messages are of a wording, the first and last position of them, which are there, and their last failure."""
     counts, own = wording_count.c, (wording.c.subscription, wording.c.state)
     of_it = counts.subscription == own[0], counts.state == own[1], counts.wording == wording.c.wording
     number = select(cast(func.sum(counts.by), BigInteger)).where(*of_it)
-    place = select(row.position).where(row.subscription == own[0], row.state == own[1]).limit(1)
-    first = place.where(row.wording >= wording.c.wording).order_by(row.wording, row.position)
-    last = place.where(row.wording <= wording.c.wording).order_by(row.wording.desc(), row.position.desc())
-    found = {"count": number, "first": first, "last": last}
-    return [each.scalar_subquery().label(name) for name, each in found.items()]
+    upto = row.subscription == own[0], row.state == own[1], row.wording <= wording.c.wording
+    last, latest = (
+        select(end).where(*upto).order_by(row.wording.desc(), end.desc()).limit(1) for end in (row.position, row.last_failed_at)
+    )
+    return [
+        number.scalar_subquery().label("count"),
+        wording.c.position.label("first"),
+        last.scalar_subquery().label("last"),
+        latest.scalar_subquery().label("latest"),
+    ]
 
 
 def _wordings() -> TextualSelect:
-    return text(WORDINGS).columns(row.subscription, row.state, row.wording, row.fingerprint, row.words)
+    return text(WORDINGS).columns(row.subscription, row.state, row.wording, row.position, row.fingerprint, row.words)
 
 
 def _match(words: ColumnElement[Any], said: str) -> ColumnElement[bool]:

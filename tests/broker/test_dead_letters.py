@@ -123,6 +123,18 @@ async def test_what_failed_for_one_reason_is_one_group(desk: Desk) -> None:
     assert [(each.fingerprint, each.count) for each in await grouped(desk, key="key-1")] == [(largest.fingerprint, 1)]
 
 
+async def test_a_group_failed_last_when_any_of_its_messages_did(desk: Desk) -> None:
+    """Also when an old one failed again, in a replay say: as a whole, by words, by a value, and with any other filter."""
+    desk.behaviour |= {number: raising(*[Permanent("the account is closed (on=2026-11-28)")] * 3) for number in (1, 2, 3)}
+    old, *_ = positions = [await desk.fail(f"key-{number}", number, Permanent("never")) for number in (1, 2, 3)]
+    for position in (*positions, old):
+        await desk.retry(position)
+    (last,) = [message.last_failed_at for message in await found(desk, positions=(old,))]
+    for wanted in ({}, {"text": "account"}, {"text": "2026"}, {"type": "shop.sold"}, {"text": "closed", "type": "shop.sold"}):
+        assert [(each.count, each.newest) for each in await grouped(desk, **wanted)] == [(3, last)], wanted
+    assert [each.newest < last for each in await grouped(desk, key="key-3")] == [True]
+
+
 async def test_counts_are_true_whatever_happens(desk: Desk) -> None:
     """What is counted as it changes equals what is there, through failing, holding, waking, discarding and going through."""
     for number in range(20):
@@ -159,6 +171,19 @@ async def test_finding_reads_no_more_when_there_are_many(desk: Desk) -> None:
         assert [each.count for each in await groups(session, Filter(states=("dead",)))] == [20_002]
         assert await count(session, Filter()) == 20_002
         assert await rows_read(session) - before <= 10
+
+
+async def test_last_failures_read_no_more_when_there_are_many(desk: Desk) -> None:
+    """When each of two groups of ten thousand failed last is found by a few entries of the indexes, with words and without."""
+    await fill(desk, WORDED)
+    await fill(desk, LATER)
+    (again, *_, last) = [row.last_failed_at for row in await desk.rows()]
+    async with desk.database.transaction() as session:
+        for wanted in (Filter(), Filter(text="desk")):
+            before = await entries_read(session)
+            found = {each.fingerprint: (each.count, each.newest) for each in await groups(session, wanted)}
+            assert found == {"Refused in desk": (10_000, again), "Late in desk": (10_000, last)}
+            assert await entries_read(session) - before <= 60, wanted
 
 
 async def test_a_search_reads_no_more_when_there_are_many(desk: Desk) -> None:
@@ -226,6 +251,14 @@ async def rows_read(session: AsyncSession) -> int:
 
 WALKS = text("SELECT seq_scan FROM pg_stat_xact_user_tables WHERE relname = 'word_summary'")
 """How often this connection has read all summaries."""
+
+LATER = text(
+    """
+    UPDATE backbone.failed_message SET fingerprint = CASE WHEN position > 10000 THEN 'Late in desk' ELSE fingerprint END,
+        last_failed_at = now() + CASE WHEN position = 1 THEN 10000.5 ELSE position END * interval '1 second'
+    """
+)
+"""Two groups, the second of which failed later than all of the first, whose first message failed again."""
 
 MANY = text(
     """
