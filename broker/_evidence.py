@@ -5,6 +5,7 @@ Nothing here holds a value that was in a message or a row: names of rules, field
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from inspect import unwrap
@@ -24,6 +25,23 @@ MAX_REASON = 500
 
 MAX_FRAMES = 100
 """Frames of a kept stack, at most: those nearest to where it was raised."""
+
+HELD = "Held"
+"""In place of an exception's class: the message lies behind another."""
+
+FOREIGN = "Foreign"
+"""In place of an exception's class that came from elsewhere and is none."""
+
+PATH = r"[\w.<>]+"
+PLACE = rf"(?: in {PATH} \({PATH}, line \d+\))?"
+NAME = re.compile(PATH)
+FINGERPRINT = re.compile(rf"{PATH}(?: in {PATH})?")
+STACK = re.compile(rf"{PATH}|  {PATH}, line \d+|caused by")
+FORMS = re.compile(
+    rf"{PATH}(?: on \w+)?(?: of \w+)?(?: \(PostgreSQL \w+\))?{PLACE}|"
+    rf"{PATH} does not validate: {PATH} \w+(?:, {PATH} \w+)*{PLACE}"
+)
+"""What `reason_of` says of exceptions that are not failures of our own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +124,26 @@ def reason_of(exception: BaseException) -> str:
     if not isinstance(exception, Failure):
         reason += _place(exception)
     return reason.replace("\0", "\N{REPLACEMENT CHARACTER}")[:MAX_REASON]
+
+
+def believed(claimed: Evidence) -> Evidence:
+    """Evidence that came from elsewhere, as far as it is what an exception leaves behind here.
+
+    As of an exception's own (`reason_of`), only the sentence of a failure that this code knows is taken over; of any other what
+    has the form of names of rules, fields, constraints and places in the code.
+    """
+    error = claimed.error if NAME.fullmatch(claimed.error) else FOREIGN
+    own = {failure.__name__ for failure in _below(Failure)} | {HELD}
+    is_ours = claimed.error in own or FORMS.fullmatch(claimed.reason)
+    reason = claimed.reason[:MAX_REASON] if is_ours else f"{error}: what was said of it elsewhere is not kept"
+    stack = "\n".join(line if STACK.fullmatch(line) else "…" for line in claimed.stack.splitlines())
+    return Evidence(error, reason, stack, claimed.fingerprint if FINGERPRINT.fullmatch(claimed.fingerprint) else error)
+
+
+def _below(failure: type[Failure]) -> Iterator[type[Failure]]:
+    yield failure
+    for each in failure.__subclasses__():
+        yield from _below(each)
 
 
 def invalid_fields(invalid: ValidationError) -> str:

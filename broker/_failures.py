@@ -22,7 +22,7 @@ from broker._clock import clock
 from broker._delivery import Delivery
 from broker._envelope import Envelope
 from broker._erased import fit_to_keep
-from broker._evidence import Evidence
+from broker._evidence import HELD, Evidence
 from broker._failed_row import clean, row_of
 from broker._persons import Bodies
 from broker._publishing import lock_number
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger("nilecare.backbone")
 
-BEHIND = Verdict("held", Evidence("Held", "lies behind an earlier failed message of its key", "", "Held"))
+BEHIND = Verdict("held", Evidence(HELD, "lies behind an earlier failed message of its key", "", HELD))
 
 LOCK = text(
     """

@@ -6,7 +6,8 @@ What is personal is what contracts mark as such. What no contract of today knows
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from functools import cache
 from types import NoneType, UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
@@ -19,6 +20,9 @@ from contracts.event import Event, Personal
 
 MASK = "•••"
 """What stands for a value that is not shown."""
+
+NAMES = re.compile(r"[^\W_a-z][^\W_]+")
+"""The words of a value that may name somebody by themselves: those that do not begin as most words of a sentence do."""
 
 
 class MaskCannotBeSaved(RuleBroken):
@@ -33,6 +37,20 @@ def masked(body: bytes, event: type[Event] | None) -> str:
         return f"({len(body)} bytes that are not JSON)"
     shown = _of_model(data, event.model_fields if event else {}) if isinstance(data, Mapping) else _unknown(data)
     return json.dumps(shown, indent=2, ensure_ascii=False)
+
+
+def without_hidden(words: str, body: bytes, event: type[Event] | None) -> str:
+    """A text about a message, such as somebody else wrote, with MASK for whatever is masked in the message's body."""
+    try:
+        data = json.loads(body)
+    except ValueError:
+        return words
+    shown = json.loads(masked(body, event))
+    hidden = {part for value in _hidden(data, shown) for part in (value, *NAMES.findall(value)) if len(part) > 1}
+    if not hidden:
+        return words
+    longest_first = "|".join(map(re.escape, sorted(hidden, key=len, reverse=True)))
+    return re.sub(rf"(?<!\w)(?:{longest_first})(?!\w)", MASK, words, flags=re.IGNORECASE)
 
 
 def unmasked(edited: Any, original: Any) -> Any:
@@ -52,6 +70,18 @@ def unmasked(edited: Any, original: Any) -> Any:
 
 class _Absent:
     """There is no original."""
+
+
+def _hidden(data: Any, shown: Any) -> Iterator[str]:
+    """The values, as text, that are in the data and not in what is shown of it."""
+    if isinstance(data, Mapping):
+        for name, value in data.items():
+            yield from _hidden(value, shown[name] if isinstance(shown, Mapping) else MASK)
+    elif isinstance(data, list):
+        for place, value in enumerate(data):
+            yield from _hidden(value, shown[place] if isinstance(shown, list) else MASK)
+    elif shown == MASK and data is not None:
+        yield str(data)
 
 
 def _of_model(data: Mapping[str, Any], fields: Mapping[str, FieldInfo]) -> dict[str, Any]:

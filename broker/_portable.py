@@ -6,6 +6,7 @@ import base64
 import binascii
 import json
 from collections.abc import AsyncIterator, Mapping
+from dataclasses import asdict, fields
 from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
@@ -14,9 +15,10 @@ from sqlalchemy import Row, insert, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from broker._dead_letters import Filter, page
-from broker._evidence import invalid_fields
+from broker._evidence import Evidence, believed, invalid_fields
 from broker._failed_row import storable
 from broker._failures import Failures, is_kept_nameless, lock_keys
+from broker._masking import without_hidden
 from broker._subscriptions import Subscription
 from broker._tables import failed_message
 from broker.errors import RuleBroken
@@ -122,7 +124,10 @@ async def exported(session: AsyncSession, service: str, wanted: Filter) -> Async
 async def import_line(
     session: AsyncSession, subscriptions: Mapping[str, Subscription], failures: Failures, line: Line
 ) -> tuple[Imported, int | None]:
-    """Keeps a message as a dead letter, unless it took effect or is kept already; gives its position."""
+    """Keeps a message as a dead letter, unless it took effect or is kept already; gives its position.
+
+    Why it failed is shown to anybody, so that is taken over only as far as it cannot hold personal data.
+    """
     subscription = subscriptions.get(line.subscription)
     if subscription is None:
         return "foreign", None
@@ -130,6 +135,9 @@ async def import_line(
     if line.id is not None and await failures.known(session, subscription, [line.id]):
         return "known", None
     values = storable(line.model_dump(exclude={"service", "body", "body_base64"})) | {"state": "dead"}
+    event = subscription.contract(line.type)
+    evidence = believed(Evidence(**{field.name: values[field.name] for field in fields(Evidence)}))
+    values |= asdict(evidence) | {"reason": without_hidden(evidence.reason, line.content, event)}
     values["body"], values["persons"] = await failures.fit_to_keep(session, line.type, line.version, line.content)
     if line.id is None and await is_kept_nameless(session, values):
         return "known", None

@@ -6,10 +6,11 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from pydantic import BaseModel
 from sqlalchemy.exc import IntegrityError
 
 from broker import Permanent
-from broker._evidence import evidence_of, fingerprint_of, package_of, stack_of
+from broker._evidence import Evidence, believed, evidence_of, fingerprint_of, package_of, stack_of
 
 
 class LabelIsMissing(Permanent):
@@ -112,3 +113,31 @@ def test_nothing_kept_holds_a_value(exception: Exception) -> None:
 
     evidence = evidence_of(caught(fail), label)
     assert "Amina" not in " ".join((evidence.error, evidence.reason, evidence.stack, evidence.fingerprint))
+
+
+def test_what_an_exception_left_behind_is_believed() -> None:
+    """Evidence that was written here comes back as it was, whatever was raised."""
+
+    class Bed(BaseModel):
+        number: int
+        ward: str
+
+    def refuse(value: str) -> None:
+        raise IntegrityError("INSERT", None, KeyError(value)) from KeyError(value)
+
+    for call, value in ((label, "Amina"), (label, ""), (refuse, "Amina"), (Bed.model_validate, {"number": "Amina"})):
+        evidence = evidence_of(caught(call, value), label)
+        assert believed(evidence) == evidence
+    held = Evidence("Held", "lies behind an earlier failed message of its key", "", "Held")
+    assert believed(held) == held
+
+
+def test_no_sentence_is_believed_but_of_our_own_failures() -> None:
+    """Any other text may hold a value: of an exception that nobody here declared, and where no class or place can stand."""
+    said = Evidence("KeyError", "KeyError: 'Amina'", "  ward.beds, line 3\nfor Amina Njeri\nKeyError", "KeyError for Amina")
+    assert believed(said) == Evidence(
+        "KeyError", "KeyError: what was said of it elsewhere is not kept", "  ward.beds, line 3\n…\nKeyError", "KeyError"
+    )
+    said = Evidence("Amina Njeri", "is not here", "", "")
+    assert "Amina" not in str(believed(said))
+    assert believed(Evidence("LabelIsMissing", "x" * 9_999, "", "")).reason == "x" * 500

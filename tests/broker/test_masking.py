@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 import pytest
 from pydantic import BaseModel
 
-from broker._masking import MASK, MaskCannotBeSaved, masked, unmasked
+from broker._masking import MASK, MaskCannotBeSaved, masked, unmasked, without_hidden
 from contracts.event import Event, Personal
 
 
@@ -52,6 +52,20 @@ def test_what_nobody_declared_is_masked() -> None:
     assert seen(WHOLE | {"relatives": [{"relation": {"Amina": 1}}, "Amina"]})["relatives"] == [{"relation": MASK}, MASK]  # type: ignore[index]
     assert set(seen(WHOLE, None).values()) == {MASK, None}  # type: ignore[attr-defined]
     assert seen(["Amina"]) == MASK
+
+
+def test_what_is_masked_is_masked_in_what_is_said_of_it() -> None:
+    """A whole value, or a name of it, in any case; not the values that are shown, and no part of another word."""
+
+    def said(words: str, event: type[Event] | None = Moved) -> str:
+        return without_hidden(words, json.dumps(WHOLE).encode(), event)
+
+    assert said("Amina Njeri has no bed") == f"{MASK} has no bed"
+    assert said("no bed for njeri: 2 beds, sister 'Zawadi'") == f"no bed for {MASK}: 2 beds, sister '{MASK}'"
+    assert said("Aminas are no Njeris") == "Aminas are no Njeris"
+    assert said(f"patient {PATIENT} and a sister", None) == f"patient {MASK} and a {MASK}"
+    assert without_hidden("Amina", b"Amina", Moved) == "Amina"
+    assert without_hidden("Amina", b'"Amina"', Moved) == MASK
 
 
 def test_what_is_no_json_shows_its_size() -> None:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from sqlalchemy import delete, update
 
 from broker import Permanent
+from broker._context import uuid7
 from broker._dead_letters import Filter
 from broker._portable import Line, LineIsWrong, exported, import_line
 from broker._tables import failed_message, held_key
@@ -54,6 +55,24 @@ async def test_nothing_is_doubled(desk: Desk) -> None:
     await desk.retry(position)
     assert await take(desk, lines[0]) == "known"
     assert len(await desk.rows()) == 1
+
+
+async def test_what_is_said_of_a_failure_elsewhere_is_taken_over_without_values(desk: Desk) -> None:
+    """Neither the text of an exception that is not ours, nor what is masked in the body, is shown to anybody afterwards."""
+    await desk.fail("a", 1, Permanent("never"))
+    line = json.loads((await lines_of(desk))[0])
+    async with desk.database.transaction() as session:
+        await session.execute(delete(failed_message))
+    body = json.dumps({"item": "a", "number": 1, "name": "Amina Njeri"})
+    for claimed in (
+        {"error": "KeyError", "reason": "KeyError: 'Amina'", "fingerprint": "KeyError: 'Amina'", "stack": "name = 'Amina'"},
+        {"reason": "Amina Njeri takes no money, says AMINA"},
+    ):
+        assert await take(desk, json.dumps(line | {"id": str(uuid7()), "body": body} | claimed)) == "imported"
+    first, second = await desk.rows()
+    assert (first.error, first.reason) == ("KeyError", "KeyError: what was said of it elsewhere is not kept")
+    assert (first.fingerprint, first.stack) == ("KeyError", "…")
+    assert second.reason == "••• takes no money, says •••"
 
 
 async def test_what_has_no_subscription_here_is_refused(desk: Desk) -> None:
