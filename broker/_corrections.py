@@ -19,7 +19,9 @@ from broker._failures import close, lock_keys, release
 from broker._masking import unmasked
 from broker._replay import Retrier
 from broker._tables import correction, discarded_message, failed_message, inbox
+from broker._unread import unread
 from broker.errors import RuleBroken
+from contracts.event import Event
 
 OWN = frozenset({"state", "due_at", "waits_for", "waits_key", "words", "wording"})
 """What a failed message has that is not kept of one that was let go and comes back."""
@@ -39,6 +41,10 @@ class NothingToCorrect(RuleBroken):
 
 class CorrectionIsNotJson(RuleBroken):
     """A corrected body is a JSON object."""
+
+
+class NobodyReadsThatField(RuleBroken):
+    """A corrected body has no field that neither its contract has nor the body had before."""
 
 
 class NobodyCanReadIt(RuleBroken):
@@ -87,7 +93,7 @@ async def edit(session: AsyncSession, retrier: Retrier, position: int, change: C
     """Replaces a message's body by what `change` makes of its JSON data; the original is kept.
 
     Where the new body says MASK, the old value stays. Raises NothingToCorrect, CorrectionIsNotJson, MaskCannotBeSaved,
-    NobodyCanReadIt, and Permanent or Newer, which name fields, for a body that breaks the contract.
+    NobodyCanReadIt, and what names fields: Permanent or Newer for a body that breaks the contract, NobodyReadsThatField.
     """
     row = await _locked(session, failed_message, position)
     if row is None:
@@ -100,7 +106,10 @@ async def edit(session: AsyncSession, retrier: Retrier, position: int, change: C
     if not isinstance(edited, Mapping):
         raise CorrectionIsNotJson
     body = json.dumps(edited, separators=(",", ":"), ensure_ascii=False).encode()
-    _check(retrier, row, body)
+    event = _check(retrier, row, body)
+    # What a body of an older version may have, only its upcasters know.
+    if row.version == event.contract.version and (fields := unread(edited, original, event)):
+        raise NobodyReadsThatField(fields=", ".join(fields))
     body, persons = await retrier.failures.fit_to_keep(session, row.type, row.version, body)
     action = await begin(session, "edit", Filter(positions=(position,)), asker, state="done")
     changed = {"position": position, "action": action.id, "before": row.body, "after": body}
@@ -141,11 +150,12 @@ async def reveal(session: AsyncSession, wanted: Filter, asker: Asker) -> Action:
     return action
 
 
-def _check(retrier: Retrier, row: Row[Any], body: bytes) -> None:
+def _check(retrier: Retrier, row: Row[Any], body: bytes) -> type[Event]:
+    """The contract that the body keeps."""
     subscription = retrier.subscriptions.get(row.subscription)
     if subscription is None or subscription.contract(row.type) is None or row.id is None:
         raise NobodyCanReadIt
-    retrier.invocations[subscription.name].decode(retrier.envelope_of(row, subscription, body))
+    return type(retrier.invocations[subscription.name].decode(retrier.envelope_of(row, subscription, body)))
 
 
 async def _locked(session: AsyncSession, table: Table, position: int) -> Row[Any] | None:

@@ -10,7 +10,16 @@ from sqlalchemy import select, update
 
 from broker import Permanent
 from broker._actions import past_of
-from broker._corrections import AlreadyThere, CorrectionIsNotJson, NobodyCanReadIt, NothingToCorrect, edit, redirect, reveal
+from broker._corrections import (
+    AlreadyThere,
+    CorrectionIsNotJson,
+    NobodyCanReadIt,
+    NobodyReadsThatField,
+    NothingToCorrect,
+    edit,
+    redirect,
+    reveal,
+)
 from broker._dead_letters import Filter
 from broker._masking import MASK, MaskCannotBeSaved
 from broker._tables import action, correction, failed_message
@@ -60,6 +69,22 @@ async def test_a_wrong_correction_changes_nothing(desk: Desk, change: Callable[[
     with pytest.raises(refusal):
         await edited(desk, position, change)
     assert (await desk.rows(), await desk.count(correction), await desk.count(action)) == (before, 0, 0)
+
+
+async def test_a_field_that_nobody_reads_is_refused(desk: Desk) -> None:
+    """It would be a slip of the pen without effect. What was there before, from a newer publisher, may stay, and be changed."""
+    position = await desk.fail("a", 1, Permanent("never"))
+    async with desk.database.transaction() as session:
+        await session.execute(update(failed_message).values(body=b'{"item":"a","number":1,"newer":{"of":1}}'))
+    before = await desk.rows()
+    with pytest.raises(NobodyReadsThatField, match=r"\(fields=nubmer\)"):
+        await edited(desk, position, lambda body: {**body, "nubmer": 7})
+    assert (await desk.rows(), await desk.count(correction)) == (before, 0)
+    await edited(desk, position, lambda body: {**body, "newer": {"of": 2, "and": 3}})
+    async with desk.database.transaction() as session:
+        await session.execute(update(failed_message).values(body=b"\xff"))
+    with pytest.raises(NobodyReadsThatField, match=r"\(fields=name\)"):
+        await edited(desk, position, lambda body: {"item": "a", "number": 9, "name": "b"})
 
 
 async def test_what_is_gone_or_nobodys_is_not_corrected(desk: Desk) -> None:

@@ -281,6 +281,7 @@ async def test_editing(desk: Desk) -> None:
         ("number=many", "is not JSON"),
         ('number="many"', "number (int_parsing)"),
         ("item.x=1", "no field item.x"),
+        ("nubmer=7", "(fields=nubmer)"),
     ):
         refused = await run("edit", *named, "--set", wrong)
         assert (refused.exit_code, words in refused.output) == (2, True), refused.output
