@@ -81,9 +81,19 @@ def settings_for(service: Service, environment: Mapping[str, str] | None = None,
 
 def known() -> Mapping[str, str]:
     """The environment; where it names no address, not even an empty one, with what `make up` wrote down for this checkout."""
-    if any(name in os.environ for name in ADDRESSES) or not DEVELOPMENT.is_file():
-        return os.environ
-    return read_variables(DEVELOPMENT) | os.environ
+    return read_variables(DEVELOPMENT) | os.environ if is_of_checkout() else os.environ
+
+
+def is_of_checkout() -> bool:
+    """Whether what is known is what `make up` wrote down for this checkout."""
+    return not any(name in os.environ for name in ADDRESSES) and DEVELOPMENT.is_file()
+
+
+def address_of(service: Service, environment: Mapping[str, str]) -> str:
+    """Host and port at which the service is asked from this machine. NILECARE_LAB_PORT tells the port, if it is not its own."""
+    ways = _ways(service, environment)
+    host = str(ways["host"]).replace("0.0.0.0", "127.0.0.1")  # noqa: S104  # what it means to a client
+    return f"{host}:{service.port if ways['port'] is None else ways['port']}"
 
 
 def read_variables(file: Path) -> dict[str, str]:

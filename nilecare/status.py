@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
+from urllib.parse import urlsplit
 
 import asyncpg
 import click
@@ -19,11 +20,14 @@ from broker import DeclarationError, Service
 from broker._database import Database, engine_for
 from broker._management import Management, ManagementError
 from broker._metrics import STATES, failed_by_state, outbox_backlog
-from nilecare.addresses import AddressError, Platform, known
+from nilecare.addresses import DEVELOPMENT, AddressError, Platform, address_of, is_of_checkout, known
 from nilecare.platform import services
 
 PATIENCE = 5.0
 """Seconds that each server has for an answer."""
+
+NOBODY = "not running"
+"""The health of a service that nobody answers for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,10 +50,11 @@ class ReplicaStatus:
 
 @dataclass(slots=True, kw_only=True)
 class ServiceStatus:
-    """One service. What could not be asked is None, and `trouble` says why."""
+    """One service, asked at its address. What could not be asked is None, and `trouble` says why."""
 
     name: str
-    health: str = "not running"
+    address: str
+    health: str = NOBODY
     outbox_events: int | None = None
     outbox_oldest_age_seconds: float | None = None
     queues: dict[str, Queue] = field(default_factory=dict)
@@ -60,9 +65,11 @@ class ServiceStatus:
 async def status(platform: Platform, services: Sequence[Service], environment: Mapping[str, str]) -> list[ServiceStatus]:
     """The status of each service. What cannot be reached is told of, not raised."""
     queues = await _queues(platform)
+    told = [ServiceStatus(name=service.name, address=address_of(service, environment)) for service in services]
     async with httpx.AsyncClient(timeout=PATIENCE) as client:
-        healths = await asyncio.gather(*(_health(service, environment, client) for service in services))
-    told = [ServiceStatus(name=service.name, health=health) for service, health in zip(services, healths, strict=True)]
+        healths = await asyncio.gather(*(_health(each.address, client) for each in told))
+    for each, health in zip(told, healths, strict=True):
+        each.health = health
     await asyncio.gather(*(_fill_in(each, platform, service, queues) for each, service in zip(told, services, strict=True)))
     return told
 
@@ -109,17 +116,15 @@ async def _ask_database(platform: Platform, service: Service, told: ServiceStatu
         await database.close()
 
 
-async def _health(service: Service, environment: Mapping[str, str], client: httpx.AsyncClient) -> str:
-    """What the service says of itself. NILECARE_LAB_PORT tells where it is published, if not on its own port."""
-    host = environment.get("NILECARE_HOST", "127.0.0.1").replace("0.0.0.0", "127.0.0.1")  # noqa: S104  # what it means to a client
-    port = environment.get(f"NILECARE_{service.name.upper()}_PORT", service.port)
-    health = f"http://{host}:{port}/health"
+async def _health(address: str, client: httpx.AsyncClient) -> str:
+    """What the service at an address says of itself."""
+    health = f"http://{address}/health"
     try:
         if (await client.get(f"{health}/ready")).status_code != httpx.codes.OK:
             return "not ready"
         return "well" if (await client.get(f"{health}/messaging")).status_code == httpx.codes.OK else "messages do not flow"
     except httpx.HTTPError:
-        return "not running"
+        return NOBODY
 
 
 async def _queues(platform: Platform) -> dict[str, dict[str, Any]] | None:
@@ -134,7 +139,10 @@ async def _queues(platform: Platform) -> dict[str, dict[str, Any]] | None:
 @click.command("status")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(as_json: bool) -> None:
-    """Show each service's health, outbox, queues, failed messages and replicas."""
+    """Show each service's health, outbox, queues, failed messages and replicas, and whom it asked.
+
+    That is the platform that the environment names, else the one that `make up` started in this checkout.
+    """
     try:
         platform = Platform.from_environment()
         told = asyncio.run(status(platform, services(), known()))
@@ -144,16 +152,34 @@ def command(as_json: bool) -> None:
         click.echo(json.dumps({"services": [asdict(each) for each in told]}, indent=2))
     else:
         _show(told)
+        click.echo(_whom(platform))
+        if all(each.health == NOBODY for each in told):
+            click.echo(
+                "no service answers there: start them (make up, or nilecare run --all), "
+                "or say where they listen (NILECARE_HOST, NILECARE_LAB_PORT and so on)"
+            )
+
+
+def _whom(platform: Platform) -> str:
+    """Which platform was asked, without its passwords."""
+    postgres, management = (urlsplit(url) for url in (platform.postgres_url, platform.management_url))
+    told_by = f"{DEVELOPMENT.parent.name}/{DEVELOPMENT.name}, which make up wrote," if is_of_checkout() else "the environment"
+    return (
+        f"asked as {told_by} says: PostgreSQL at {postgres.hostname}:{postgres.port or 5432}, databases {platform.prefix}_…; "
+        f"RabbitMQ's management at {management.hostname}:{management.port or 15672}, vhost {platform.vhost}"
+    )
 
 
 def _show(told: Sequence[ServiceStatus]) -> None:
     console = Console()
-    overview = _table("service", "health", ">outbox", ">oldest")
+    overview = _table("service", "asked at", "health", ">outbox", ">oldest")
     queues = _table("queue", ">waiting", ">consumers", "failed")
     replicas = _table("replica", ">rows", ">lag")
     for each in told:
         health = f"[green]{each.health}[/]" if each.health == "well" else f"[red]{each.health}[/]"
-        overview.add_row(each.name, health, _shown(each.outbox_events), _shown(each.outbox_oldest_age_seconds, " s"))
+        overview.add_row(
+            each.name, each.address, health, _shown(each.outbox_events), _shown(each.outbox_oldest_age_seconds, " s")
+        )
         for name, queue in each.queues.items():
             failed = ", ".join(f"{count} {state}" for state, count in queue.failed.items() if count)
             queues.add_row(name, _shown(queue.messages), _shown(queue.consumers), failed)

@@ -11,6 +11,7 @@ import click
 import pytest
 
 from nilecare.cli import COMMANDS
+from nilecare.platform import services
 
 
 def nilecare(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -68,14 +69,32 @@ def test_errors_are_one_line(words: list[str], says: str) -> None:
     assert done.stdout == ""
 
 
+NOWHERE = {
+    "NILECARE_POSTGRES_URL": "postgresql://postgres@127.0.0.1:1/postgres",
+    "NILECARE_AMQP_URL": "amqp://guest:guest@127.0.0.1:1/",
+    "NILECARE_MANAGEMENT_URL": "http://guest:guest@127.0.0.1:1",
+    "NILECARE_SECRET": "s",
+}
+
+
 def test_a_server_that_is_not_there() -> None:
     """A server that cannot be reached is one line too."""
-    nowhere = {
-        "NILECARE_POSTGRES_URL": "postgresql://postgres@127.0.0.1:1/postgres",
-        "NILECARE_AMQP_URL": "amqp://guest:guest@127.0.0.1:1/",
-        "NILECARE_MANAGEMENT_URL": "http://guest:guest@127.0.0.1:1",
-        "NILECARE_SECRET": "s",
-    }
-    done = nilecare("run", "--all", **nowhere)
+    done = nilecare("run", "--all", **NOWHERE)
     assert done.returncode == 2
     assert len(done.stderr.splitlines()) == 1, done.stderr
+
+
+def test_status_says_whom_it_asked() -> None:
+    """Each service's address, as the environment gives it, and the servers', without passwords; not a port that is none."""
+    ports = {f"NILECARE_{service.name.upper()}_PORT": "1" for service in services()}
+    done = nilecare("status", **NOWHERE, **ports, NILECARE_HOST="0.0.0.0")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("127.0.0.1:1 ") >= len(ports)
+    assert (
+        "asked as the environment says: PostgreSQL at 127.0.0.1:1, databases nilecare_…; RabbitMQ's management at"
+        in done.stdout
+    )
+    assert "no service answers there: start them (make up, or nilecare run --all)" in done.stdout
+    assert "guest" not in done.stdout
+    done = nilecare("status", **NOWHERE, **ports | {"NILECARE_LAB_PORT": "lab"})
+    assert (done.returncode, done.stderr) == (2, "nilecare: NILECARE_LAB_PORT is 'lab': use a number from 0 to 65535\n")

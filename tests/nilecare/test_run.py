@@ -154,3 +154,6 @@ async def test_the_end(running: Running) -> None:
     assert err.decode() == ""
     shown = await running.status()
     assert shown.count("not running") == len(ALL)
+    assert all(address.removeprefix("http://") in shown for address in running.addresses.values())
+    assert f"asked as the environment says: PostgreSQL at {httpx.URL(running.platform.postgres_url).netloc.decode()}" in shown
+    assert "no service answers there: start them (make up, or nilecare run --all)" in shown
