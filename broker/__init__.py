@@ -23,7 +23,7 @@ from broker._life_cycle import LifeCycle
 from broker._merging import MergingReplica
 from broker._outside import LEAVE, SEND_AGAIN, StoppedBeforeCall, World, ask, call, outside, send_again
 from broker._pages import Page, PageRequest
-from broker._problems import refusal
+from broker._problems import Problem, refusal
 from broker._publishing import publish
 from broker._replicas import Replica
 from broker._rows import Tables, same_as, visible
@@ -80,6 +80,7 @@ __all__ = [
     "PageRequest",
     "Permanent",
     "Principal",
+    "Problem",
     "PublishRefused",
     "Reading",
     "Replica",

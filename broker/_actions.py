@@ -32,6 +32,10 @@ Result = Literal[
 """failed again: for the reason that was meant to be cured. not tried: others had failed again for the same reason."""
 
 
+LEFT = "left"
+"""What is still to be done, where outcomes are told."""
+
+
 @dataclass(frozen=True, slots=True)
 class Asker:
     """Who asks for something, and why."""
@@ -192,9 +196,11 @@ async def history(session: AsyncSession, *, limit: int) -> list[Action]:
     return await _with_outcomes(session, (await session.execute(query)).all())
 
 
-async def parts(session: AsyncSession, id_: UUID, *, limit: int, after: int = 0) -> list[Part]:
-    """The messages of an action, after a place."""
+async def parts(session: AsyncSession, id_: UUID, *, limit: int, after: int = 0, outcome: str | None = None) -> list[Part]:
+    """The messages of an action, after a place; those of one outcome alone, if one is given."""
     here = select(action_message).where(action_message.c.action == id_, action_message.c.place > after)
+    if outcome is not None:
+        here = here.where(func.coalesce(action_message.c.outcome, LEFT) == outcome)
     rows = await session.execute(here.order_by(action_message.c.place).limit(limit))
     return [Part(**row) for row in rows.mappings()]
 

@@ -26,7 +26,7 @@ from broker._health import Health, Messaging
 from broker._idempotency import knows_idempotent
 from broker._logs import passed
 from broker._metrics import Metrics
-from broker._problems import Problem, documented, install, problem
+from broker._problems import Problem, WriteTrouble, documented, for_reader, install, problem
 from broker._service import Service
 from broker._settings import Settings
 from broker._tracing import span
@@ -75,8 +75,8 @@ def application(
     app.state.outside = settings.outside
     app.state.depths = depths
     app.state.copies, app.state.patience = copies_of(service.replicated), settings.replica_patience
-    install(app)
-    app.add_middleware(Watch, service=service.name)
+    install(app, service.trouble)
+    app.add_middleware(Watch, service=service.name, trouble=service.trouble)
     app.router.routes.extend(_routes(service))
     app.include_router(Health(database.engine, service.migrations, messaging).router())
     _add_metrics(app, database, metrics or Metrics())
@@ -139,9 +139,9 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
 class Watch:
     """Gives each request its flow and trace, and answers what nobody foresaw with an id under which the log has the rest."""
 
-    def __init__(self, app: ASGIApp, service: str) -> None:
+    def __init__(self, app: ASGIApp, service: str, trouble: WriteTrouble | None = None) -> None:
         self._app = app
-        self._service = service
+        self._service, self._trouble = service, trouble
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -179,7 +179,8 @@ class Watch:
                 passed=passed(error),
             )
             if not begun:
-                await problem(500, type_="urn:nilecare:unforeseen", members={"id": str(number)})(scope, receive, say)
+                unforeseen = problem(500, type_="urn:nilecare:unforeseen", members={"id": str(number)})
+                await for_reader(unforeseen, Headers(scope=scope), self._trouble)(scope, receive, say)
 
 
 def _limited(receive: Receive) -> Receive:

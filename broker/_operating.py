@@ -9,7 +9,9 @@ from __future__ import annotations
 import json
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict
+from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 import structlog
 from joserfc import jwe
@@ -17,7 +19,8 @@ from joserfc.jwk import OKPKey
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from broker._actions import Asker, Pace, Verb, begin, resume, stop
+from broker._actions import Asker, Pace, Verb, begin, parts, resume, stop
+from broker._clock import clock
 from broker._corrections import discarded_by, edit, redirect
 from broker._crash_points import CrashPoint
 from broker._database import Database
@@ -36,16 +39,33 @@ log = structlog.get_logger("nilecare.backbone")
 SHOWN = 20
 """Messages that are shown, or tried, for one request."""
 
+OUTCOMES = 50
+"""Messages of an action that are shown for one request."""
+
 LONGEST = 100_000
 """Characters of a body that are shown: more is for `nilecare dead-letters show`."""
+
+SLOW = timedelta(seconds=3)
+"""A request that was longer on its way may have been withdrawn meanwhile."""
+
+HEARD_OUT = timedelta(seconds=2)
+"""How long the service listens then to what came behind it, before it begins."""
 
 NEXT = text(
     """
     DELETE FROM backbone.operation WHERE id = (
-        SELECT id FROM backbone.operation ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED
+        SELECT id FROM backbone.operation
+        WHERE requested_at <= :heard_out OR requested_at - (request->>'asked_at')::timestamptz <= :slow
+            OR request->>'asked_at' IS NULL
+        ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED
     ) RETURNING request
     """
 )
+
+LEFT = text("SELECT EXISTS (SELECT FROM backbone.operation)")
+
+LOOK = 0.5
+"""Seconds between two looks at requests that are not begun yet."""
 
 OF_FLOW = {
     "published": "SELECT id, type, key, cause, occurred_at, relayed_at, subscriptions FROM backbone.published"
@@ -67,6 +87,10 @@ class Unsealable(Failure):
     """Personal data is shown to a key: ask with one."""
 
 
+class TooLate(Failure):
+    """Nobody waits any more for what was asked: ask again."""
+
+
 class OperationLoop(Loop):
     """Carries out and answers what is asked of a service, one request after the other. Every copy of it may run one.
 
@@ -79,17 +103,22 @@ class OperationLoop(Loop):
         self._service = retrier.service.name
 
     async def run_once(self) -> bool:
-        """Answers one request; True when there was one. A request that ends the process is gone with its transaction's end,
-        and done again after the next start."""
+        """Answers one request; True when there was one, or one is left.
+
+        A request that ends the process is kept, since its transaction ends with it, and is done after the next start.
+        """
+        if not any(await self._database.glance(LEFT)):
+            return False
         async with self._database.lent() as session:
-            request = await session.scalar(NEXT)
-            if request is None:
-                return False
-            asked = OperationRequested.model_validate(request)
-            answered = await self._answered(session, asked)
-            publish(session, answered)
-            await session.settle(CrashPoint.OPERATION_ANSWERED)
-        if answered.refusal is None:
+            request = await session.scalar(NEXT, {"heard_out": clock.now() - HEARD_OUT, "slow": SLOW})
+            if request is not None:
+                asked = OperationRequested.model_validate(request)
+                answered = await self._answered(session, asked)
+                publish(session, answered)
+                await session.settle(CrashPoint.OPERATION_ANSWERED)
+        if request is None:  # it may be withdrawn still, or another copy has it in hand
+            await self._pause(LOOK)
+        elif answered.refusal is None:
             self._began()
         return True
 
@@ -98,6 +127,7 @@ class OperationLoop(Loop):
         sealed = refusal = None
         try:
             async with session.begin_nested():
+                _check_wanted_still(asked)
                 if asked.operation == "reveal":
                     sealed = _sealed(asked, await self._show(session, asked))
                 else:
@@ -127,7 +157,9 @@ class OperationLoop(Loop):
         }
 
     async def _show(self, session: AsyncSession, asked: OperationRequested) -> Answer:
-        """Messages in full; personal data only for `reveal`, which is written down."""
+        """Messages in full, personal data only for `reveal`, which is written down; of an action, what became of each."""
+        if asked.operation == "show" and asked.action_id is not None:
+            return await _outcomes(session, asked, asked.action_id)
         asker = _asker(asked) if asked.operation == "reveal" else None
         found = await inspect(session, self._retrier, filter_of(asked), limit=SHOWN, asker=asker)
         return {"messages": [_whole(each) for each in found]}
@@ -184,6 +216,18 @@ class OperationLoop(Loop):
             name: [_plain(dict(row)) for row in (await session.execute(text(query), flow)).mappings()]
             for name, query in OF_FLOW.items()
         }
+
+
+async def _outcomes(session: AsyncSession, asked: OperationRequested, action_id: UUID) -> Answer:
+    names = ("place", "position", "type", "key", "outcome", "detail", "at")
+    found = await parts(session, action_id, limit=OUTCOMES, after=asked.after, outcome=asked.outcome)
+    return {"parts": [_plain({name: getattr(part, name) for name in names}) for part in found]}
+
+
+def _check_wanted_still(asked: OperationRequested) -> None:
+    """Raises TooLate."""
+    if asked.until is not None and clock.now() > asked.until:
+        raise TooLate(f"it was to be begun by {asked.until:%Y-%m-%d %H:%M:%S} UTC and was not: ask again")
 
 
 def filter_of(asked: OperationRequested) -> Filter:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
 from socket import gaierror
 from typing import Any
@@ -14,6 +14,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 
 from broker._copied import owner_of
@@ -24,6 +25,8 @@ log = structlog.get_logger("nilecare.http")
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER = {"Retry-After": "1"}
 NOTHING: Mapping[str, Any] = {}
+
+Handler = Callable[[Request, Exception], Awaitable[Response]]
 
 TOLD_AS_THEY_ARE = frozenset(
     {
@@ -54,6 +57,14 @@ class ProblemResponse(JSONResponse):
 
     media_type = MEDIA_TYPE
 
+    def __init__(self, content: Mapping[str, Any], status: int, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(content, status, headers)
+        self.problem = Problem.model_validate(content)
+
+
+WriteTrouble = Callable[[Problem], Response]
+"""Writes the page that tells a person of a problem."""
+
 
 def problem(
     status: int,
@@ -71,21 +82,21 @@ def problem(
     return ProblemResponse(content, status, headers=headers)
 
 
-def refusal(error: RuleBroken) -> Response:
+def refusal(error: RuleBroken) -> ProblemResponse:
     """The reply that names a broken rule, for a route to return: what its transaction did stays, unlike when it raises."""
     sentence = (type(error).__doc__ or type(error).__name__).strip().splitlines()[0]
     return problem(error.status, sentence, type_=f"urn:nilecare:rule:{type(error).__name__}", members=error.facts)
 
 
-async def _rule_broken(_: Request, error: RuleBroken) -> Response:
+async def _rule_broken(_: Request, error: RuleBroken) -> ProblemResponse:
     return refusal(error)
 
 
-async def _permanent(_: Request, error: Permanent) -> Response:
+async def _permanent(_: Request, error: Permanent) -> ProblemResponse:
     return problem(422, "This can never be done as it is asked.", type_="urn:nilecare:permanent", detail=str(error))
 
 
-async def _not_yet(_: Request, error: NotYet) -> Response:
+async def _not_yet(_: Request, error: NotYet) -> ProblemResponse:
     return problem(
         409,
         "Something that this refers to has not arrived here yet, or does not exist.",
@@ -95,7 +106,7 @@ async def _not_yet(_: Request, error: NotYet) -> Response:
     )
 
 
-async def _replica_lag(_: Request, error: ReplicaLag) -> Response:
+async def _replica_lag(_: Request, error: ReplicaLag) -> ProblemResponse:
     return problem(
         503,
         "What was written elsewhere has not arrived here yet; try again.",
@@ -105,7 +116,7 @@ async def _replica_lag(_: Request, error: ReplicaLag) -> Response:
     )
 
 
-async def _stale_replica(_: Request, error: StaleReplica) -> Response:
+async def _stale_replica(_: Request, error: StaleReplica) -> ProblemResponse:
     return problem(
         503,
         "What this is to be decided by is too old here; try again.",
@@ -119,17 +130,17 @@ async def _stale_replica(_: Request, error: StaleReplica) -> Response:
     )
 
 
-async def _later(_: Request, __: Exception) -> Response:
+async def _later(_: Request, __: Exception) -> ProblemResponse:
     return problem(503, "This cannot be done now; try again.", type_="urn:nilecare:later", headers=RETRY_AFTER)
 
 
-async def _http(_: Request, error: HTTPException) -> Response:
+async def _http(_: Request, error: HTTPException) -> ProblemResponse:
     phrase = HTTPStatus(error.status_code).phrase
     detail = error.detail if isinstance(error.detail, str) and error.detail != phrase else None
     return problem(error.status_code, detail=detail, headers=error.headers)
 
 
-async def _invalid(_: Request, error: RequestValidationError) -> Response:
+async def _invalid(_: Request, error: RequestValidationError) -> ProblemResponse:
     fields = [
         {
             "field": ".".join(str(part) for part in found["loc"]),
@@ -141,7 +152,7 @@ async def _invalid(_: Request, error: RequestValidationError) -> Response:
     return problem(422, "The request is not valid.", type_="urn:nilecare:invalid", members={"errors": fields})
 
 
-async def _database(_: Request, error: DBAPIError) -> Response:
+async def _database(_: Request, error: DBAPIError) -> ProblemResponse:
     """By SQLSTATE: bad values and lost races are answered, a database that cannot be reached is not our client's fault."""
     state = getattr(error.orig, "sqlstate", None) or ""
     if state.startswith("22"):
@@ -154,9 +165,19 @@ async def _database(_: Request, error: DBAPIError) -> Response:
     raise error
 
 
-def install(app: FastAPI) -> None:
-    """Makes `app` answer every error that it foresees with a problem document; the rest is for `watch`."""
-    handlers: list[tuple[Any, Any]] = [
+def for_reader(response: ProblemResponse, headers: Headers, write: WriteTrouble | None) -> Response:
+    """The response as whoever asked reads it: a page for a browser, where there are pages. headers: of the request."""
+    if write is None or response.status_code < HTTPStatus.BAD_REQUEST or "text/html" not in headers.get("accept", ""):
+        return response
+    page = write(response.problem)
+    if "retry-after" in response.headers:
+        page.headers["Retry-After"] = response.headers["retry-after"]
+    return page
+
+
+def install(app: FastAPI, write: WriteTrouble | None = None) -> None:
+    """Makes `app` answer every error that it foresees with a problem document, or a page; the rest is for `Watch`."""
+    handlers: list[tuple[type[Exception], Callable[..., Awaitable[ProblemResponse]]]] = [
         (RuleBroken, _rule_broken),
         (Permanent, _permanent),
         (NotYet, _not_yet),
@@ -170,7 +191,14 @@ def install(app: FastAPI) -> None:
         *((lost, _later) for lost in (ConnectionError, TimeoutError, gaierror)),
     ]
     for error, handler in handlers:
-        app.add_exception_handler(error, handler)
+        app.add_exception_handler(error, _answering(handler, write))
+
+
+def _answering(handler: Callable[..., Awaitable[ProblemResponse]], write: WriteTrouble | None) -> Handler:
+    async def answer(request: Request, error: Exception) -> Response:
+        return for_reader(await handler(request, error), request.headers, write)
+
+    return answer
 
 
 def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:

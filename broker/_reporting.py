@@ -13,7 +13,7 @@ from uuid import UUID
 from sqlalchemy import Text, cast, delete, exists, func, insert, literal, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from broker._actions import Action, look
+from broker._actions import LEFT, Action, look
 from broker._crash_points import CrashPoint
 from broker._database import Database
 from broker._dead_letters import among
@@ -107,7 +107,7 @@ class Reporter(Loop):
         await _tell(session, FailureActionChanged, found, self._action)
 
     def _action(self, key: str, found: Action, version: int) -> FailureActionChanged:
-        outcomes = {outcome or "left": count for outcome, count in found.outcomes.items()}
+        outcomes = {outcome or LEFT: count for outcome, count in found.outcomes.items()}
         ours = {"action_id": UUID(key), "service": self._service, "outcomes": outcomes, "state_version": version}
         return FailureActionChanged.of(found, **ours, deleted=False)
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from fastapi import APIRouter
 
     from broker._outside import Outside
+    from broker._problems import WriteTrouble
     from broker._replicas import Replica
 
 
@@ -46,6 +47,9 @@ class Service:
     api: APIRouter | None = None
     pages: APIRouter | None = None
     """HTML pages at the root, for people; each says who passes, as a route of the API does."""
+
+    trouble: WriteTrouble | None = None
+    """Writes the page that a browser is shown instead of a problem document."""
 
     contracts: ModuleType | None = None
     secrets: tuple[str, ...] = ()

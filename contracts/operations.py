@@ -44,7 +44,13 @@ class OperationRequested(Event, name="operation.requested", version=1, key="requ
     few: int = 10
     rate: float | None = None
     action_id: UUID | None = None
-    """Of what is stopped or resumed, or whose discarded messages are restored."""
+    """Of what is stopped or resumed, whose discarded messages are restored, or whose outcomes are shown."""
+
+    outcome: str | None = None
+    """The outcome that is shown of an action; None: all of them."""
+
+    after: int = 0
+    """The place in an action after which outcomes are shown."""
 
     body: Annotated[Any, Personal(of="body")] = None
     """A corrected body; what is masked in it stays as it was."""
@@ -54,3 +60,18 @@ class OperationRequested(Event, name="operation.requested", version=1, key="requ
 
     reply_key: dict[str, str] | None = None
     """A public key (JSON Web Key, OKP X25519) to which an answer with personal data is sealed."""
+
+    asked_at: datetime | None = None
+    until: datetime | None = None
+    """The service refuses what it has not begun by then: nobody waits for it any more."""
+
+
+class OperationWithdrawn(Event, name="operation.withdrawn", version=1, key="request_id"):
+    """Somebody takes back what was asked of a service, which does not begin it then.
+
+    What it had begun goes on. It answers to `operation.requested` either way.
+    """
+
+    request_id: UUID
+    service: str
+    withdrawn_by: str

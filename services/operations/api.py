@@ -14,6 +14,7 @@ from contracts.backbone import FailedState
 from services.operations import commands, looking, overview, views
 from services.operations.replicas import FailedMessageReference, FailureActionReference
 from services.operations.rules import OPERATOR, PRIVACY_OFFICER, VIEWER
+from services.operations.tables import OperationRequest
 
 router = Router(tags=["operations"])
 
@@ -79,8 +80,12 @@ async def list_failure_actions(who: Viewer, session: Reading, page: PageRequest)
 
 @router.post("/requests", status_code=202)
 async def ask_a_service(asked: views.NewRequest, who: Viewer, session: Transaction, key: Idempotent) -> views.Request:
-    """Asks a service to show, try, replay, correct or discard some of its failed messages; the answer comes in a moment."""
-    more = {name: getattr(asked, name) for name in ("canary", "few", "rate", "action_id", "body", "to", "reply_key")}
+    """Asks a service to show, try, replay, correct or discard some of its failed messages; the answer comes in a moment.
+
+    A service that is down begins it when it is back, if that is before `until`.
+    """
+    names = ("canary", "few", "rate", "action_id", "outcome", "after", "body", "to", "reply_key")
+    more = {name: getattr(asked, name) for name in names}
     request = await commands.ask(session, who, asked.service, asked.operation, asked.why, asked.messages.wanted(), **more)
     return views.Request.model_validate(request)
 
@@ -89,3 +94,16 @@ async def ask_a_service(asked: views.NewRequest, who: Viewer, session: Transacti
 async def read_answer(request_id: UUID, who: Viewer, session: Reading) -> views.Request:
     """What a service answered, for whoever asked; `asked` until then."""
     return views.Request.model_validate(await commands.answer_to(session, who, request_id))
+
+
+@router.get("/requests")
+async def list_waiting_requests(who: Viewer, session: Reading, page: PageRequest) -> Page[views.WaitingRequest]:
+    """What services have been asked to do and may still begin, whoever asked, the oldest first."""
+    by = [OperationRequest.asked_at, OperationRequest.request_id]
+    return await page.read(session, looking.waiting(clock.now()), by=by, view=views.WaitingRequest.model_validate)
+
+
+@router.post("/requests/{request_id}/withdraw", status_code=202)
+async def withdraw_request(request_id: UUID, who: Viewer, session: Transaction) -> views.WaitingRequest:
+    """Takes back what a service was asked for; it is done all the same if the service had begun."""
+    return views.WaitingRequest.model_validate(await commands.withdraw(session, who, request_id))

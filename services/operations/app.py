@@ -14,4 +14,5 @@ service = Service(
     replicas=replicas,
     api=api.router,
     pages=pages.router,
+    trouble=pages.trouble,
 )

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from broker import Principal, clock, publish
 from contracts.backbone import OperationAnswered
-from contracts.operations import Operation, OperationRequested, Wanted
+from contracts.operations import Operation, OperationRequested, OperationWithdrawn, Wanted
 from services.operations import rules
 from services.operations.tables import OperationRequest
 
@@ -26,13 +26,16 @@ async def ask(
     rules.check_why(operation, why)
     rules.check_one(operation, wanted.positions)
     await session.execute(delete(OperationRequest).where(OperationRequest.asked_at < clock.now() - rules.ANSWERS_KEPT))
+    asked_at = clock.now()
     request = OperationRequest(
         request_id=uuid4(),
         service=service,
         operation=operation,
         asked_by=who.subject,
         why=why,
-        asked_at=clock.now(),
+        asked_at=asked_at,
+        until=rules.good_until(operation, asked_at),
+        withdrawn_by=None,
         state="asked",
         refusal=None,
         answer=None,
@@ -40,6 +43,19 @@ async def ask(
     )
     session.add(request)
     publish(session, OperationRequested.of(request, wanted=wanted, **{**NOTHING_MORE, **more}))
+    return request
+
+
+async def withdraw(session: AsyncSession, who: Principal, request_id: UUID) -> OperationRequest:
+    """Takes back what was asked of a service, by whoever may ask for it; the service says whether it had begun.
+
+    Raises NotFound, OperationNeedsAnotherRole, AnsweredAlready.
+    """
+    request = await OperationRequest.locked(session, request_id)
+    rules.check_may(request.operation, who.roles)
+    rules.check_waits(request.state)
+    request.withdrawn_by = who.subject
+    publish(session, OperationWithdrawn.of(request))
     return request
 
 
@@ -62,5 +78,5 @@ async def answer_to(session: AsyncSession, who: Principal, request_id: UUID) -> 
 NOTHING_MORE: dict[str, Any] = {
     name: field.get_default(call_default_factory=True)
     for name, field in OperationRequested.model_fields.items()
-    if not field.is_required() and name != "wanted"
+    if not field.is_required() and name not in ("wanted", "asked_at", "until")
 }

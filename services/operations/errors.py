@@ -4,7 +4,8 @@ RuleBroken
 ├── OperationNeedsAnotherRole
 ├── SayWhy
 ├── OneMessageAtATime
-└── OnlyWhoAskedSeesTheAnswer
+├── OnlyWhoAskedSeesTheAnswer
+└── AnsweredAlready
 """
 
 from __future__ import annotations
@@ -30,3 +31,7 @@ class OnlyWhoAskedSeesTheAnswer(RuleBroken):
     """What a service answered is for whoever asked."""
 
     status = 404
+
+
+class AnsweredAlready(RuleBroken):
+    """The service has answered: what it began is stopped as an action, not withdrawn as a request."""

@@ -16,6 +16,8 @@ from sqlalchemy.orm import aliased
 
 from services.operations.replicas import FailedMessageReference as Message
 from services.operations.replicas import FailureCount, InvoiceReference, PatientReference
+from services.operations.rules import LOOKING
+from services.operations.tables import OperationRequest
 
 MOST = 50
 """Aggregates that one number may find."""
@@ -117,6 +119,12 @@ async def called(session: AsyncSession, number: str) -> list[Aggregate]:
     ]
 
 
+def waiting(now: datetime) -> Select[Any]:
+    """What services were asked to do, and may still begin: they have not answered."""
+    row = OperationRequest
+    return select(row).where(row.state == "asked", row.until > now, row.operation.not_in(LOOKING))
+
+
 def messages(sought: Sought) -> Select[Any]:
     """The messages that are meant."""
     if sought.text is None:
@@ -161,7 +169,7 @@ async def groups(session: AsyncSession, sought: Sought, since: datetime) -> Sequ
         kept.order_by(*order).limit(1).subquery(name).lateral()
         for name, order in (
             ("first", (Message.first_failed_at, Message.id)),
-            ("last", (Message.first_failed_at.desc(), Message.id.desc())),
+            ("last", (Message.last_failed_at.desc(), Message.id.desc())),
         )
     )
     recent = kept.where(Message.first_failed_at >= since).limit(MOST_LATELY).correlate(counted).subquery()

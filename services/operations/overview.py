@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import chain, groupby
 
-from sqlalchemy import func, select
+from sqlalchemy import exists, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from broker import Depth, Depths, age, clock
@@ -177,6 +177,20 @@ async def told(session: AsyncSession) -> list[ServiceCopyChanged]:
     recent = row.reported_at > clock.now() - FORGOTTEN
     rows = await session.scalars(select(row).where(~row.deleted, recent).order_by(row.service, row.id))
     return [each.state for each in rows]
+
+
+async def is_known(session: AsyncSession, service: str) -> bool:
+    """Whether anything was ever said by a service of that name, or failed in it."""
+    said = exists().where(ServiceCopyReference.service == service)
+    failed = exists().where(FailureCount.service == service)
+    return bool(await session.scalar(select(or_(said, failed))))
+
+
+async def is_down(session: AsyncSession, service: str) -> bool:
+    """Whether copies of a service are known and none of them is there."""
+    row = ServiceCopyReference
+    copies = (await session.scalars(select(row).where(~row.deleted, row.service == service))).all()
+    return bool(copies) and not any(_is_there(copy.state) for copy in copies)
 
 
 async def look(session: AsyncSession, depths: Depths) -> Platform:

@@ -29,6 +29,7 @@ class FailedMessageReference(Replica[FailedMessageChanged], Base):
     __tablename__ = "failed_message_reference"
     __table_args__ = (
         _open("group", "service", "heard_by", "state", "fingerprint", "first_failed_at", "id"),
+        _open("latest", "service", "heard_by", "state", "fingerprint", "last_failed_at", "id"),
         _open("fingerprint", "fingerprint", "first_failed_at", "id"),
         _open("state", "state", "first_failed_at", "id"),
         _open("type", "type", "first_failed_at", "id"),

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Literal
 
 from contracts.operations import Operation
-from services.operations.errors import OneMessageAtATime, OnlyWhoAskedSeesTheAnswer, OperationNeedsAnotherRole, SayWhy
+from services.operations.errors import (
+    AnsweredAlready,
+    OneMessageAtATime,
+    OnlyWhoAskedSeesTheAnswer,
+    OperationNeedsAnotherRole,
+    SayWhy,
+)
 
 VIEWER, OPERATOR, PRIVACY_OFFICER = "operations_viewer", "operator", "privacy_officer"
 
@@ -30,6 +36,12 @@ MAY: Mapping[Operation, frozenset[str]] = {
 ANSWERS_KEPT = timedelta(hours=1)
 """How long an answer is kept: it shows how things were, and is asked for again."""
 
+SEEN_WITHIN = timedelta(minutes=1)
+"""How long a service has to begin what somebody waits to see."""
+
+DONE_WITHIN = timedelta(minutes=15)
+"""How long a service has to begin anything else: what was wanted at night is not done unforeseen in the morning."""
+
 LATE = timedelta(minutes=1)
 """What waits longer than this is in trouble."""
 
@@ -40,6 +52,11 @@ SIGNED_IN_FOR = timedelta(hours=12)
 """How long a browser stays signed in, at most: a shift. Auth ends it earlier where a session is revoked, or not used."""
 
 RequestState = Literal["asked", "answered", "refused"]
+
+
+def good_until(operation: Operation, asked_at: datetime) -> datetime:
+    """When a service that has not begun with it lets it be."""
+    return asked_at + (SEEN_WITHIN if operation in LOOKING or operation == "reveal" else DONE_WITHIN)
 
 
 def check_may(operation: Operation, roles: Collection[str]) -> None:
@@ -64,3 +81,9 @@ def check_asker(asked_by: str, reads: str) -> None:
     """Raises OnlyWhoAskedSeesTheAnswer."""
     if asked_by != reads:
         raise OnlyWhoAskedSeesTheAnswer
+
+
+def check_waits(state: RequestState) -> None:
+    """Raises AnsweredAlready."""
+    if state != "asked":
+        raise AnsweredAlready

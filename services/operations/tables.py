@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Index
+from sqlalchemy import Index, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -42,6 +42,10 @@ class OperationRequest(Base):
     asked_by: Mapped[str]
     why: Mapped[str]
     asked_at: Mapped[datetime]
+    until: Mapped[datetime] = mapped_column(
+        server_default=text("now()"), comment="the service refuses what it has not begun by then"
+    )
+    withdrawn_by: Mapped[str | None]
     state: Mapped[RequestState]
     refusal: Mapped[str | None]
     answer: Mapped[Any] = mapped_column(JSONB(none_as_null=True), nullable=True)

@@ -51,18 +51,31 @@ class Waiting:
 
 
 @dataclass(frozen=True, slots=True)
+class Failed:
+    """A failed message of the flow, where no journal has the event itself."""
+
+    handle: str
+    subscription: str
+    state: str
+    type: str
+    key: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Flow:
     """A whole flow. `silent`: services that did not answer, so that something of theirs may be absent."""
 
     said: list[Said]
     waiting: list[Waiting]
+    failed: list[Failed]
     silent: list[str]
 
     @property
     def is_over(self) -> bool:
         """Whether nothing of it is open, as far as is known."""
         is_open = any(heard.state != "handled" for said in self.said for heard in said.heard)
-        return not (is_open or self.waiting or self.silent)
+        return not (is_open or self.waiting or self.failed or self.silent)
 
     @property
     def services(self) -> list[str]:
@@ -95,7 +108,7 @@ def put_together(told: Mapping[str, Told], silent: Iterable[str]) -> Flow:
             at = datetime.fromisoformat(row["occurred_at"])
             heard = [_heard(row["id"], queue, at, told, handled, failed) for queue in sorted(row["subscriptions"])]
             events.append(Said(at, service, row["type"], row["key"], heard))
-    return Flow(sorted(events, key=lambda each: each.at), list(_waiting(told)), sorted(silent))
+    return Flow(sorted(events, key=lambda each: each.at), list(_waiting(told)), list(_unsaid(told)), sorted(silent))
 
 
 def _heard(
@@ -122,6 +135,16 @@ def _waiting(told: Mapping[str, Told]) -> Iterable[Waiting]:
             if row["state"] not in ("answered", "given_up"):
                 what = f"call {row['name']} ({row['state']})"
                 yield Waiting(service, what, row["key"], datetime.fromisoformat(row["due_at"]))
+
+
+def _unsaid(told: Mapping[str, Told]) -> Iterable[Failed]:
+    """What failed of events that nobody says they published: their journal is off, or they came from elsewhere."""
+    known = {row["id"] for said in told.values() for row in said.get("published", ())}
+    for service, said in told.items():
+        for row in said.get("failed", ()):
+            if row["id"] not in known:
+                at = datetime.fromisoformat(row["last_failed_at"])
+                yield Failed(f"{service}/{row['position']}", row["subscription"], row["state"], row["type"], row["key"], at)
 
 
 def _publishes(name: str) -> bool:

@@ -63,6 +63,8 @@ class NewRequest(Asked):
     few: Annotated[int, Field(ge=0, le=10_000)] = 10
     rate: Annotated[float, Field(gt=0, le=100_000)] | None = None
     action_id: UUID | None = None
+    outcome: Text | None = None
+    after: Annotated[int, Field(ge=0, lt=2**31)] = 0
     body: Any = None
     """A corrected body; what is masked in it stays as it was."""
 
@@ -79,9 +81,24 @@ class Request(Shown):
     operation: Operation
     state: RequestState
     asked_at: datetime
+    until: datetime
     refusal: str | None
     answer: dict[str, Any] | None
     sealed: str | None
+
+
+class WaitingRequest(Shown):
+    """What a service was asked to do. `until`: when it lets be what it has not begun."""
+
+    request_id: UUID
+    service: str
+    operation: Operation
+    asked_by: str
+    why: str
+    asked_at: datetime
+    until: datetime
+    withdrawn_by: str | None
+    state: RequestState
 
 
 class FailedMessage(Shown):

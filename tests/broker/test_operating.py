@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -14,14 +15,14 @@ from sqlalchemy import insert, select, text, update
 
 from broker import Permanent, clock
 from broker._actions import history
-from broker._operating import OperationLoop
+from broker._operating import HEARD_OUT, SLOW, OperationLoop
 from broker._publishing import lock_number
 from broker._reporting import Reporter
 from broker._requests import subscription_to_requests
 from broker._tables import change, failed_message, operation, outbox, published
 from contracts.backbone import FailedMessageChanged, FailureActionChanged, OperationAnswered
 from contracts.event import Event
-from contracts.operations import OperationRequested, Wanted
+from contracts.operations import OperationRequested, OperationWithdrawn, Wanted
 from tests.broker.failing import Desk, raising
 
 
@@ -217,6 +218,89 @@ async def test_stopping_and_going_on(desk: Desk) -> None:
     for asked, state, done in (("stop", "stopped", True), ("stop", "stopped", False), ("resume", "running", True)):
         answered = await answer(desk, requested(asked, action_id=action))
         assert ((answered.answer or {})["done"], (await desk.look(action)).state) == (done, state)
+
+
+async def test_what_became_of_each_message_is_shown(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of an action, in the order in which it takes them, page by page; or those alone that ended in one way."""
+    monkeypatch.setattr("broker._operating.OUTCOMES", 2)
+    positions = [await desk.fail(key, 1, Permanent("never")) for key in "abc"]
+    begun = (await answer(desk, requested("discard", positions=positions))).answer or {}
+
+    async def shown(**more: Any) -> list[tuple[int, int, str | None]]:
+        told = await answer(desk, requested("show", action_id=UUID(begun["action_id"]), **more))
+        return [(part["place"], part["position"], part["outcome"]) for part in (told.answer or {})["parts"]]
+
+    assert await shown(outcome="left") == [(1, positions[0], None), (2, positions[1], None)]
+    await desk.retry(positions[1])
+    await desk.actions.run_once()
+    assert await shown() == [(1, positions[0], "discarded"), (2, positions[1], "gone")]
+    assert await shown(after=2) == [(3, positions[2], "discarded")]
+    assert await shown(outcome="gone") == [(2, positions[1], "gone")]
+    assert await shown(outcome="discarded", after=1) == [(3, positions[2], "discarded")]
+
+
+async def test_what_nobody_waits_for_any_more_is_refused(desk: Desk) -> None:
+    """A service that comes back late does not begin what was wanted in the night."""
+    position = await desk.fail("a", 1, Permanent("never"))
+    asked, second = requested("discard", positions=[position]), timedelta(seconds=1)
+    late = await answer(desk, asked.model_copy(update={"until": clock.now() - second}))
+    assert "was not: ask again" in (late.refusal or "")
+    async with desk.database.transaction() as session:
+        assert await history(session, limit=10) == []
+    again = requested("discard", positions=[position])
+    assert (await answer(desk, again.model_copy(update={"until": clock.now() + 60 * second}))).refusal is None
+    async with desk.database.transaction() as session:
+        (begun,) = await history(session, limit=10)
+    assert (begun.verb, begun.total) == ("discard", 1)
+
+
+async def test_what_was_long_on_its_way_may_be_withdrawn_still(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A service that was away hears out what came behind the request before it begins; others begin at once."""
+    monkeypatch.setattr("broker._operating.LOOK", 0.001)
+    position = await desk.fail("a", 1, Permanent("never"))
+    loop = OperationLoop(desk.database, desk.retrier, lambda: None)
+    slow = requested("discard", positions=[position]).model_copy(update={"asked_at": clock.now() - SLOW})
+    async with desk.database.transaction() as session:
+        await subscription_to_requests("desk").handler(slow, session)
+    assert await loop.run_once()
+    assert await desk.count(operation) == 1
+    clock.shift += HEARD_OUT
+    assert await loop.run_once()
+    assert await desk.count(operation) == 0
+    (answered,) = await said(desk, OperationAnswered)
+    assert answered.refusal is None
+    quick = requested("show", positions=[position]).model_copy(update={"asked_at": clock.now()})
+    assert (await answer(desk, quick)).refusal is None
+
+
+async def test_what_is_withdrawn_is_not_begun(desk: Desk) -> None:
+    """Until it is begun: it is answered then, once, and what is withdrawn after that goes on."""
+    position = await desk.fail("a", 1, Permanent("never"))
+    take = subscription_to_requests("desk").handler
+    loop = OperationLoop(desk.database, desk.retrier, lambda: None)
+
+    async def hears(*said_: OperationRequested | OperationWithdrawn) -> None:
+        async with desk.database.transaction() as session:
+            for each in said_:
+                await take(each, session)
+
+    for together in (True, False):
+        asked = requested("discard", positions=[position])
+        back = OperationWithdrawn(request_id=asked.request_id, service="desk", withdrawn_by="baraka")
+        elsewhere = back.model_copy(update={"service": "lab"})
+        await (hears(asked, elsewhere, back, back) if together else hears(asked))
+        if not together:
+            await hears(back)
+        assert not await loop.run_once()
+        refused: OperationAnswered = (await said(desk, OperationAnswered))[-1]
+        assert (refused.request_id, refused.refusal) == (asked.request_id, "baraka withdrew it before it was begun")
+    assert len(await said(desk, OperationAnswered)) == 2
+    begun = requested("discard", positions=[position])
+    await answer(desk, begun)
+    await hears(OperationWithdrawn(request_id=begun.request_id, service="desk", withdrawn_by="baraka"))
+    await desk.actions.run_once()
+    assert await desk.rows() == []
+    assert len(await said(desk, OperationAnswered)) == 3
 
 
 async def test_a_flow_is_told_without_what_messages_say(desk: Desk) -> None:

@@ -285,7 +285,7 @@ async def test_a_correction_has_to_keep_the_contract(
     replay = await operator.unfolds("Replay it")
     await replay.get_by_label("Why").fill("it is corrected")
     await operator.presses("Replay it")
-    await expect(operator.page.get_by_role("row").filter(has_text="took effect")).to_contain_text("1")
+    await expect(operator.page.get_by_role("row", name="took effect 1", exact=True)).to_be_visible()
     charges = await hospital.ask("billing", "GET", "/charges", params={"patient_id": person.id})
     assert [(charge["code"], charge["status"]) for charge in charges.items] == [(SUTURE, "open")]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from datetime import timedelta
 from html import unescape
 from typing import Any
 from uuid import uuid4
@@ -222,6 +223,77 @@ async def test_a_service_that_is_away_is_said_so(
     async with flow.down("billing"):
         reply = await browser.client.get("/messages/billing/1")
     assert (reply.status_code, "has not answered" in unescape(reply.text)) == (503, True)
+
+
+async def test_what_a_service_cannot_begin_is_seen_and_withdrawn(
+    running: Running, flow: Flow, hospital: Hospital, browsers: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is shown with what operations was told of its message; withdrawn it is never begun, otherwise when all is back."""
+    monkeypatch.setattr("services.operations.pages.asking.PATIENCE", 0.3)
+    monkeypatch.setattr("broker._operating.SLOW", timedelta())
+    browser = browsers()
+    await browser.signs_in(await engaged_everywhere(hospital, OPERATOR))
+    handle = await broken(running)
+    asked = {}
+    async with flow.down("billing"):
+        shown = await browser.see(f"/messages/{handle}")
+        assert "has not answered" in shown
+        assert "This is what operations was told of it." in shown
+        assert "breaks its contract" in shown
+        for why in ("a mistake", "it is broken"):
+            reply = await browser.send(f"/messages/{handle}/discard", why=why)
+            assert "It is done if billing begins it by" in reply.text
+            asked[why] = reply.url.path
+            assert f'href="{reply.url.path}"' in await browser.see("/actions")
+            assert f'href="{reply.url.path}"' in await browser.see("/dead-letters")
+        assert "withdrew it" in (await browser.send(f"{asked['a mistake']}/withdraw")).text
+    await browser.sees(asked["a mistake"], "It was not done")
+    done = await browser.client.get(asked["it is broken"])
+    assert done.url.path.startswith("/actions/")
+    await browser.sees(done.url.path, "discard done")
+    history = await browser.see("/actions")
+    assert ("it is broken" in history, "a mistake" in history, "not begun" in history) == (True, False, False)
+    late = await browser.send(f"{asked['a mistake']}/withdraw")
+    assert (late.status_code, "The service has answered" in late.text) == (409, True)
+
+
+async def test_a_reason_is_tried_and_each_outcome_seen(running: Running, hospital: Hospital, browsers: Any) -> None:
+    """The first messages of it, without any effect; and after a discard what became of which."""
+    browser = browsers()
+    await browser.signs_in(await engaged_everywhere(hospital, OPERATOR))
+    handles = [await broken(running), await broken(running)]
+    group = {"service": "billing", "state": "dead", "subscription": "charge_procedure"}
+    tried = unescape((await browser.send("/groups/try", **group)).text)
+    assert "2 not valid" in tried
+    assert all(f'href="/messages/{handle}"' in tried for handle in handles)
+    assert "Nothing can be looked for" in (await browser.send("/groups/try", **group, flow="7")).text
+    begun = await browser.send("/groups/discard", **group, why="sent by an unknown program")
+    done = await browser.sees(begun.url.path, "discard done")
+    assert all(f'href="/messages/{handle}"' in done for handle in handles)
+    assert f'href="{begun.url.path}?outcome=discarded"' in done
+    assert handles[0] in await browser.see(f"{begun.url.path}?outcome=discarded")
+    assert handles[0] not in await browser.see(f"{begun.url.path}?after=1")
+    assert "None." in await browser.see(f"{begun.url.path}?outcome=gone")
+
+
+async def test_what_is_not_there_is_a_page_too(running: Running, hospital: Hospital, browsers: Any) -> None:
+    """An address that is none, or of nothing: said to a person as a page, and to a program as a problem."""
+    browser = browsers()
+    await browser.signs_in(await engaged_everywhere(hospital, VIEWER))
+    handle = await broken(running)
+    for path, status in (
+        ("/nothing", 404), ("/messages/nobody/1", 404), (f"/actions/{uuid4()}", 404), (f"/requests/{uuid4()}", 404),
+        ("/messages/billing/x", 422), ("/messages?flow=7", 422), ("/sign-out", 405),
+    ):  # fmt: skip
+        reply = await browser.client.get(path, headers={"Accept": "text/html,*/*"})
+        assert (reply.status_code, "That did not work" in reply.text) == (status, True), path
+        assert "default-src 'none'" in reply.headers["content-security-policy"]
+        program = await browser.client.get(path, headers={"Accept": "application/json"})
+        assert (program.status_code, program.headers["content-type"]) == (status, "application/problem+json"), path
+    assert "flow: " in (await browser.client.get("/messages?flow=7", headers={"Accept": "text/html"})).text
+    never = await browser.client.get("/messages/billing/999999")
+    assert (never.status_code, "no failed message of this number" in never.text) == (404, True)
+    await _discard(running, hospital, browsers, handle)
 
 
 async def _discard(running: Running, hospital: Hospital, browsers: Any, handle: str) -> None:

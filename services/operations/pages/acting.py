@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from typing import Any, Literal
 from urllib.parse import urlencode
 from uuid import UUID
@@ -13,8 +14,9 @@ from joserfc.jwk import OKPKey
 from pydantic import ValidationError
 
 from broker import Router
-from contracts.operations import Wanted
-from services.operations.errors import SayWhy
+from contracts.operations import Operation, Wanted
+from services.operations import commands
+from services.operations.errors import AnsweredAlready, SayWhy
 from services.operations.pages.asking import NoAnswer, Refusal, ask
 from services.operations.pages.forms import Form
 from services.operations.pages.looking import Position, show
@@ -74,7 +76,9 @@ async def edit_message(request: Request, service: Name, position: Position, who:
         await ask(request, who, service, "edit", given["why"], Wanted(positions=[position]), body=body)
     except ValueError:
         return await show(request, who, service, position, status=422, trouble="The new body is not JSON.", refused=given)
-    except (NoAnswer, Refusal, SayWhy) as failure:
+    except NoAnswer as silence:
+        return go_to(f"/requests/{silence.request.request_id}")
+    except (Refusal, SayWhy) as failure:
         return await show(request, who, service, position, status=409, trouble=str(failure), refused=given)
     return go_to(f"/messages/{service}/{position}")
 
@@ -87,28 +91,35 @@ async def act_on_message(
     return await _begin(request, who, service, operation, form, Wanted(positions=[position]))
 
 
+@router.post("/groups/try")
+async def try_group(request: Request, who: Visitor, form: Form) -> Response:
+    """What would happen to the first of the messages that were looked for, if they were replayed now."""
+    back, service = _looked_for(form), form.get("service", "")
+    try:
+        answered = await ask(request, who, service, "try", "", _wanted(form))
+    except ValidationError as wrong:
+        return _trouble(who, _unwanted(wrong), "/messages", 422)
+    except (NoAnswer, Refusal) as failure:
+        return _trouble(who, str(failure), back)
+    trials = answered.answer["trials"]
+    results = Counter(trial["result"] for trial in trials)
+    return page("trials.html", who, service=service, trials=trials, results=results.most_common(), back=back)
+
+
 @router.post("/groups/{operation}")
 async def act_on_group(request: Request, operation: Ending, who: Visitor, form: Form) -> Response:
     """Replays or discards all messages that were looked for, of one reason for instance."""
-    given = {own: form[name] for name, own in LOOKED_FOR.items() if form.get(name)}
     try:
-        wanted = Wanted.model_validate(given | {"states": [form.get("state") or "dead"]})
+        wanted = _wanted(form)
     except ValidationError as wrong:
-        fields = ", ".join(str(error["loc"][0]) for error in wrong.errors())
-        return _trouble(who, f"Nothing can be looked for by that: {fields}.", "/messages", 422)
+        return _trouble(who, _unwanted(wrong), "/messages", 422)
     return await _begin(request, who, form.get("service", ""), operation, form, wanted)
 
 
 @router.post("/actions/{service}/{action_id}/restore")
 async def restore_action(request: Request, service: Name, action_id: UUID, who: Visitor, form: Form) -> Response:
     """Makes what an action discarded dead letters again, in their old places."""
-    why = form.get("why", "")
-    try:
-        check_why("restore", why)
-        answered = await ask(request, who, service, "restore", why, Wanted(), action_id=action_id)
-    except (NoAnswer, Refusal, SayWhy) as failure:
-        return _trouble(who, failure, f"/actions/{action_id}")
-    return go_to(f"/actions/{answered.answer['action_id']}")
+    return await _ask(request, who, service, "restore", form, Wanted(), f"/actions/{action_id}", action_id=action_id)
 
 
 @router.post("/actions/{service}/{action_id}/{operation}")
@@ -116,30 +127,65 @@ async def stop_or_resume(request: Request, service: Name, action_id: UUID, opera
     """Stops an action after the message in hand, or goes on with it."""
     try:
         await ask(request, who, service, operation, "asked for on its page", Wanted(), action_id=action_id)
-    except (NoAnswer, Refusal) as failure:
-        return _trouble(who, failure, f"/actions/{action_id}", 503)
+    except NoAnswer as silence:
+        return go_to(f"/requests/{silence.request.request_id}")
+    except Refusal as failure:
+        return _trouble(who, str(failure), f"/actions/{action_id}")
     return go_to(f"/actions/{action_id}")
+
+
+@router.post("/requests/{request_id}/withdraw")
+async def withdraw_request(request: Request, request_id: UUID, who: Visitor) -> Response:
+    """Takes back what a service has not begun."""
+    try:
+        async with request.app.state.database.transaction() as session:
+            await commands.withdraw(session, who, request_id)
+    except AnsweredAlready as late:
+        return _trouble(who, str(late), f"/requests/{request_id}")
+    return go_to(f"/requests/{request_id}")
 
 
 async def _begin(request: Request, who: Visitor, service: str, operation: Ending, form: Form, wanted: Wanted) -> Response:
     pace: dict[str, Any] = {"canary": _number(form, "canary", 1, 1), "few": _number(form, "few", 10, 0)}
     if form.get("rate"):
         pace["rate"] = float(_number(form, "rate", 1, 1))
+    back = f"/messages/{service}/{wanted.positions[0]}" if wanted.positions else _looked_for(form)
+    return await _ask(request, who, service, operation, form, wanted, back, **pace)
+
+
+async def _ask(
+    request: Request, who: Visitor, service: str, operation: Operation, form: Form, wanted: Wanted, back: str, **more: Any
+) -> Response:
+    """Asks for something that is an action then, and goes on to that; to what was asked for where no answer comes."""
+    why = form.get("why", "")
     try:
-        check_why(operation, form.get("why", ""))
-        answered = await ask(request, who, service, operation, form.get("why", ""), wanted, **pace)
-    except (NoAnswer, Refusal, SayWhy) as failure:
-        names = ("service", "state", *LOOKED_FOR)
-        looked_for = urlencode({name: form[name] for name in names if form.get(name)})
-        back = f"/messages/{service}/{wanted.positions[0]}" if wanted.positions else f"/messages?{looked_for}"
-        return _trouble(who, failure, back)
+        check_why(operation, why)
+        answered = await ask(request, who, service, operation, why, wanted, **more)
+    except NoAnswer as silence:
+        return go_to(f"/requests/{silence.request.request_id}")
+    except (Refusal, SayWhy) as failure:
+        return _trouble(who, str(failure), back)
     return go_to(f"/actions/{answered.answer['action_id']}")
 
 
-def _trouble(who: Visitor, failure: Exception | str, back: str, status: int = 409) -> Response:
-    """Why it was not done; what a service has not answered yet may still be."""
-    heading = "That is not done yet" if isinstance(failure, NoAnswer) else "That was not done"
-    return page("trouble.html", who, status=status, heading=heading, trouble=str(failure), back=back)
+def _trouble(who: Visitor, why: str, back: str, status: int = 409) -> Response:
+    return page("trouble.html", who, status=status, heading="That was not done", trouble=why, back=back)
+
+
+def _wanted(form: Form) -> Wanted:
+    """What was looked for, as services are told. Raises ValidationError."""
+    given = {own: form[name] for name, own in LOOKED_FOR.items() if form.get(name)}
+    return Wanted.model_validate(given | {"states": [form.get("state") or "dead"]})
+
+
+def _unwanted(wrong: ValidationError) -> str:
+    fields = ", ".join(str(error["loc"][0]) for error in wrong.errors())
+    return f"Nothing can be looked for by that: {fields}."
+
+
+def _looked_for(form: Form) -> str:
+    """The page that it was looked for on."""
+    return f"/messages?{urlencode({name: form[name] for name in ('service', 'state', *LOOKED_FOR) if form.get(name)})}"
 
 
 def _number(form: Form, name: str, default: int, least: int) -> int:

@@ -10,21 +10,25 @@ from fastapi import Request
 
 from broker import Principal
 from contracts.operations import Operation, Wanted
-from services.operations import commands
+from services.operations import commands, overview
 from services.operations.tables import OperationRequest
 
 PATIENCE = 8.0
 """Seconds to wait for an answer."""
+
+BRIEFLY = 1.0
+"""Seconds to wait for one of a service that is known to be down."""
 
 LOOK = 0.1
 """Seconds between two looks for it."""
 
 
 class NoAnswer(Exception):
-    """The service has not answered: it may be down. The request is kept, and done when it is back."""
+    """The service has not answered: it may be down. It begins what was asked when it is back, if that is soon enough."""
 
-    def __str__(self) -> str:
-        return str(self.__doc__)
+    def __init__(self, request: OperationRequest) -> None:
+        super().__init__(f"{request.service} has not answered: it may be down.")
+        self.request = request
 
 
 class Refusal(Exception):
@@ -38,7 +42,8 @@ async def ask(
     database = request.app.state.database
     async with database.transaction() as session:
         asked = await commands.ask(session, who, service, operation, why, wanted, **more)
-    until = time.monotonic() + PATIENCE
+        is_down = await overview.is_down(session, service)
+    until = time.monotonic() + (BRIEFLY if is_down else PATIENCE)
     while time.monotonic() < until:
         async with database.transaction() as session:
             found = cast("OperationRequest", await session.get(OperationRequest, asked.request_id))
@@ -47,4 +52,4 @@ async def ask(
             if found.state == "answered":
                 return found
         await asyncio.sleep(LOOK)
-    raise NoAnswer
+    raise NoAnswer(asked)

@@ -15,7 +15,7 @@ from sqlalchemy import select
 from broker import NotFound, Reading, Router, clock
 from contracts.backbone import FailedState
 from contracts.operations import Wanted
-from services.operations import looking
+from services.operations import looking, overview
 from services.operations.pages.asking import NoAnswer, Refusal, ask
 from services.operations.pages.sessions import Visitor
 from services.operations.pages.writing import page
@@ -26,9 +26,6 @@ router = Router()
 
 ON_A_PAGE = 50
 STATES: tuple[FailedState, ...] = ("dead", "held", "waiting", "retrying")
-RUNNING = 1
-"""Seconds after which the page of an action that runs is asked for again."""
-
 QUIET = 15
 """Seconds after which the page of the groups is."""
 
@@ -47,9 +44,10 @@ async def groups(who: Visitor, session: Reading, state: FailedState = "dead") ->
     found = await looking.groups(session, looking.Sought(state=state), clock.now() - timedelta(hours=1))
     counts = {each: await looking.count(session, looking.Sought(state=each)) for each in STATES}
     running = await session.scalars(select(FailureActionReference).where(FailureActionReference.state == "running"))
+    waiting = await session.scalars(looking.waiting(clock.now()))
     return page(
         "groups.html", who, refresh=QUIET, groups=found, state=state, states=STATES, counts=counts, running=running.all(),
-        most_lately=looking.MOST_LATELY,
+        waiting=waiting.all(), most_lately=looking.MOST_LATELY,
     )  # fmt: skip
 
 
@@ -102,29 +100,23 @@ async def message(request: Request, service: Name, position: Position, who: Visi
 
 
 async def show(request: Request, who: Visitor, service: str, position: int, *, status: int = 200, **said: Any) -> Response:
-    """The page of a message; `said` is what else is on it: a trial, a trouble, the revealed body, a refused correction."""
+    """The page of a message; `said` is what else is on it: a trial, a trouble, the revealed body, a refused correction.
+
+    Where its service does not answer, it shows what operations was told of the message.
+    """
     nothing = dict.fromkeys(("trial", "trouble", "revealed", "refused"))
     told: dict[str, Any] = {"service": service, "position": position} | nothing | said
+    async with request.app.state.database.reading() as session:
+        row = await session.get(FailedMessageReference, f"{service}/{position}")
+        is_known = row is not None or await overview.is_known(session, service)
+    if not is_known:
+        raise NotFound
+    known = row if row is not None and not row.deleted else None
     try:
         answered = await ask(request, who, service, "show", "", Wanted(positions=[position]))
     except (NoAnswer, Refusal) as failure:
         trouble = told["trouble"] or str(failure)
-        return page("message.html", who, status=503, **told | {"message": None, "trouble": trouble})
+        return page("message.html", who, status=503, **told | {"message": None, "known": known, "trouble": trouble})
     found = answered.answer["messages"]
-    return page("message.html", who, status=status if found else 404, **told, message=found[0] if found else None)
-
-
-@router.get("/actions")
-async def actions(who: Visitor, session: Reading) -> Response:
-    """What people did, the latest first."""
-    row = FailureActionReference
-    found = await session.scalars(select(row).where(~row.deleted).order_by(row.began_at.desc(), row.id).limit(ON_A_PAGE))
-    return page("actions.html", who, actions=found.all())
-
-
-@router.get("/actions/{action_id}")
-async def action(who: Visitor, session: Reading, action_id: UUID) -> Response:
-    """One action, as far as it is; while it runs the page comes again by itself."""
-    found = await FailureActionReference.find(session, action_id)
-    is_running = found is None or found.state == "running"
-    return page("action.html", who, refresh=RUNNING if is_running else 0, action=found, action_id=action_id)
+    there = {"message": found[0] if found else None, "known": row}
+    return page("message.html", who, status=status if found else 404, **told, **there)

@@ -12,13 +12,22 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from broker import Principal, age
+from broker import Principal, Problem, age
 from services.operations import rules
 
 POLICY = "default-src 'none'; style-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 """Content-Security-Policy: no script, nothing from anywhere else, in nobody's frame."""
 
 HEADERS = {"Content-Security-Policy": POLICY, "Referrer-Policy": "same-origin", "X-Frame-Options": "DENY"}
+
+IN_SHORT = {
+    404: "There is no such page, or nothing of that name.",
+    405: "That is no form of these pages.",
+    422: "Something in the address or the form is not as it should be.",
+    500: "Something failed that nobody foresaw.",
+    503: "It cannot be done now: try again in a moment.",
+}
+"""Problems that say no more of themselves."""
 
 templates = Environment(
     loader=FileSystemLoader(Path(__file__).parent / "templates"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
@@ -32,6 +41,18 @@ def page(name: str, who: Principal | None, *, status: int = 200, refresh: int = 
     may = {operation for operation, roles in rules.MAY.items() if roles & able}
     text = templates.get_template(name).render(who=who, may=may, refresh=refresh, **said)
     return HTMLResponse(text, status, HEADERS)
+
+
+def trouble(problem: Problem) -> Response:
+    """The page of a request that failed: what is wrong with it, as far as that can be said."""
+    told = problem.model_dump()
+    fields = [f"{each['field'].rpartition('.')[2]}: {each['message']}" for each in told.get("errors", ())]
+    said = problem.detail or IN_SHORT.get(problem.status, problem.title)
+    if "id" in told:
+        said = f"{said} The log has more under {told['id']}."
+    return page(
+        "trouble.html", None, status=problem.status, heading="That did not work", trouble=" ".join([said, *fields]), back="/"
+    )
 
 
 def go_to(path: str) -> Response:

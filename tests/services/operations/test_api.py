@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-from uuid import uuid4
+from datetime import datetime, timedelta
+from uuid import UUID, uuid4
 
 from sqlalchemy import func, select, update
 
 from broker import clock
 from contracts.backbone import FailureActionChanged, OperationAnswered
-from contracts.operations import OperationRequested
-from services.operations.rules import OPERATOR, PRIVACY_OFFICER, VIEWER
+from contracts.operations import OperationRequested, OperationWithdrawn
+from services.operations.rules import DONE_WITHIN, OPERATOR, PRIVACY_OFFICER, VIEWER
 from services.operations.tables import OperationRequest
 from tests.services.ehr.given import patient
 from tests.services.kit import Workplace
@@ -69,6 +69,46 @@ async def test_a_service_is_asked_and_answers(operations: Workplace) -> None:
         assert (answered["state"], answered["answer"]) == ("answered", {"total": 3})
     async with operations.client(OPERATOR, at=None, subject="baraka") as other:
         assert (await other.get(f"/requests/{said.request_id}")).status_code == 404
+
+
+async def test_what_is_asked_is_good_for_a_while(operations: Workplace) -> None:
+    """The service is told until when; then, or when it is answered, it waits no more. What only looks is not listed."""
+    replay = {"service": "billing", "operation": "replay", "why": "repaired"}
+    async with operations.client(OPERATOR, at=None, subject="amani") as operator:
+        first, second = [(await operator.post("/requests", json=replay)).json() for _ in range(2)]
+        await operator.post("/requests", json={"service": "billing", "operation": "show"})
+        said = {str(each.request_id): each.until for each in await operations.published(OperationRequested)}
+        for request in (first, second):
+            until = datetime.fromisoformat(request["until"])
+            assert said[request["request_id"]] == until
+            assert until - datetime.fromisoformat(request["asked_at"]) == DONE_WITHIN
+        async with operations.client(VIEWER, at=None, subject="baraka") as viewer:
+            waiting = (await viewer.get("/requests")).json()["items"]
+            assert [each["request_id"] for each in waiting] == [first["request_id"], second["request_id"]]
+            assert {(each["asked_by"], each["why"], each["operation"]) for each in waiting} == {("amani", "repaired", "replay")}
+            answered = OperationAnswered(request_id=UUID(first["request_id"]), service="billing", answer={"total": 0})
+            await operations.arrive(answered)
+            assert len((await viewer.get("/requests")).json()["items"]) == 1
+            clock.shift += DONE_WITHIN
+            assert (await viewer.get("/requests")).json()["items"] == []
+
+
+async def test_what_is_asked_can_be_withdrawn(operations: Workplace) -> None:
+    """By whoever may ask for it, until the service answers; and the service is told."""
+    discard = {"service": "billing", "operation": "discard", "why": "not ours"}
+    async with operations.client(OPERATOR, at=None, subject="amani") as operator:
+        request_id = (await operator.post("/requests", json=discard)).json()["request_id"]
+    withdraw = f"/requests/{request_id}/withdraw"
+    async with operations.client(VIEWER, at=None) as viewer:
+        assert (await viewer.post(withdraw)).status_code == 403
+        assert await operations.published(OperationWithdrawn) == []
+    async with operations.client(OPERATOR, at=None, subject="baraka") as other:
+        assert (await other.post(withdraw)).json()["withdrawn_by"] == "baraka"
+        (said,) = await operations.published(OperationWithdrawn)
+        assert (str(said.request_id), said.service, said.withdrawn_by) == (request_id, "billing", "baraka")
+        await operations.arrive(OperationAnswered(request_id=said.request_id, service="billing", refusal="withdrawn"))
+        assert (await other.post(withdraw)).status_code == 409
+        assert (await other.post(f"/requests/{uuid4()}/withdraw")).status_code == 404
 
 
 async def test_a_refusal_is_told(operations: Workplace) -> None:

@@ -126,3 +126,16 @@ async def test_a_group_tells_of_its_first_and_last(operations: Workplace, monkey
             (group,) = await looking.groups(session, Sought(), EARLIER + timedelta(minutes=minute))
         assert (group.oldest, group.newest) == (EARLIER + timedelta(minutes=1), EARLIER + timedelta(minutes=5))
         assert (group.reason, group.count, group.last_hour) == ("of 5", 5, lately)
+
+
+async def test_what_failed_again_failed_last(operations: Workplace) -> None:
+    """The oldest message of a group, tried in vain just now, says until when the group failed, and why last."""
+    for position in range(1, 4):
+        at = EARLIER + timedelta(minutes=position)
+        await operations.arrive(failed("billing", position, first_failed_at=at, last_failed_at=at, reason=f"of {position}"))
+    now = EARLIER + timedelta(hours=1)
+    again = failed("billing", 1, version=2, first_failed_at=EARLIER, last_failed_at=now, reason="still the same")
+    await operations.arrive(again)
+    async with operations.database.transaction() as session:
+        (group,) = await looking.groups(session, Sought(), EARLIER)
+    assert (group.oldest, group.newest, group.reason) == (EARLIER, now, "still the same")

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import get_args
 
 import pytest
 
 from contracts.operations import Operation
 from services.operations import rules
-from services.operations.errors import OneMessageAtATime, OnlyWhoAskedSeesTheAnswer, OperationNeedsAnotherRole, SayWhy
+from services.operations.errors import (
+    AnsweredAlready,
+    OneMessageAtATime,
+    OnlyWhoAskedSeesTheAnswer,
+    OperationNeedsAnotherRole,
+    SayWhy,
+)
+from services.operations.rules import RequestState
 
 OPERATIONS: tuple[Operation, ...] = get_args(Operation)
 
@@ -58,3 +66,19 @@ def test_an_answer_is_for_whoever_asked() -> None:
     rules.check_asker("amani", "amani")
     with pytest.raises(OnlyWhoAskedSeesTheAnswer):
         rules.check_asker("amani", "baraka")
+
+
+def test_what_waits_can_be_withdrawn() -> None:
+    """What is answered cannot."""
+    rules.check_waits("asked")
+    ended: tuple[RequestState, ...] = ("answered", "refused")
+    for state in ended:
+        with pytest.raises(AnsweredAlready):
+            rules.check_waits(state)
+
+
+def test_how_long_a_request_is_good() -> None:
+    """What somebody waits to see is for a minute, what changes something for a while."""
+    at = datetime(2026, 3, 1, 3, tzinfo=UTC)
+    assert rules.good_until("show", at) == rules.good_until("reveal", at) == at + rules.SEEN_WITHIN
+    assert rules.good_until("replay", at) == at + rules.DONE_WITHIN

@@ -67,7 +67,7 @@ def test_the_diagram_has_an_arrow_for_each_service_that_hears() -> None:
     assert [line.name for line in diagram.lines] == ["billing", "ehr", "payment"]
     assert sorted(arrow.state for arrow in diagram.arrows) == ["handled", "open"]
     many = Flow(
-        [Said(AT, "billing", "x", "k", drawn_heard) for drawn_heard in [put_together(told, []).said[0].heard] * 100], [], []
+        [Said(AT, "billing", "x", "k", drawn_heard) for drawn_heard in [put_together(told, []).said[0].heard] * 100], [], [], []
     )
     assert (len(drawn(many).arrows), drawn(many).left) == (MOST, 200 - MOST)
 
@@ -77,3 +77,16 @@ def test_every_service_is_asked() -> None:
     assert {"auth", "billing", "clinical", "ehr", "facility", "lab", "notification", "operations", "payment"} == set(
         publishers()
     )
+
+
+def test_what_failed_is_told_without_a_journal_too() -> None:
+    """A failed message whose event nobody says they published is of the flow all the same, and keeps it from being over."""
+    row = {"id": "1", "position": 5, "subscription": "follow", "state": "dead", "type": "invoice.issued", "key": "k"}
+    told = {"payment": {"failed": [row | {"last_failed_at": AT.isoformat()}]}}
+    flow = put_together(told, [])
+    assert [(each.handle, each.type, each.state, each.at) for each in flow.failed] == [
+        ("payment/5", "invoice.issued", "dead", AT)
+    ]
+    assert not flow.is_over
+    said = {"billing": {"published": [published(1, "invoice.issued", "payment.follow")]}}
+    assert put_together(told | said, []).failed == []
