@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
 from services.operations.replicas import FailedMessageReference as Message
-from services.operations.replicas import FailureCount, InvoiceReference, PatientReference
+from services.operations.replicas import FailureCount, InvoiceReference, PatientReference, UserReference
 from services.operations.rules import LOOKING
 from services.operations.tables import OperationRequest
 
@@ -30,6 +30,8 @@ MOST_COUNTED = 1000
 
 NEAR = 500
 """Messages that are looked at before words are looked up: a page of what many say is among them."""
+
+UUID_TEXT = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 KIND = ("service", "heard_by", "state", "fingerprint")
 """What makes a group."""
@@ -117,6 +119,13 @@ async def called(session: AsyncSession, number: str) -> list[Aggregate]:
             select(row.id, row.facility_id).where(column == number, ~row.deleted).order_by(row.id).limit(MOST)
         )
     ]
+
+
+async def names(session: AsyncSession, subjects: Iterable[str]) -> Mapping[str, str]:
+    """What people are called, by the subjects of their tokens; of those whom nobody here knows it is not told."""
+    ids = [UUID(subject) for subject in set(subjects) if UUID_TEXT.fullmatch(subject)]
+    known = select(UserReference.id, UserReference.full_name).where(UserReference.id.in_(ids), ~UserReference.deleted)
+    return {str(id_): name for id_, name in await session.execute(known)}
 
 
 def waiting(now: datetime) -> Select[Any]:

@@ -12,6 +12,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from broker import Replica
+from contracts.auth import UserChanged
 from contracts.backbone import FailedMessageChanged, FailedState, FailureActionChanged, ServiceCopyChanged
 from contracts.billing import InvoiceChanged
 from contracts.clinical import PatientChanged
@@ -101,6 +102,14 @@ class PatientReference(Replica[PatientChanged], Base):
 
     medical_record_number: Mapped[str] = mapped_column(index=True)
     facility_id: Mapped[UUID]
+
+
+class UserReference(Replica[UserChanged], Base):
+    """A user: what whoever asked for something is called."""
+
+    __tablename__ = "user_reference"
+
+    full_name: Mapped[str]
 
 
 class FailureActionReference(Replica[FailureActionChanged], Base):

@@ -73,8 +73,8 @@ async def browsers(running: Running) -> AsyncIterator[Any]:
 
 async def test_an_operator_ends_a_night(running: Running, hospital: Hospital, browsers: Any) -> None:
     """Signs in, finds the reason, looks at a message, tries it, lets it go, and sees it gone and written down."""
-    browser = browsers()
-    await browser.signs_in(await engaged_everywhere(hospital, OPERATOR))
+    browser, operator = browsers(), await engaged_everywhere(hospital, OPERATOR)
+    await browser.signs_in(operator)
     handle = await broken(running)
     home = await browser.sees("/dead-letters", "breaks its contract")
     group = re.search(r'href="(/messages\?service=[^"]+)"', home)
@@ -96,7 +96,9 @@ async def test_an_operator_ends_a_night(running: Running, hospital: Hospital, br
     done = await browser.sees(begun.url.path, "discard done")
     assert "1 of 1" in done
     assert "No message is dead." in await browser.sees("/dead-letters", "No message is dead.")
-    assert "sent by an unknown program" in await browser.see("/actions")
+    history = await browser.see("/actions")
+    assert "sent by an unknown program" in history
+    assert f'<span title="{operator.user_id}">Samir Aziz' in history
     assert "no failed message any more" in await browser.see(f"/messages/{handle}")
     restored = await browser.send(begun.url.path.replace("/actions/", "/actions/billing/") + "/restore", why="it was not")
     await browser.sees(restored.url.path, "restore done")

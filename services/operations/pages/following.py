@@ -33,9 +33,11 @@ Place = Annotated[int, Query(ge=0, lt=2**31)]
 async def actions(who: Visitor, session: Reading) -> Response:
     """What people asked for and no service has begun; and what they did, the latest first."""
     row = FailureActionReference
-    found = await session.scalars(select(row).where(~row.deleted).order_by(row.began_at.desc(), row.id).limit(ON_A_PAGE))
-    waiting = await session.scalars(looking.waiting(clock.now()).order_by(OperationRequest.asked_at))
-    return page("actions.html", who, actions=found.all(), waiting=waiting.all())
+    latest = select(row).where(~row.deleted).order_by(row.began_at.desc(), row.id).limit(ON_A_PAGE)
+    found = (await session.scalars(latest)).all()
+    waiting = (await session.scalars(looking.waiting(clock.now()).order_by(OperationRequest.asked_at))).all()
+    names = await looking.names(session, (each.asked_by for each in (*found, *waiting)))
+    return page("actions.html", who, actions=found, waiting=waiting, names=names)
 
 
 @router.get("/requests/{request_id}")
@@ -46,7 +48,8 @@ async def requested(who: Visitor, session: Reading, request_id: UUID) -> Respons
         return go_to(f"/actions/{asked.answer['action_id']}")
     is_late = asked.until < clock.now()
     is_open = asked.state == "asked" and not is_late
-    return page("request.html", who, refresh=SOON if is_open else 0, asked=asked, is_late=is_late)
+    names = await looking.names(session, (asked.asked_by, asked.withdrawn_by or ""))
+    return page("request.html", who, refresh=SOON if is_open else 0, asked=asked, is_late=is_late, names=names)
 
 
 @router.get("/actions/{action_id}")
@@ -59,23 +62,16 @@ async def action(request: Request, who: Visitor, action_id: UUID, outcome: Text 
         found = await FailureActionReference.find(session, action_id)
         if found is None and not await _has_begun(session, action_id):
             raise NotFound
+        names = await looking.names(session, [found.asked_by] if found is not None else [])
+    told: dict[str, Any] = {"action": found, "names": names, "outcome": outcome, "parts": None, "silent": None, "following": None}
     if found is None or (found.state == "running" and outcome is None):
-        return page("action.html", who, refresh=SOON, action=found, parts=None, silent=None, outcome=None, following=None)
-    parts, silent = [], None
+        return page("action.html", who, refresh=SOON, **told)
     try:
         asked = await ask(request, who, found.service, "show", "", Wanted(), action_id=action_id, outcome=outcome, after=after)
-        parts = asked.answer["parts"]
     except (NoAnswer, Refusal) as failure:
-        silent = str(failure)
-    return page(
-        "action.html",
-        who,
-        action=found,
-        parts=parts,
-        silent=silent,
-        outcome=outcome,
-        following=_next(action_id, parts, outcome),
-    )
+        return page("action.html", who, **told | {"silent": str(failure)})
+    parts = asked.answer["parts"]
+    return page("action.html", who, **told | {"parts": parts, "following": _next(action_id, parts, outcome)})
 
 
 def _next(action_id: UUID, parts: list[dict[str, Any]], outcome: str | None) -> str | None:

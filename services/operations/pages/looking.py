@@ -43,11 +43,11 @@ async def groups(who: Visitor, session: Reading, state: FailedState = "dead") ->
     """What failed, by reason, the largest group first; and what is being done about it."""
     found = await looking.groups(session, looking.Sought(state=state), clock.now() - timedelta(hours=1))
     counts = {each: await looking.count(session, looking.Sought(state=each)) for each in STATES}
-    running = await session.scalars(select(FailureActionReference).where(FailureActionReference.state == "running"))
-    waiting = await session.scalars(looking.waiting(clock.now()))
+    running = (await session.scalars(select(FailureActionReference).where(FailureActionReference.state == "running"))).all()
+    waiting = (await session.scalars(looking.waiting(clock.now()))).all()
     return page(
-        "groups.html", who, refresh=QUIET, groups=found, state=state, states=STATES, counts=counts, running=running.all(),
-        waiting=waiting.all(), most_lately=looking.MOST_LATELY,
+        "groups.html", who, refresh=QUIET, groups=found, state=state, states=STATES, counts=counts, running=running,
+        waiting=waiting, names=await looking.names(session, (each.asked_by for each in (*running, *waiting))), most_lately=looking.MOST_LATELY,
     )  # fmt: skip
 
 
@@ -118,5 +118,7 @@ async def show(request: Request, who: Visitor, service: str, position: int, *, s
         trouble = told["trouble"] or str(failure)
         return page("message.html", who, status=503, **told | {"message": None, "known": known, "trouble": trouble})
     found = answered.answer["messages"]
-    there = {"message": found[0] if found else None, "known": row}
+    past = [each["asked_by"] for message in found for each in message["past"]]
+    async with request.app.state.database.reading() as session:
+        there = {"message": found[0] if found else None, "known": row, "names": await looking.names(session, past)}
     return page("message.html", who, status=status if found else 404, **told, **there)

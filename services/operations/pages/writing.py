@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -75,7 +76,14 @@ def prose(text: str) -> Markup:
     return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))  # noqa: S704 (escaped)
 
 
+def person(subject: str, names: Mapping[str, str]) -> Markup:
+    """What somebody is called, with the subject of their token behind it; the subject where nobody knows."""
+    name = names.get(subject)
+    return escape(subject) if name is None else Markup('<span title="{}">{}</span>').format(subject, name)
+
+
 templates.filters["age"] = age
 templates.filters["breakable"] = breakable
 templates.filters["moment"] = moment
+templates.filters["person"] = person
 templates.filters["prose"] = prose

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from random import Random
 from typing import Any, get_args
+from uuid import uuid4
 
 import pytest
 from sqlalchemy import delete, func, select
@@ -15,6 +16,7 @@ from contracts.backbone import FailedState
 from services.operations import looking
 from services.operations.looking import Sought
 from services.operations.replicas import FailedMessageReference, FailureCount
+from tests.services.ehr.given import user
 from tests.services.kit import Workplace
 from tests.services.operations.given import EARLIER, failed
 
@@ -139,3 +141,14 @@ async def test_what_failed_again_failed_last(operations: Workplace) -> None:
     async with operations.database.transaction() as session:
         (group,) = await looking.groups(session, Sought(), EARLIER)
     assert (group.oldest, group.newest, group.reason) == (EARLIER, now, "still the same")
+
+
+async def test_people_are_called_by_their_names(operations: Workplace) -> None:
+    """Those of whom auth told, and who are not erased; of others, programs too, nothing is told."""
+    known, gone, stranger = uuid4(), uuid4(), uuid4()
+    await operations.arrive(user(known, full_name="Amina Yusuf"))
+    await operations.arrive(user(gone, full_name="Baraka Noor"))
+    await operations.arrive(user(gone, full_name="Baraka Noor", version=2, deleted=True))
+    async with operations.database.transaction() as session:
+        names = await looking.names(session, [str(known), str(gone), str(stranger), "a program", ""])
+    assert names == {str(known): "Amina Yusuf"}
