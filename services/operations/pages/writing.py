@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from datetime import datetime
@@ -76,6 +77,14 @@ def prose(text: str) -> Markup:
     return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))  # noqa: S704 (escaped)
 
 
+def indented(body: str) -> str:
+    """JSON, so that a person can read it; anything else as it is."""
+    try:
+        return json.dumps(json.loads(body), indent=2, ensure_ascii=False)
+    except ValueError:
+        return body
+
+
 def person(subject: str, names: Mapping[str, str]) -> Markup:
     """What somebody is called, with the subject of their token behind it; the subject where nobody knows."""
     name = names.get(subject)
@@ -84,6 +93,7 @@ def person(subject: str, names: Mapping[str, str]) -> Markup:
 
 templates.filters["age"] = age
 templates.filters["breakable"] = breakable
+templates.filters["indented"] = indented
 templates.filters["moment"] = moment
 templates.filters["person"] = person
 templates.filters["prose"] = prose
