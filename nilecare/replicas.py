@@ -22,6 +22,7 @@ from broker._replicas import Freshness
 from broker._service import check_platform
 from contracts.backbone import Drift
 from nilecare import erased
+from nilecare.called import called
 from nilecare.dead_letters import view
 from nilecare.dead_letters.access import House, as_json_option, asker_of, opened, run
 from nilecare.dead_letters.selection import Refused
@@ -240,7 +241,7 @@ async def _one(house: House, place: Place, purpose: Purpose, who: str, progress:
             progress.update(task, description=how, completed=seen.rows, total=max(here or 0, seen.rows) or None)
             await asyncio.sleep(LOOK)
     except asyncio.CancelledError:
-        click.echo(f"{place.title}: the {purpose} goes on by itself: nilecare replicas list", err=True)
+        click.echo(f"{place.title}: the {purpose} goes on by itself: {called()} replicas list", err=True)
         raise
     progress.remove_task(task)
     if seen.state == "given_up":
@@ -261,7 +262,7 @@ def _tell(ended: Sequence[Ended]) -> None:
         drift = ", ".join(f"{count:,} {kind}" for kind, count in sorted(each.run.drift.items()))
         differs = f"{drift} differ" if drift else "all as its owner has it"
         repaired = f", {each.run.repaired:,} repaired" if each.run.repaired else ""
-        failed = f"; {each.run.failed:,} more for failed messages: nilecare dead-letters list" if each.run.failed else ""
+        failed = f"; {each.run.failed:,} more for failed messages: {called()} dead-letters list" if each.run.failed else ""
         click.echo(f"{each.place.title}: {each.run.rows:,} rows, {differs}{repaired}{failed}")
         for key, kind, _ in each.keys[:SHOWN]:
             click.echo(f"  {kind:8} {key}")

@@ -22,6 +22,7 @@ from broker._actions import Action, Asker, Pace, Verb, begin, look, resume, stop
 from broker._corrections import discarded_by
 from broker._dead_letters import Filter, Group, groups
 from broker._tables import discarded_message
+from nilecare.called import called
 from nilecare.dead_letters import view
 from nilecare.dead_letters.access import House, as_json_option, asking, opened, run
 from nilecare.dead_letters.selection import Refused, Selection, selecting
@@ -106,7 +107,7 @@ def stop_(action_id: UUID, service: str | None) -> None:
 
     if not run(work()):
         raise Refused("it has ended already")
-    click.echo(f"stopped. Go on: nilecare dead-letters resume {action_id}")
+    click.echo(f"stopped. Go on: {called()} dead-letters resume {action_id}")
 
 
 @click.command("resume")
@@ -238,7 +239,7 @@ async def _service_of(action_id: UUID, name: str | None) -> Service:
         async with opened(service) as house, house.database.transaction() as session:
             if await look(session, action_id) is not None:
                 return service
-    raise Refused(f"there is no action {action_id}: nilecare dead-letters history lists those that there are")
+    raise Refused(f"there is no action {action_id}: {called()} dead-letters history lists those that there are")
 
 
 COMMANDS = (replay, discard, restore, stop_, resume_)

@@ -14,6 +14,7 @@ from broker._dead_letters import Filter
 from broker._inspection import inspect
 from broker._masking import MASK
 from broker.errors import Failure
+from nilecare.called import called
 from nilecare.dead_letters import view
 from nilecare.dead_letters.access import House, as_json_option, asking, opened, run
 from nilecare.dead_letters.selection import Refused, handle_of, one_of
@@ -49,7 +50,7 @@ def edit_(handle: str, asker: Asker, as_json: bool, file: Any, changes: tuple[st
             async with house.database.transaction() as session:
                 return await edit(session, house.retrier, position, lambda body: _changed(body, edited, assigned), asker)
 
-    _done(handle, work, as_json, "corrected. Try it: nilecare dead-letters try --id " + handle)
+    _done(handle, work, as_json, f"corrected. Try it: {called()} dead-letters try --id " + handle)
 
 
 @click.command("redirect")
@@ -65,7 +66,7 @@ def redirect_(handle: str, to: str, asker: Asker, as_json: bool) -> None:
         async with opened(one_of(service)) as house, house.database.transaction() as session:
             return await redirect(session, house.retrier, position, to, asker)
 
-    _done(handle, work, as_json, f"is {to}'s. Try it: nilecare dead-letters try --id {handle}")
+    _done(handle, work, as_json, f"is {to}'s. Try it: {called()} dead-letters try --id {handle}")
 
 
 def _done(handle: str, work: Any, as_json: bool, words: str) -> None:

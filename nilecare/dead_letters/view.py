@@ -16,6 +16,7 @@ from broker._actions import Action, Pace, Part, Verb
 from broker._dead_letters import FailedMessage, Group
 from broker._inspection import Inspected
 from broker._trial import Trial
+from nilecare.called import called
 
 COLOURS = {"dead": "red", "held": "yellow", "waiting": "cyan", "retrying": "blue"}
 ENDED = frozenset({"took effect", "had taken effect", "gone"})
@@ -74,7 +75,7 @@ def overview(found: Sequence[Located], counts: Mapping[str, int], *, after: int)
             last = max(each.message.position for each in found if each.service == service)
             click.echo(f"{service} has {count}: the next page is --after {service}/{last}; `groups` shows them by reason")
     urgent = min(found, key=lambda each: (each.message.state != "dead", -each.message.behind))
-    click.echo(f"look closer: nilecare dead-letters show --id {urgent.handle}")
+    click.echo(f"look closer: {called()} dead-letters show --id {urgent.handle}")
 
 
 def groups(found: Sequence[tuple[str, Group]]) -> None:
@@ -92,9 +93,9 @@ def groups(found: Sequence[tuple[str, Group]]) -> None:
     service, group = found[0]
     total = sum(group.count for _, group in found)
     click.echo(f"{plural(total, 'message')} for {plural(len(found), 'reason')}")
-    click.echo(f"look closer: nilecare dead-letters show --limit 1 {_options(service, group)}")
+    click.echo(f"look closer: {called()} dead-letters show --limit 1 {_options(service, group)}")
     if group.state == "dead":
-        click.echo(f"when it is repaired: nilecare dead-letters replay --why … {_options(service, group)}")
+        click.echo(f"when it is repaired: {called()} dead-letters replay --why … {_options(service, group)}")
 
 
 def group_as_json(service: str, group: Group) -> dict[str, Any]:
@@ -133,7 +134,7 @@ def details(service: str, seen: Inspected) -> None:
             click.echo(f"  {'':<11}{line}")
     if message.state != "held":
         for verb in ("try", "replay --why …", "edit --why …", "discard --why …"):
-            click.echo(f"  {'':<11}nilecare dead-letters {verb} --id {each.handle}")
+            click.echo(f"  {'':<11}{called()} dead-letters {verb} --id {each.handle}")
     click.echo()
 
 
@@ -222,18 +223,18 @@ def is_well(action: Action) -> bool:
 def ended_line(service: str, action: Action) -> str:
     """What came of an action, in one line, and where to look."""
     words = ", ".join(f"{count:,} {outcome or 'left'}" for outcome, count in sorted(action.outcomes.items(), key=str))
-    again = f"; go on: nilecare dead-letters resume {action.id}" if action.state == "stopped" else ""
-    return f"{service}  {action.verb} {action.state}: {words}{again}\n  nilecare dead-letters history --action {action.id}"
+    again = f"; go on: {called()} dead-letters resume {action.id}" if action.state == "stopped" else ""
+    return f"{service}  {action.verb} {action.state}: {words}{again}\n  {called()} dead-letters history --action {action.id}"
 
 
 def why_not_resumed(service: str, action: Action) -> str:
     """Why an action that has ended cannot go on, and what to do instead, in one line."""
-    history = f"nilecare dead-letters history --service {service} --action {action.id}"
+    history = f"{called()} dead-letters history --service {service} --action {action.id}"
     if action.state == "halted":
         left = plural(action.outcomes.get("not tried", 0), "message")
         return (
             f"this {action.verb} halted, with {left} not tried since others failed again for the same reason. "
-            f"See which: {history}. Repair the cause, then begin anew: nilecare dead-letters replay --service {service} …"
+            f"See which: {history}. Repair the cause, then begin anew: {called()} dead-letters replay --service {service} …"
         )
     return f"this {action.verb} is {action.state}: nothing of it is left to do. See what became of each message: {history}"
 

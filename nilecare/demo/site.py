@@ -137,7 +137,9 @@ class Site:
         script.unlink(missing_ok=True)
         script.touch(mode=0o700)
         exports = "".join(f"export {name}={shlex.quote(value)}\n" for name, value in settings.items())
-        script.write_text(f'#!/bin/sh\n{exports}exec {shlex.quote(sys.executable)} -m nilecare.cli "$@"\n')
+        script.write_text(
+            f'#!/bin/sh\n{exports}export NILECARE_CALLED="$0"\nexec {shlex.quote(sys.executable)} -m nilecare.cli "$@"\n'
+        )
         return Path(os.path.relpath(script))
 
 

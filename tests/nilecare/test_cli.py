@@ -6,10 +6,12 @@ import importlib
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import click
 import pytest
 
+from nilecare.called import called
 from nilecare.cli import COMMANDS
 from nilecare.platform import services
 
@@ -98,3 +100,20 @@ def test_status_says_whom_it_asked() -> None:
     assert "guest" not in done.stdout
     done = nilecare("status", **NOWHERE, **ports | {"NILECARE_LAB_PORT": "lab"})
     assert (done.returncode, done.stderr) == (2, "nilecare: NILECARE_LAB_PORT is 'lab': use a number from 0 to 65535\n")
+
+
+def test_hints_say_what_was_typed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """By name where the PATH finds this very program, else by its path; by its own name where a script calls it."""
+    program, other = tmp_path / "here" / "nilecare", tmp_path / "there" / "nilecare"
+    for each in (program, other):
+        each.parent.mkdir()
+        each.touch(mode=0o755)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", [str(program)])
+    for found, says in ((program, "nilecare"), (other, "here/nilecare"), (tmp_path / "nowhere" / "x", "here/nilecare")):
+        monkeypatch.setenv("PATH", str(found.parent))
+        assert called() == says
+    monkeypatch.setattr(sys, "argv", ["/somewhere/cli.py"])
+    assert called() == "nilecare"
+    monkeypatch.setenv("NILECARE_CALLED", ".local/demo/nilecare")
+    assert called() == ".local/demo/nilecare"
