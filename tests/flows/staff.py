@@ -22,6 +22,7 @@ class Colleague:
     role: str
     email: str
     password: str
+    full_name: str
 
     async def ask(self, service: str, method: str, path: str, body: object = None, *, status: int | None = None) -> Reply:
         """As `Hospital.ask`, in this user's name and with this role alone."""
@@ -43,7 +44,7 @@ async def engaged(hospital: Hospital, role: str) -> Colleague:
         code = (await f.published(AuthVerificationRequested, by="auth").once()).event.code
     hospital.running.personal.add(code)
     verified = await hospital.ask("auth", "POST", "/verify", {"code": code})
-    colleague = Colleague(hospital, UUID(verified["user_id"]), role, email, password)
+    colleague = Colleague(hospital, UUID(verified["user_id"]), role, email, password, asked["full_name"])
     grant = {"role": role, "facility_id": hospital.id}
     await administers(hospital, "POST", f"/users/{colleague.user_id}/roles", grant)
     return colleague

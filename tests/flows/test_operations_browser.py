@@ -199,7 +199,7 @@ async def test_an_operator_sees_a_cure_through(
     await operator.follows("History")
     row = page.get_by_role("row").filter(has_text=why)
     await expect(row).to_contain_text("replay done")
-    await expect(row).to_contain_text(str(staff[OPERATOR].user_id))
+    await expect(row.get_by_title(str(staff[OPERATOR].user_id))).to_have_text(staff[OPERATOR].full_name)
     await expect(row).to_contain_text("3 took effect")
     await running.settled()
     assert len(await hospital.owed(person)) == 3
@@ -248,7 +248,7 @@ async def test_a_body_is_shown_to_a_privacy_officer(
     await operator.sees_in_time("(the clinic called)")
     await expect(operator.page.get_by_text(SENT)).to_have_count(0)
     await operator.follows("reveal")
-    await operator.sees(str(staff[PRIVACY_OFFICER].user_id))
+    await operator.sees(staff[PRIVACY_OFFICER].full_name)
 
 
 async def test_a_correction_has_to_keep_the_contract(

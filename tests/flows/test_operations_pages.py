@@ -98,7 +98,7 @@ async def test_an_operator_ends_a_night(running: Running, hospital: Hospital, br
     assert "No message is dead." in await browser.sees("/dead-letters", "No message is dead.")
     history = await browser.see("/actions")
     assert "sent by an unknown program" in history
-    assert f'<span title="{operator.user_id}">Samir Aziz' in history
+    assert f'<span title="{operator.user_id}">{operator.full_name}</span>' in history
     assert "no failed message any more" in await browser.see(f"/messages/{handle}")
     restored = await browser.send(begun.url.path.replace("/actions/", "/actions/billing/") + "/restore", why="it was not")
     await browser.sees(restored.url.path, "restore done")

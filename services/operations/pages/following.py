@@ -63,7 +63,8 @@ async def action(request: Request, who: Visitor, action_id: UUID, outcome: Text 
         if found is None and not await _has_begun(session, action_id):
             raise NotFound
         names = await looking.names(session, [found.asked_by] if found is not None else [])
-    told: dict[str, Any] = {"action": found, "names": names, "outcome": outcome, "parts": None, "silent": None, "following": None}
+    nothing = dict.fromkeys(("parts", "silent", "following"))
+    told: dict[str, Any] = {"action": found, "names": names, "outcome": outcome, **nothing}
     if found is None or (found.state == "running" and outcome is None):
         return page("action.html", who, refresh=SOON, **told)
     try:

@@ -45,9 +45,10 @@ async def groups(who: Visitor, session: Reading, state: FailedState = "dead") ->
     counts = {each: await looking.count(session, looking.Sought(state=each)) for each in STATES}
     running = (await session.scalars(select(FailureActionReference).where(FailureActionReference.state == "running"))).all()
     waiting = (await session.scalars(looking.waiting(clock.now()))).all()
+    names = await looking.names(session, (each.asked_by for each in (*running, *waiting)))
     return page(
         "groups.html", who, refresh=QUIET, groups=found, state=state, states=STATES, counts=counts, running=running,
-        waiting=waiting, names=await looking.names(session, (each.asked_by for each in (*running, *waiting))), most_lately=looking.MOST_LATELY,
+        waiting=waiting, names=names, most_lately=looking.MOST_LATELY,
     )  # fmt: skip
 
 
