@@ -242,6 +242,7 @@ async def test_what_a_service_cannot_begin_is_seen_and_withdrawn(
         assert "has not answered" in shown
         assert "This is what operations was told of it." in shown
         assert "breaks its contract" in shown
+        assert (f'action="/messages/{handle}/discard"' in shown, "Try it" in shown) == (True, False)
         for why in ("a mistake", "it is broken"):
             reply = await browser.send(f"/messages/{handle}/discard", why=why)
             assert "It is done if billing begins it by" in reply.text
