@@ -1,13 +1,16 @@
-"""How long what people did about failed messages is remembered; counts and words are kept short. Nothing ends in silence."""
+"""How long what people did about failed messages is remembered, and looks at replicas; counts and words are kept short.
+
+Nothing ends in silence.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
-from sqlalchemy import Column, Insert, Select, Table, func, select, tuple_
+from sqlalchemy import Column, Delete, Insert, Select, Table, func, select, tuple_
 
 from broker._actions import Asker, begin
 from broker._clock import clock
@@ -16,7 +19,7 @@ from broker._database import Database
 from broker._dead_letters import Filter, find
 from broker._loop import Loop
 from broker._settings import Settings
-from broker._tables import action, discarded_message, failure_count, wording_count
+from broker._tables import action, discarded_message, failure_count, replica_run, wording_count
 from broker._words import AT_ONCE, CHANGED, sum_up
 
 log = structlog.get_logger("nilecare.backbone")
@@ -66,9 +69,10 @@ class Housekeeping(Loop):
         now, settings = clock.now(), self._settings
         discarded = discarded_message.delete().where(discarded_message.c.discarded_at < now - settings.discarded_retention)
         actions = action.delete().where(action.c.ended_at < now - settings.history_retention)
+        checks = _superseded_checks(now - settings.history_retention)
         async with self._database.lent() as session:
             gone = {}
-            for what, statement in (("discarded_messages", discarded), ("actions", actions)):
+            for what, statement in (("discarded_messages", discarded), ("actions", actions), ("replica_checks", checks)):
                 gone[what] = len((await session.execute(statement.returning(*statement.table.primary_key))).all())
             if any(gone.values()):
                 await session.settle(CrashPoint.HOUSEKEEPING_DONE)
@@ -85,6 +89,14 @@ class Housekeeping(Loop):
             await session.settle(CrashPoint.DEAD_LETTERS_EXPIRED)
         log.warning("dead_letters.expired", service=self._service, count=expired.total, action=str(expired.id))
         self._began()
+
+
+def _superseded_checks(before: datetime) -> Delete:
+    """Checks of replicas that ended before, with what they found; the last run of each replica stays, and each fill."""
+    later = replica_run.alias("later")
+    same = (later.c.replica == replica_run.c.replica, later.c.owner == replica_run.c.owner)
+    is_superseded = select(later.c.id).where(*same, later.c.began_at > replica_run.c.began_at).exists()
+    return replica_run.delete().where(replica_run.c.purpose == "check", replica_run.c.ended_at < before, is_superseded)
 
 
 def _kind(counts: Table) -> list[Column[Any]]:

@@ -5,19 +5,20 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
-from uuid import UUID
+from typing import Any
+from uuid import UUID, uuid4
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import insert, select, text
 
-from broker import Permanent, _acting
+from broker import Permanent, _acting, clock
 from broker._acting import ActionLoop, Metronome
 from broker._actions import Action, Asker, Pace, history, parts, past_of, resume, stop, take_up
 from broker._corrections import discard
 from broker._keeping import Housekeeping
 from broker._replay import Note, Outcome, Retrier
 from broker._settings import Settings
-from broker._tables import action, discarded_message
+from broker._tables import action, discarded_message, replica_drift, replica_run
 from tests.broker.failing import ASKER, SETTINGS, Desk, raising
 
 DAYS_90 = timedelta(days=90)
@@ -386,6 +387,32 @@ async def test_the_past_is_forgotten_in_time(desk: Desk) -> None:
         await connection.execute(text("UPDATE backbone.action SET ended_at = now() - interval '401 days'"))
     await keeping.run_once()
     assert (await desk.count(discarded_message), await desk.count(action)) == (0, 0)
+
+
+async def test_checks_of_replicas_are_forgotten_in_time(desk: Desk) -> None:
+    """With what they found, after a year and a month; never what filled a replica, nor the last that was done about one."""
+    old, *kept = [
+        _run("prices", "check", days=450), _run("prices", "fill", days=500), _run("prices", "check", days=410),
+        _run("prices", "check", days=10), _run("prices", "check", days=500, owner="lab"), _run("tests", "check", days=500),
+    ]  # fmt: skip
+    superseded = kept.pop(1)
+    async with desk.database.engine.begin() as connection:
+        await connection.execute(insert(replica_run), [old, superseded, *kept])
+        await connection.execute(insert(replica_drift).values(run_id=old["id"], key="a", drift="stale"))
+    await Housekeeping(desk.database, "desk", SETTINGS, lambda: None).run_once()
+    async with desk.database.engine.connect() as connection:
+        left = set((await connection.scalars(select(replica_run.c.id))).all())
+    assert left == {run["id"] for run in kept}
+    assert await desk.count(replica_drift) == 0
+
+
+def _run(replica: str, purpose: str, *, days: int, owner: str = "") -> dict[str, Any]:
+    """A run over a replica that ended so many days ago."""
+    at = clock.now() - timedelta(days=days)
+    return {
+        "id": uuid4(), "replica": replica, "owner": owner, "purpose": purpose, "state": "done", "asked_by": "by itself",
+        "columns": [], "began_at": at, "changed_at": at, "ended_at": at,
+    }  # fmt: skip
 
 
 async def test_who_is_discarded_twice_is_discarded_once(desk: Desk) -> None:
