@@ -17,6 +17,8 @@ from broker._loop import Loop
 
 CHANNEL = "backbone_clock"
 
+SHIFT = text("SELECT shift FROM backbone.clock")
+
 
 class Clock:
     """The process's business clock; `shift` follows the row in `backbone.clock` of the service's database."""
@@ -27,6 +29,11 @@ class Clock:
     def now(self) -> datetime:
         """Business time, in UTC."""
         return datetime.now(UTC) + self.shift
+
+    async def take_over(self, engine: AsyncEngine) -> None:
+        """Sets it as a database has it, once: for a process that does one thing there and ends."""
+        async with engine.connect() as connection:
+            self.shift = await connection.scalar(SHIFT) or timedelta()
 
     async def move(self, by: timedelta, engines: Iterable[AsyncEngine]) -> None:
         """Moves business time, for every process that follows one of these databases. For tests.
@@ -71,7 +78,7 @@ class ClockFollower(Loop):
         """Reads the shift."""
         try:
             connection = await self._connection()
-            shift: timedelta | None = await connection.scalar(text("SELECT shift FROM backbone.clock"))
+            shift: timedelta | None = await connection.scalar(SHIFT)
         except Exception:
             await self.close()
             raise

@@ -15,7 +15,7 @@ import asyncpg
 import click
 from sqlalchemy.exc import DBAPIError
 
-from broker import Service, Settings
+from broker import Service, Settings, clock
 from broker._acting import ActionLoop
 from broker._actions import Asker
 from broker._database import Database, engine_for
@@ -85,6 +85,7 @@ async def opened(service: Service) -> AsyncIterator[House]:
         published: list[None] = []
         database.on_publish = lambda: published.append(None)
         try:
+            await clock.take_over(database.engine)
             house = House(service, settings, database)
             yield house
             if published:

@@ -8,6 +8,7 @@ import shlex
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ import pytest
 from click.testing import CliRunner, Result
 from sqlalchemy import delete, update
 
-from broker import Permanent, RuleBroken
+from broker import Permanent, RuleBroken, clock
 from broker._actions import stop
 from broker._context import uuid7
 from broker._tables import failed_message
@@ -71,6 +72,15 @@ async def test_dead_ones_unless_one_says_otherwise(desk: Desk) -> None:
     assert [each["state"] for each in await json_of("list")] == ["dead"]
     assert [each["state"] for each in await json_of("list", "--state", "held")] == ["held"]
     assert [each["state"] for each in await json_of("list", "--state", "any")] == ["dead", "held"]
+
+
+async def test_it_is_as_late_as_in_the_service(desk: Desk) -> None:
+    """Where business time was moved, a demo's for instance, the command's moves with it: nothing failed in the future."""
+    await clock.move(timedelta(days=36), [desk.database.engine])
+    position = await desk.fail("a", 1, Permanent("never"))
+    await clock.move(timedelta(hours=3), [desk.database.engine])
+    clock.shift = timedelta()
+    assert "since      3 h (" in (await run("show", "--id", f"desk/{position}")).output
 
 
 async def test_nothing_failed(desk: Desk) -> None:
