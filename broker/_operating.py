@@ -220,8 +220,9 @@ class OperationLoop(Loop):
 
 async def _outcomes(session: AsyncSession, asked: OperationRequested, action_id: UUID) -> Answer:
     names = ("place", "position", "type", "key", "outcome", "detail", "at")
-    found = await parts(session, action_id, limit=OUTCOMES, after=asked.after, outcome=asked.outcome)
-    return {"parts": [_plain({name: getattr(part, name) for name in names}) for part in found]}
+    found = await parts(session, action_id, limit=OUTCOMES + 1, after=asked.after, outcome=asked.outcome)
+    shown = [_plain({name: getattr(part, name) for name in names}) for part in found[:OUTCOMES]]
+    return {"parts": shown, "more": len(found) > OUTCOMES}
 
 
 def _check_wanted_still(asked: OperationRequested) -> None:

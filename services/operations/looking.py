@@ -31,8 +31,6 @@ MOST_COUNTED = 1000
 NEAR = 500
 """Messages that are looked at before words are looked up: a page of what many say is among them."""
 
-UUID_TEXT = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-
 KIND = ("service", "heard_by", "state", "fingerprint")
 """What makes a group."""
 
@@ -121,9 +119,17 @@ async def called(session: AsyncSession, number: str) -> list[Aggregate]:
     ]
 
 
+def id_in(text: str) -> UUID | None:
+    """The id that a text is; None where it is something else."""
+    try:
+        return UUID(text)
+    except ValueError:
+        return None
+
+
 async def names(session: AsyncSession, subjects: Iterable[str]) -> Mapping[str, str]:
     """What people are called, by the subjects of their tokens; of those whom nobody here knows it is not told."""
-    ids = [UUID(subject) for subject in set(subjects) if UUID_TEXT.fullmatch(subject)]
+    ids = [id_ for subject in set(subjects) if (id_ := id_in(subject)) is not None]
     known = select(UserReference.id, UserReference.full_name).where(UserReference.id.in_(ids), ~UserReference.deleted)
     return {str(id_): name for id_, name in await session.execute(known)}
 

@@ -235,6 +235,9 @@ async def test_what_became_of_each_message_is_shown(desk: Desk, monkeypatch: pyt
     await desk.actions.run_once()
     assert await shown() == [(1, positions[0], "discarded"), (2, positions[1], "gone")]
     assert await shown(after=2) == [(3, positions[2], "discarded")]
+    for place, more in ((0, True), (1, False)):
+        told = await answer(desk, requested("show", action_id=UUID(begun["action_id"]), after=place))
+        assert (told.answer or {})["more"] == more
     assert await shown(outcome="gone") == [(2, positions[1], "gone")]
     assert await shown(outcome="discarded", after=1) == [(3, positions[2], "discarded")]
 

@@ -35,7 +35,7 @@ async def flows(request: Request, who: Visitor, form: Form) -> Response:
     of = form.get("of", "").strip()[:LONGEST]
     async with request.app.state.database.transaction() as session:
         named = [(each.kind, each.owner, each.id) for each in (await looking.called(session, of) if of else [])]
-    if (key := _id(of)) is not None:
+    if (key := looking.id_in(of)) is not None:
         named = [("id", name, key) for name in tracing.publishers()]
     told = await asyncio.gather(*(_trace(request, who, owner, Wanted(key=str(id_))) for _, owner, id_ in named))
     about, silent = [], []
@@ -65,10 +65,3 @@ async def _trace(request: Request, who: Visitor, service: str, wanted: Wanted) -
         return None
     answer: dict[str, Any] = answered.answer
     return answer
-
-
-def _id(text: str) -> UUID | None:
-    try:
-        return UUID(text)
-    except ValueError:
-        return None

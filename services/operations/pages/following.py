@@ -72,14 +72,13 @@ async def action(request: Request, who: Visitor, action_id: UUID, outcome: Text 
     except (NoAnswer, Refusal) as failure:
         return page("action.html", who, **told | {"silent": str(failure)})
     parts = asked.answer["parts"]
-    return page("action.html", who, **told | {"parts": parts, "following": _next(action_id, parts, outcome)})
+    following = _after(action_id, parts[-1]["place"], outcome) if asked.answer["more"] else None
+    return page("action.html", who, **told | {"parts": parts, "following": following})
 
 
-def _next(action_id: UUID, parts: list[dict[str, Any]], outcome: str | None) -> str | None:
-    """Where the messages after these are; None where there can be none."""
-    if len(parts) < ON_A_PAGE:
-        return None
-    asked = {"after": parts[-1]["place"]} | ({"outcome": outcome} if outcome is not None else {})
+def _after(action_id: UUID, place: int, outcome: str | None) -> str:
+    """Where the messages after a place are."""
+    asked = {"after": place} | ({"outcome": outcome} if outcome is not None else {})
     return f"/actions/{action_id}?{urlencode(asked)}"
 
 

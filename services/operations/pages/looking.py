@@ -112,14 +112,23 @@ async def show(request: Request, who: Visitor, service: str, position: int, *, s
         is_known = row is not None or await overview.is_known(session, service)
     if not is_known:
         raise NotFound
-    known = row if row is not None and not row.deleted else None
     try:
         answered = await ask(request, who, service, "show", "", Wanted(positions=[position]))
     except (NoAnswer, Refusal) as failure:
         trouble = told["trouble"] or str(failure)
+        known = _facts(row) if row is not None and not row.deleted else None
         return page("message.html", who, status=503, **told | {"message": None, "known": known, "trouble": trouble})
     found = answered.answer["messages"]
     past = [each["asked_by"] for message in found for each in message["past"]]
     async with request.app.state.database.reading() as session:
         there = {"message": found[0] if found else None, "known": row, "names": await looking.names(session, past)}
     return page("message.html", who, status=status if found else 404, **told, **there)
+
+
+def _facts(row: FailedMessageReference) -> dict[str, Any]:
+    """What operations was told of a message, by the names under which its service shows it."""
+    same = (
+        "state", "error", "reason", "fingerprint", "type", "first_failed_at", "last_failed_at", "attempts", "flow",
+    )  # fmt: skip
+    ours = {"subscription": row.heard_by, "version": row.type_version, "key": row.aggregate}
+    return ours | {name: getattr(row, name) for name in same}
